@@ -1,0 +1,1 @@
+//! Component versions over OCI stores; access and input by Helm and HTTP.

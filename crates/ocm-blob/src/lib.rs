@@ -1,0 +1,1 @@
+//! Blobs as streams of chunks: verifying, limiting, archives and compression.

@@ -1,0 +1,1 @@
+//! Configuration files, secrets, consumer identities and the credential graph.

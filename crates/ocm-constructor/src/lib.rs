@@ -1,0 +1,1 @@
+//! Component constructors: templating, inputs, building component versions.

@@ -1,0 +1,1 @@
+//! The Common Transport Format and OCI layouts as stores.

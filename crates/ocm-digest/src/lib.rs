@@ -1,0 +1,347 @@
+//! Content digests: which algorithm, which value, computed as the bytes pass.
+//!
+//! A [`Digest`] names content as registries and archives do: `sha256:` and lower-case hexadecimal.
+//! A [`Digester`] computes one from chunks. Descriptors spell the algorithm differently
+//! (`SHA-256`); [`HashAlgorithm`] knows both spellings.
+//!
+//! ```
+//! use ocm_digest::{Digest, HashAlgorithm};
+//!
+//! let digest = HashAlgorithm::Sha256.digest(b"hello");
+//! assert_eq!(digest.to_string().parse::<Digest>()?, digest);
+//! # Ok::<(), ocm_digest::ParseDigestError>(())
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use thiserror::Error;
+
+/// A hash algorithm that names content.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum HashAlgorithm {
+    /// SHA-256, the default everywhere.
+    #[default]
+    Sha256,
+    /// SHA-384, known to signatures only.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl HashAlgorithm {
+    /// Returns the name used in digests, such as `sha256`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// Returns the name used in component descriptors, such as `SHA-256`.
+    pub const fn ocm_name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha384 => "SHA-384",
+            Self::Sha512 => "SHA-512",
+        }
+    }
+
+    /// Reads either spelling, whatever its case: `sha256`, `SHA256`, `SHA-256`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let is = |plain: &str, dashed: &str| {
+            name.eq_ignore_ascii_case(plain) || name.eq_ignore_ascii_case(dashed)
+        };
+        match () {
+            () if is("sha256", "sha-256") => Some(Self::Sha256),
+            () if is("sha384", "sha-384") => Some(Self::Sha384),
+            () if is("sha512", "sha-512") => Some(Self::Sha512),
+            () => None,
+        }
+    }
+
+    /// Returns the length of a value in bytes.
+    pub const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
+    /// Returns the digest of bytes that are in memory.
+    pub fn digest(self, bytes: impl AsRef<[u8]>) -> Digest {
+        let mut digester = Digester::new(self);
+        digester.update(bytes.as_ref());
+        digester.finish()
+    }
+}
+
+impl fmt::Display for HashAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The digest of some content, such as `sha256:2cf24dba…`.
+///
+/// The grammar is that of the OCI image specification, narrowed to the algorithms known here.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest {
+    algorithm: HashAlgorithm,
+    value: [u8; 64],
+}
+
+impl Digest {
+    /// Makes a digest of a hash value.
+    ///
+    /// # Errors
+    ///
+    /// The value has another length than the algorithm gives.
+    pub fn new(algorithm: HashAlgorithm, bytes: &[u8]) -> Result<Self, ParseDigestError> {
+        if bytes.len() != algorithm.len() {
+            return Err(ParseDigestError::Length {
+                algorithm,
+                expected: algorithm.len() * 2,
+                actual: bytes.len() * 2,
+            });
+        }
+        let mut value = [0; 64];
+        value[..bytes.len()].copy_from_slice(bytes);
+        Ok(Self { algorithm, value })
+    }
+
+    /// Makes a digest of a hash value in lower-case hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// The text is no lower-case hexadecimal, or has the wrong length.
+    pub fn from_hex(algorithm: HashAlgorithm, text: &str) -> Result<Self, ParseDigestError> {
+        if text.len() != algorithm.len() * 2 {
+            return Err(ParseDigestError::Length {
+                algorithm,
+                expected: algorithm.len() * 2,
+                actual: text.len(),
+            });
+        }
+        let mut value = [0; 64];
+        if text.bytes().any(|byte| byte.is_ascii_uppercase())
+            || hex::decode_to_slice(text, &mut value[..algorithm.len()]).is_err()
+        {
+            return Err(ParseDigestError::NotHex {
+                text: text.to_owned(),
+            });
+        }
+        Ok(Self { algorithm, value })
+    }
+
+    /// Returns the digest of bytes under SHA-256.
+    pub fn sha256(bytes: impl AsRef<[u8]>) -> Self {
+        HashAlgorithm::Sha256.digest(bytes)
+    }
+
+    /// Returns the algorithm.
+    pub const fn algorithm(&self) -> HashAlgorithm {
+        self.algorithm
+    }
+
+    /// Returns the hash value.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.value[..self.algorithm.len()]
+    }
+
+    /// Returns the hash value in lower-case hexadecimal, without the algorithm.
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.as_bytes())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm, self.to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (algorithm, value) =
+            text.split_once(':')
+                .ok_or_else(|| ParseDigestError::NoAlgorithm {
+                    text: text.to_owned(),
+                })?;
+        let algorithm = match algorithm {
+            "sha256" => HashAlgorithm::Sha256,
+            "sha384" => HashAlgorithm::Sha384,
+            "sha512" => HashAlgorithm::Sha512,
+            other => {
+                return Err(ParseDigestError::UnknownAlgorithm {
+                    algorithm: other.to_owned(),
+                });
+            }
+        };
+        Self::from_hex(algorithm, value)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = ParseDigestError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+/// Computes a digest from chunks.
+#[derive(Clone, Debug)]
+pub struct Digester(State);
+
+#[derive(Clone, Debug)]
+enum State {
+    Sha256(sha2::Sha256),
+    Sha384(sha2::Sha384),
+    Sha512(sha2::Sha512),
+}
+
+impl Digester {
+    /// Starts a computation.
+    pub fn new(algorithm: HashAlgorithm) -> Self {
+        Self(match algorithm {
+            HashAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
+            HashAlgorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
+            HashAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
+        })
+    }
+
+    /// Adds a chunk.
+    pub fn update(&mut self, chunk: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(chunk),
+            State::Sha384(state) => state.update(chunk),
+            State::Sha512(state) => state.update(chunk),
+        }
+    }
+
+    /// Returns the digest of all chunks.
+    pub fn finish(self) -> Digest {
+        let (algorithm, mut value) = (self.algorithm(), [0; 64]);
+        let filled = &mut value[..algorithm.len()];
+        match self.0 {
+            State::Sha256(state) => filled.copy_from_slice(&state.finalize()),
+            State::Sha384(state) => filled.copy_from_slice(&state.finalize()),
+            State::Sha512(state) => filled.copy_from_slice(&state.finalize()),
+        }
+        Digest { algorithm, value }
+    }
+
+    /// Returns the algorithm in use.
+    pub const fn algorithm(&self) -> HashAlgorithm {
+        match self.0 {
+            State::Sha256(_) => HashAlgorithm::Sha256,
+            State::Sha384(_) => HashAlgorithm::Sha384,
+            State::Sha512(_) => HashAlgorithm::Sha512,
+        }
+    }
+}
+
+impl Default for Digester {
+    fn default() -> Self {
+        Self::new(HashAlgorithm::default())
+    }
+}
+
+/// Why a text is not a [`Digest`].
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[expect(missing_docs, reason = "each message names its fields")]
+#[non_exhaustive]
+pub enum ParseDigestError {
+    /// There is no colon.
+    #[error("digest `{text}` does not name its algorithm, as in `sha256:…`")]
+    NoAlgorithm { text: String },
+    /// The algorithm is not one of ours.
+    #[error("digest algorithm `{algorithm}` is not known")]
+    UnknownAlgorithm { algorithm: String },
+    /// The value is too long or too short.
+    #[error("a {algorithm} digest has {expected} hexadecimal digits, not {actual}")]
+    Length {
+        algorithm: HashAlgorithm,
+        expected: usize,
+        actual: usize,
+    },
+    /// The value is not lower-case hexadecimal.
+    #[error("`{text}` is not lower-case hexadecimal")]
+    NotHex { text: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn a_digest_reads_as_it_prints() {
+        assert_eq!(Digest::sha256(b"").to_string(), EMPTY);
+        assert_eq!(EMPTY.parse::<Digest>(), Ok(Digest::sha256(b"")));
+    }
+
+    #[test]
+    fn chunks_add_up() {
+        for algorithm in [
+            HashAlgorithm::Sha256,
+            HashAlgorithm::Sha384,
+            HashAlgorithm::Sha512,
+        ] {
+            let mut digester = Digester::new(algorithm);
+            digester.update(b"hel");
+            digester.update(b"lo");
+            assert_eq!(digester.finish(), algorithm.digest(b"hello"));
+        }
+    }
+
+    #[test]
+    fn malformed_digests_say_why() {
+        let reason = |text: &str| text.parse::<Digest>().unwrap_err().to_string();
+        assert_eq!(
+            reason("abc"),
+            "digest `abc` does not name its algorithm, as in `sha256:…`"
+        );
+        assert_eq!(reason("md5:abc"), "digest algorithm `md5` is not known");
+        assert_eq!(
+            reason("sha256:ab"),
+            "a sha256 digest has 64 hexadecimal digits, not 2"
+        );
+        assert_eq!(
+            reason(&EMPTY.replace("e3b0", "E3B0")),
+            format!(
+                "`{}` is not lower-case hexadecimal",
+                EMPTY[7..].replacen("e3b0", "E3B0", 1)
+            )
+        );
+    }
+
+    #[test]
+    fn both_spellings_of_an_algorithm_are_read() {
+        for name in ["sha256", "SHA256", "SHA-256", "sha-256"] {
+            assert_eq!(HashAlgorithm::from_name(name), Some(HashAlgorithm::Sha256));
+        }
+        assert_eq!(HashAlgorithm::from_name("md5"), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! The Open Component Model as data: descriptors, names, versions, identities, access, normalisation.

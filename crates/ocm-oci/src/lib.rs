@@ -1,0 +1,1 @@
+//! OCI artifacts: references, manifests, stores, graph copy and the registry client.

@@ -1,0 +1,1 @@
+//! Where component versions live: traits, content, resolution.

@@ -1,0 +1,1 @@
+//! Planning and executing transfers of component versions.

@@ -1,0 +1,1 @@
+//! The paved path through the Open Component Model.

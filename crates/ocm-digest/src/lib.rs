@@ -64,7 +64,7 @@ impl HashAlgorithm {
     }
 
     /// Returns the length of a value in bytes.
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
@@ -103,10 +103,10 @@ impl Digest {
     ///
     /// The value has another length than the algorithm gives.
     pub fn new(algorithm: HashAlgorithm, bytes: &[u8]) -> Result<Self, ParseDigestError> {
-        if bytes.len() != algorithm.len() {
+        if bytes.len() != algorithm.size() {
             return Err(ParseDigestError::Length {
                 algorithm,
-                expected: algorithm.len() * 2,
+                expected: algorithm.size() * 2,
                 actual: bytes.len() * 2,
             });
         }
@@ -121,16 +121,16 @@ impl Digest {
     ///
     /// The text is no lower-case hexadecimal, or has the wrong length.
     pub fn from_hex(algorithm: HashAlgorithm, text: &str) -> Result<Self, ParseDigestError> {
-        if text.len() != algorithm.len() * 2 {
+        if text.len() != algorithm.size() * 2 {
             return Err(ParseDigestError::Length {
                 algorithm,
-                expected: algorithm.len() * 2,
+                expected: algorithm.size() * 2,
                 actual: text.len(),
             });
         }
         let mut value = [0; 64];
         if text.bytes().any(|byte| byte.is_ascii_uppercase())
-            || hex::decode_to_slice(text, &mut value[..algorithm.len()]).is_err()
+            || hex::decode_to_slice(text, &mut value[..algorithm.size()]).is_err()
         {
             return Err(ParseDigestError::NotHex {
                 text: text.to_owned(),
@@ -151,7 +151,7 @@ impl Digest {
 
     /// Returns the hash value.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.value[..self.algorithm.len()]
+        &self.value[..self.algorithm.size()]
     }
 
     /// Returns the hash value in lower-case hexadecimal, without the algorithm.
@@ -242,7 +242,7 @@ impl Digester {
     /// Returns the digest of all chunks.
     pub fn finish(self) -> Digest {
         let (algorithm, mut value) = (self.algorithm(), [0; 64]);
-        let filled = &mut value[..algorithm.len()];
+        let filled = &mut value[..algorithm.size()];
         match self.0 {
             State::Sha256(state) => filled.copy_from_slice(&state.finalize()),
             State::Sha384(state) => filled.copy_from_slice(&state.finalize()),

@@ -1,1 +1,39 @@
-//! Blobs as streams of chunks: verifying, limiting, archives and compression.
+//! Blobs: content with a size, a digest and a way to read it.
+//!
+//! Everything that can be large is a [`Blob`]: it can be opened any number of times, from any
+//! offset, and hands out a [`ByteStream`], a stream of chunks of at most [`CHUNK`] bytes. Chunks
+//! are reference-counted, so that hashing, writing and sending share one copy in memory.
+//!
+//! The safe call is the short one: [`Blob::open`] checks size and digest where they are known, and
+//! its stream ends with an error instead of its last chunk when the content is not what was
+//! promised. Who has read to the end has verified.
+//!
+//! ```
+//! use ocm_blob::{Blob, Bytes, MemoryBlob, read_to_end};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let blob = MemoryBlob::new(Bytes::from_static(b"hello"));
+//! assert_eq!(blob.size(), Some(5));
+//! assert_eq!(read_to_end(&blob, 1024).await?, "hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })
+//! # ?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What a blob is the content of (a layer, a resource, a file) is not known here.
+
+mod blob;
+mod error;
+mod file;
+mod memory;
+mod stream;
+mod verify;
+
+pub use blob::{Blob, BlobRef};
+pub use bytes::Bytes;
+pub use error::Error;
+pub use file::{FileBlob, FileRange};
+pub use memory::MemoryBlob;
+pub use stream::{ByteStream, CHUNK, collect, from_fn_blocking, once, read_to_end};
+pub use verify::{Counted, Promise, verify};

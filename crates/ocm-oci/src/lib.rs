@@ -1,1 +1,28 @@
-//! OCI artifacts: references, manifests, stores, graph copy and the registry client.
+//! OCI artifacts: what they look like, where they are stored, how they are copied.
+//!
+//! - [`Descriptor`], [`RawManifest`], [`ImageManifest`], [`ImageIndex`]: the documents of the OCI
+//!   image specification. A manifest from outside keeps its bytes, since its digest names them.
+//! - [`RepositoryName`], [`Tag`], [`Reference`], [`ImageReference`]: names, checked once.
+//! - [`Store`]: repositories with tags, manifests and blobs. A registry, an archive directory, a
+//!   tar and memory are all stores; the small traits it is made of ([`Fetch`], [`Push`], [`List`],
+//!   [`Referrers`], [`Delete`]) say what a caller needs.
+//! - [`MemoryStore`]: a store in memory.
+//!
+//! This crate has never heard of a component.
+
+mod document;
+mod error;
+mod memory;
+mod name;
+mod store;
+
+pub use document::{
+    Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Platform, RawManifest,
+    media_type,
+};
+pub use error::Error;
+pub use memory::MemoryStore;
+pub use name::{ImageReference, ParseNameError, Reference, RepositoryName, Tag};
+pub use store::{
+    BlobUpload, Delete, Fetch, Ingest, List, Outcome, Push, Pushed, Referrers, Store, StoreRef,
+};

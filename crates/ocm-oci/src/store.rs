@@ -1,0 +1,237 @@
+//! Stores: repositories with tags, manifests and blobs.
+//!
+//! Each trait is one ability; [`Store`] is their sum. What a store cannot do has a default that
+//! says so. A blob or manifest is always named together with its repository, as registries do;
+//! stores that share blobs among repositories ignore it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ocm_blob::BlobRef;
+use ocm_digest::Digest;
+
+use crate::document::{Descriptor, RawManifest};
+use crate::error::Error;
+use crate::name::{Reference, RepositoryName, Tag};
+
+/// A store that is shared between tasks.
+pub type StoreRef = Arc<dyn Store>;
+
+/// A place that keeps OCI artifacts, whatever its technology.
+pub trait Store: Fetch + Push + List + Referrers + Delete + fmt::Debug {
+    /// Returns how messages name this store, such as `http://127.0.0.1:5001` or `./shop.ctf`.
+    fn location(&self) -> String;
+
+    /// Returns the way to take in uploads piece by piece, for a server in front of this store.
+    fn ingest(&self) -> Option<&dyn Ingest> {
+        None
+    }
+}
+
+/// Reading by name and by digest.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// Returns a manifest as it is stored. Its digest has been checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none, [`Error::TooLarge`] beyond [`RawManifest::LIMIT`].
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<RawManifest, Error>;
+
+    /// Returns what a reference points to, without the manifest itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none.
+    async fn resolve(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Descriptor, Error> {
+        Ok(self.manifest(repository, reference).await?.descriptor())
+    }
+
+    /// Returns the size of a blob in bytes, or `None` if the store does not have it.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be asked.
+    async fn stat_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Error>;
+
+    /// Returns a blob of which digest and size are known. Nothing is asked before it is opened;
+    /// a blob that is missing says so then. Reading verifies.
+    fn blob(&self, repository: &RepositoryName, descriptor: &Descriptor) -> BlobRef;
+}
+
+/// What a push did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The bytes were moved.
+    Copied,
+    /// The store took the blob over from another of its repositories.
+    Mounted,
+    /// The blob was there.
+    Existed,
+}
+
+/// What is known of a blob once it is in a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Pushed {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What had to be done.
+    pub outcome: Outcome,
+}
+
+/// Writing.
+#[async_trait]
+pub trait Push: Send + Sync {
+    /// Stores a blob, unless it is there.
+    ///
+    /// A blob without digest is hashed as it passes. One with a digest is looked for first.
+    ///
+    /// # Errors
+    ///
+    /// The blob is not what it promised, cannot be read, or the store refuses it. Nothing is kept
+    /// of a blob that failed.
+    async fn push_blob(&self, repository: &RepositoryName, blob: &BlobRef)
+    -> Result<Pushed, Error>;
+
+    /// Takes a blob over from another repository of the same store; returns `false` if the store
+    /// cannot, upon which the caller pushes it.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be asked.
+    async fn mount_blob(
+        &self,
+        repository: &RepositoryName,
+        from: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let _ = (repository, from, digest);
+        Ok(false)
+    }
+
+    /// Stores a manifest, under a tag if one is given. What it points to must be there.
+    ///
+    /// # Errors
+    ///
+    /// The manifest is malformed, refers to missing content, or the store refuses it.
+    async fn push_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &RawManifest,
+        tag: Option<&Tag>,
+    ) -> Result<(), Error>;
+
+    /// Makes durable what has been pushed so far. Callers do so at the end of their work; until
+    /// then an archive may hold back its table of contents.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn commit(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Listing.
+#[async_trait]
+pub trait List: Send + Sync {
+    /// Returns the names of all repositories, sorted.
+    ///
+    /// # Errors
+    ///
+    /// The store has no list, or does not show it.
+    async fn repositories(&self) -> Result<Vec<RepositoryName>, Error>;
+
+    /// Returns the tags of a repository, sorted as text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such repository.
+    async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, Error>;
+}
+
+/// Finding the manifests that refer to one.
+#[async_trait]
+pub trait Referrers: Send + Sync {
+    /// Returns what points to the manifests whose subject is `subject`, with their artifact types
+    /// and annotations. None is an empty list.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be asked.
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, Error>;
+}
+
+/// Removing.
+#[async_trait]
+pub trait Delete: Send + Sync {
+    /// Removes a manifest and its tags, or a tag alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none, [`Error::Unsupported`] if the store keeps everything.
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(), Error>;
+
+    /// Removes a blob from a repository.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delete::delete_manifest`].
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error>;
+}
+
+/// Taking in blobs piece by piece, as a server does whose clients send chunks.
+#[async_trait]
+pub trait Ingest: Send + Sync {
+    /// Starts an upload. Dropping it unfinished leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn begin(&self, repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error>;
+}
+
+/// A blob on its way in.
+#[async_trait]
+pub trait BlobUpload: fmt::Debug + Send + Sync {
+    /// Returns the number of bytes that have been written.
+    fn size(&self) -> u64;
+
+    /// Appends a chunk.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn write(&mut self, chunk: Bytes) -> Result<(), Error>;
+
+    /// Makes the bytes a blob of the store, under the digest they must have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DigestMismatch`] if they have another; then nothing is kept.
+    async fn finish(self: Box<Self>, expected: Digest) -> Result<Pushed, Error>;
+}

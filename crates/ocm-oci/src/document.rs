@@ -260,7 +260,7 @@ pub enum Document {
     /// An image manifest, OCI or Docker.
     Image(Box<ImageManifest>),
     /// An index, OCI or Docker.
-    Index(ImageIndex),
+    Index(Box<ImageIndex>),
 }
 
 impl RawManifest {

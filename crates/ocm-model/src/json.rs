@@ -1,0 +1,363 @@
+//! JSON in and out: the one parser for foreign bytes, and the two ways we write.
+//!
+//! [`parse`] refuses what a signature must not depend on: duplicate keys, of which readers keep
+//! different ones. [`canonical`] writes RFC 8785, the form that is hashed; [`compact`] writes the
+//! form in which descriptors are stored.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use thiserror::Error as ThisError;
+
+/// Parses one JSON document. Keys keep their order.
+///
+/// # Errors
+///
+/// The bytes are no JSON, an object has a key twice, values nest deeper than 128 levels, or a
+/// number does not fit a double.
+pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
+    let path = RefCell::new(Vec::new());
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = Unique { path: &path }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    parsed.map_err(|error| Error {
+        line: error.line(),
+        column: error.column(),
+        path: render_path(&path.borrow()),
+        message: message_of(&error),
+    })
+}
+
+/// Parses one JSON document whose root is an object.
+///
+/// # Errors
+///
+/// As [`parse`], or the root is something else.
+pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Error> {
+    match parse(bytes)? {
+        Value::Object(map) => Ok(map),
+        other => Err(Error {
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message: format!("expected an object, found {}", describe(&other)),
+        }),
+    }
+}
+
+/// Writes the canonical form of RFC 8785: keys sorted by UTF-16 code units, numbers as ECMAScript
+/// prints them, no spaces.
+pub fn canonical(value: &Value) -> Vec<u8> {
+    serde_json_canonicalizer::to_vec(value).expect("a JSON value has only finite numbers")
+}
+
+/// Writes a value compactly, the keys of each object sorted, without a final newline.
+///
+/// These are the bytes that the Go implementation stores for the same value, so that manifests
+/// that hold them get the same digest: `<`, `>`, `&` and the two Unicode line separators are
+/// escaped as its encoder does.
+pub fn compact(value: &Value) -> Vec<u8> {
+    let mut out = String::new();
+    write_compact(value, &mut out);
+    out.into_bytes()
+}
+
+/// Names the type of a value, with its article, for messages.
+pub(crate) fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Writes a text as Go's `encoding/json` does.
+pub(crate) fn write_go_string(text: &str, out: &mut String) {
+    use fmt::Write as _;
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                write!(out, "\\u{:04x}", u32::from(character)).expect("a String takes any text");
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+fn write_compact(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(number) if number.is_f64() => {
+            out.push_str(&String::from_utf8_lossy(&canonical(value)));
+        }
+        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::String(text) => write_go_string(text, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_compact(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.push('{');
+            for (index, (key, item)) in entries.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_go_string(key, out);
+                out.push(':');
+                write_compact(item, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// Builds a [`Value`] and keeps track of where it is.
+#[derive(Clone, Copy)]
+struct Unique<'a> {
+    path: &'a RefCell<Vec<Step>>,
+}
+
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+fn render_path(steps: &[Step]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        match step {
+            Step::Key(key) if out.is_empty() => out.push_str(key),
+            Step::Key(key) => {
+                out.push('.');
+                out.push_str(key);
+            }
+            Step::Index(index) => {
+                out.push('[');
+                out.push_str(&index.to_string());
+                out.push(']');
+            }
+        }
+    }
+    out
+}
+
+/// The parser's words without the position that it appends to them.
+fn message_of(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((message, _)) => message.to_owned(),
+        None => text,
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
+        Number::from_f64(number)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number is not finite"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::String(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        loop {
+            self.path.borrow_mut().push(Step::Index(list.len()));
+            let Some(item) = items.next_element_seed(self)? else {
+                break;
+            };
+            self.path.borrow_mut().pop();
+            list.push(item);
+        }
+        self.path.borrow_mut().pop();
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            self.path.borrow_mut().push(Step::Key(key.clone()));
+            if map.contains_key(&key) {
+                return Err(de::Error::custom("key appears twice in one object"));
+            }
+            map.insert(key, entries.next_value_seed(self)?);
+            self.path.borrow_mut().pop();
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// Why bytes are not acceptable JSON.
+#[derive(Clone, Debug, Eq, ThisError, PartialEq)]
+#[error("line {line}, column {column}{}: {message}", at(.path))]
+pub struct Error {
+    /// The line of the offence, from 1.
+    pub line: usize,
+    /// The column of the offence in bytes, from 1.
+    pub column: usize,
+    /// The path of the value being read, such as `component.resources[2].name`; empty at the root.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+fn at(path: &str) -> String {
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!(", at `{path}`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        parse(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_duplicate_key_is_refused_and_located() {
+        assert_eq!(
+            message("{\"a\": [1, {\"b\": 1,\n \"b\": 2}]}"),
+            "line 2, column 4, at `a[1].b`: key appears twice in one object"
+        );
+    }
+
+    #[test]
+    fn escapes_do_not_hide_a_duplicate_key() {
+        assert!(message(r#"{"a": 1, "\u0061": 2}"#).contains("twice"));
+    }
+
+    #[test]
+    fn nesting_beyond_the_limit_is_an_error_and_no_overflow() {
+        let deep = "[".repeat(100_000);
+        assert!(message(&deep).contains("recursion limit"));
+        let deep = "{\"a\":".repeat(100_000);
+        assert!(message(&deep).contains("recursion limit"));
+    }
+
+    #[test]
+    fn numbers_that_fit_no_double_are_refused() {
+        assert!(message("[1e400]").contains("out of range"));
+        assert_eq!(
+            message("[NaN]"),
+            "line 1, column 2, at `[0]`: expected value"
+        );
+    }
+
+    #[test]
+    fn trailing_bytes_are_refused() {
+        assert!(message("{} {}").contains("trailing characters"));
+        assert!(parse(b"\xff").is_err());
+        assert!(parse(b"").is_err());
+    }
+
+    #[test]
+    fn keys_keep_their_order_and_are_sorted_on_writing() {
+        let value = parse(br#"{"b": 1, "a": {"d": [true, null], "c": 1.50}}"#).unwrap();
+        assert_eq!(
+            value.to_string(),
+            r#"{"b":1,"a":{"d":[true,null],"c":1.5}}"#
+        );
+        assert_eq!(compact(&value), br#"{"a":{"c":1.5,"d":[true,null]},"b":1}"#);
+    }
+
+    #[test]
+    fn canonical_numbers_are_those_of_ecmascript() {
+        let value = parse(b"[1e21, 1e-7, 9007199254740993, 100.0, -0.0, 0.1]").unwrap();
+        assert_eq!(
+            String::from_utf8(canonical(&value)).unwrap(),
+            "[1e+21,1e-7,9007199254740992,100,0,0.1]"
+        );
+    }
+
+    #[test]
+    fn canonical_keys_are_sorted_by_utf16() {
+        let value = parse("{\"\u{fb33}\": 1, \"\u{1f600}\": 2}".as_bytes()).unwrap();
+        assert_eq!(
+            String::from_utf8(canonical(&value)).unwrap(),
+            "{\"\u{1f600}\":2,\"\u{fb33}\":1}"
+        );
+    }
+
+    #[test]
+    fn compact_text_is_escaped_as_go_does() {
+        let value = Value::String("<a&b>\u{2028}\u{1}\t\"\u{e4}\"".to_owned());
+        assert_eq!(
+            String::from_utf8(compact(&value)).unwrap(),
+            "\"\\u003ca\\u0026b\\u003e\\u2028\\u0001\\t\\\"\u{e4}\\\"\""
+        );
+    }
+
+    #[test]
+    fn a_root_that_is_no_object_is_named() {
+        assert!(
+            parse_object(b"[]")
+                .unwrap_err()
+                .to_string()
+                .ends_with("found a list")
+        );
+    }
+}

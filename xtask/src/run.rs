@@ -1,0 +1,60 @@
+//! `cargo xtask test`: what must hold before a change is shared.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::layers;
+
+/// Runs all checks, the quick ones first, and stops at the first that fails.
+pub(crate) fn test() -> Result<()> {
+    step("formatting", || cargo(&["fmt", "--all", "--check"]))?;
+    step("layers", layers::check)?;
+    step("lints", || {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    })?;
+    step("tests", || cargo(&["test", "--workspace", "--all-targets"]))?;
+    step("doc tests", || cargo(&["test", "--workspace", "--doc"]))?;
+    step("documentation", || {
+        let mut command = cargo_command(&["doc", "--workspace", "--no-deps"]);
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        succeed(command)
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "a developer reads along")]
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    eprintln!("== {name}");
+    let start = Instant::now();
+    work().with_context(|| format!("{name} failed"))?;
+    eprintln!("== {name}: done in {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
+    succeed(cargo_command(arguments))
+}
+
+pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+pub(crate) fn succeed(mut command: Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}

@@ -7,15 +7,21 @@
 //!   tar and memory are all stores; the small traits it is made of ([`Fetch`], [`Push`], [`List`],
 //!   [`Referrers`], [`Delete`]) say what a caller needs.
 //! - [`MemoryStore`]: a store in memory.
+//! - [`copy_graph`], [`check_graph`]: artifacts with everything they point to.
 //!
 //! This crate has never heard of a component.
 
+mod copy;
 mod document;
 mod error;
 mod memory;
 mod name;
 mod store;
 
+pub use copy::{
+    CheckReport, CopyOptions, CopyProgress, CopyReport, check_blob, check_graph, copy_graph,
+    push_blob,
+};
 pub use document::{
     Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Platform, RawManifest,
     media_type,

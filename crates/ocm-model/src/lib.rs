@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod constraint;
+pub mod descriptor;
 pub mod digest_spec;
 pub mod element;
 pub mod identity;
@@ -16,6 +17,7 @@ pub mod yaml;
 
 pub use self::access::Access;
 pub use self::constraint::Constraint;
+pub use self::descriptor::Descriptor;
 pub use self::digest_spec::DigestSpec;
 pub use self::element::{Element, ElementKind, Reference, Relation, Resource, Source, SourceRef};
 pub use self::identity::Identity;

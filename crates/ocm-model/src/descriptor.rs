@@ -1,0 +1,409 @@
+//! Component descriptors, from which nothing is lost.
+//!
+//! A [`Descriptor`] is the JSON document that was read, whose shape has been checked once. Views
+//! are made of it on demand; changes touch the place they are about and no other. So unknown
+//! fields, `null` against absent, the order of lists and every spelling survive, and a signature
+//! that held before holds after.
+//!
+//! ```yaml
+//! meta: {schemaVersion: v2}
+//! component:
+//!   name: acme.org/notes
+//!   version: 1.0.0
+//!   provider: acme.org
+//!   resources: [{name: image, version: 1.0.0, type: ociImage, relation: local, access: {…}}]
+//!   sources: []
+//!   componentReferences: []
+//!   repositoryContexts: []
+//! ```
+
+mod change;
+mod lookup;
+mod schema;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use thiserror::Error as ThisError;
+
+pub use self::change::{NoSuchElement, SignatureExists};
+pub use self::lookup::LookupError;
+pub use self::schema::{Severity, Violation};
+use crate::element::{ElementKind, Reference, Resource, Source};
+use crate::json;
+use crate::label::{Label, Provider};
+use crate::name::ComponentName;
+use crate::signature::{NestedDigest, Signature};
+use crate::typed::TypedSpec;
+use crate::version::{ComponentVersionId, Version};
+use crate::yaml;
+
+/// The largest descriptor that is read, in bytes.
+pub const MAX_SIZE: usize = 64 * 1024 * 1024;
+
+/// The longest list in a descriptor that is read.
+pub const MAX_ELEMENTS: usize = 100_000;
+
+/// A component descriptor (OCM specification, "Component Descriptor").
+///
+/// ```
+/// use ocm_model::{Descriptor, Provider};
+///
+/// let mut descriptor = Descriptor::new(
+///     "acme.org/notes".parse()?,
+///     "1.0.0".parse()?,
+///     &Provider::new("acme.org"),
+/// );
+/// descriptor.set_creation_time("2026-01-01T00:00:00Z");
+/// let again = Descriptor::read_json(&descriptor.write_json())?;
+/// assert_eq!(again.id().to_string(), "acme.org/notes:1.0.0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descriptor {
+    document: Map<String, Value>,
+    schema: Schema,
+    id: ComponentVersionId,
+}
+
+/// The layout of a descriptor.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Schema {
+    /// `meta.schemaVersion: v2`, the one that is written.
+    V2,
+    /// `apiVersion: ocm.software/v3alpha1`. Such a descriptor keeps its layout when it is
+    /// written again; new ones never have it.
+    V3Alpha1,
+}
+
+impl Schema {
+    /// Returns the key of the object with name and version.
+    const fn component(self) -> &'static str {
+        match self {
+            Self::V2 => "component",
+            Self::V3Alpha1 => "metadata",
+        }
+    }
+
+    /// Returns the keys of the object with a list, and of the list.
+    const fn list(self, kind: ElementKind) -> (&'static str, &'static str) {
+        match (self, kind) {
+            (Self::V2, ElementKind::Resource) => ("component", "resources"),
+            (Self::V2, ElementKind::Source) => ("component", "sources"),
+            (Self::V2, ElementKind::Reference) => ("component", "componentReferences"),
+            (Self::V3Alpha1, ElementKind::Resource) => ("spec", "resources"),
+            (Self::V3Alpha1, ElementKind::Source) => ("spec", "sources"),
+            (Self::V3Alpha1, ElementKind::Reference) => ("spec", "references"),
+        }
+    }
+}
+
+impl Descriptor {
+    /// Returns a descriptor without elements. As the Go implementation does, it has `null` for
+    /// each of the four lists.
+    pub fn new(name: ComponentName, version: Version, provider: &Provider) -> Self {
+        let document = json!({
+            "meta": {"schemaVersion": "v2"},
+            "component": {
+                "name": name.as_str(),
+                "version": version.as_str(),
+                "provider": provider.to_text(),
+                "repositoryContexts": null,
+                "resources": null,
+                "sources": null,
+                "componentReferences": null,
+            },
+        });
+        let Value::Object(document) = document else {
+            unreachable!("the literal is an object");
+        };
+        Self {
+            document,
+            schema: Schema::V2,
+            id: ComponentVersionId::new(name, version),
+        }
+    }
+
+    /// Reads a descriptor from JSON.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are too many, no JSON or no descriptor. What only breaks a rule of the schema is
+    /// no error; [`Descriptor::validate`] finds it.
+    pub fn read_json(bytes: &[u8]) -> Result<Self, Error> {
+        limit(bytes.len())?;
+        Self::from_document(Value::Object(json::parse_object(bytes)?))
+    }
+
+    /// Reads a descriptor from YAML, of which JSON is a part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Descriptor::read_json`].
+    pub fn read_yaml(text: &str) -> Result<Self, Error> {
+        limit(text.len())?;
+        Self::from_document(yaml::parse(text)?)
+    }
+
+    /// Takes a document that has been parsed.
+    ///
+    /// # Errors
+    ///
+    /// The document is no descriptor.
+    pub fn from_document(document: Value) -> Result<Self, Error> {
+        let schema = schema::detect(&document)?;
+        let violations = schema::check(schema, &document);
+        if let Some(fatal) = violations
+            .into_iter()
+            .find(|v| v.severity == Severity::Error)
+        {
+            return Err(Error::Shape(fatal));
+        }
+        let Value::Object(document) = document else {
+            unreachable!("the schema has asked for an object");
+        };
+        let component = &document[schema.component()];
+        let text = |key: &str| component[key].as_str().unwrap_or_default();
+        let name: ComponentName = text("name").parse().map_err(|e| shape("name", &e))?;
+        let version = Version::lenient(text("version")).map_err(|e| shape("version", &e))?;
+        let descriptor = Self {
+            document,
+            schema,
+            id: ComponentVersionId::new(name, version),
+        };
+        descriptor.check_views()?;
+        Ok(descriptor)
+    }
+
+    /// Writes the descriptor as JSON: compact, keys sorted at every level, no final newline.
+    pub fn write_json(&self) -> Vec<u8> {
+        json::compact(&self.to_document())
+    }
+
+    /// Writes the descriptor as YAML, keys sorted at every level.
+    pub fn write_yaml(&self) -> String {
+        let mut document = self.to_document();
+        document.sort_all_objects();
+        yaml::to_string(&document).expect("JSON values can be written as YAML")
+    }
+
+    /// Returns the document.
+    pub const fn as_document(&self) -> &Map<String, Value> {
+        &self.document
+    }
+
+    /// Returns a copy of the document.
+    pub fn to_document(&self) -> Value {
+        Value::Object(self.document.clone())
+    }
+
+    /// Returns the layout of the document.
+    pub const fn schema(&self) -> Schema {
+        self.schema
+    }
+
+    /// Returns the identity of the component version.
+    pub const fn id(&self) -> &ComponentVersionId {
+        &self.id
+    }
+
+    /// Returns the name of the component.
+    pub const fn name(&self) -> &ComponentName {
+        &self.id.name
+    }
+
+    /// Returns the version of the component.
+    pub const fn version(&self) -> &Version {
+        &self.id.version
+    }
+
+    /// Returns who provides the component.
+    pub fn provider(&self) -> Provider {
+        match self.component().get("provider") {
+            Some(Value::String(text)) => Provider::from_text(text),
+            Some(object @ Value::Object(_)) => read(object),
+            _ => Provider::default(),
+        }
+    }
+
+    /// Returns when the component version was made, as it is written (RFC 3339).
+    pub fn creation_time(&self) -> Option<&str> {
+        let text = self.component().get("creationTime")?.as_str()?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Returns the labels of the component version.
+    pub fn labels(&self) -> Vec<Label> {
+        read_list(self.component().get("labels"))
+    }
+
+    /// Returns a label of the component version.
+    pub fn label(&self, name: &str) -> Option<Label> {
+        self.labels().into_iter().find(|label| label.name == name)
+    }
+
+    /// Returns the resources.
+    pub fn resources(&self) -> Vec<Resource> {
+        self.list(ElementKind::Resource)
+            .iter()
+            .map(read_resource)
+            .collect()
+    }
+
+    /// Returns the sources.
+    pub fn sources(&self) -> Vec<Source> {
+        self.list(ElementKind::Source).iter().map(read).collect()
+    }
+
+    /// Returns the references to other component versions.
+    pub fn references(&self) -> Vec<Reference> {
+        self.list(ElementKind::Reference).iter().map(read).collect()
+    }
+
+    /// Returns the signatures.
+    pub fn signatures(&self) -> Vec<Signature> {
+        read_list(self.document.get("signatures"))
+    }
+
+    /// Returns a signature.
+    pub fn signature(&self, name: &str) -> Option<Signature> {
+        self.signatures()
+            .into_iter()
+            .find(|signature| signature.name == name)
+    }
+
+    /// Returns the digests of component versions below that are kept here.
+    pub fn nested_digests(&self) -> Vec<NestedDigest> {
+        read_list(self.document.get("nestedDigests"))
+    }
+
+    /// Returns the repositories that the component version has been in.
+    pub fn repository_contexts(&self) -> Vec<TypedSpec> {
+        let holder = match self.schema {
+            Schema::V2 => self.component(),
+            Schema::V3Alpha1 => &self.document,
+        };
+        read_list(holder.get("repositoryContexts"))
+    }
+
+    /// Finds everything that breaks a rule of the schema, with its JSON path.
+    ///
+    /// The Go implementation only warns of these, and so must whoever reads descriptors of others.
+    pub fn validate(&self) -> Vec<Violation> {
+        let mut violations = schema::check(self.schema, &self.to_document());
+        violations.extend(schema::check_uniqueness(self));
+        violations
+    }
+
+    /// Returns the elements of a kind as they are written.
+    pub fn list(&self, kind: ElementKind) -> &[Value] {
+        let (holder, key) = self.schema.list(kind);
+        let list = self.document.get(holder).and_then(|holder| holder.get(key));
+        list.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    fn component(&self) -> &Map<String, Value> {
+        self.document[self.schema.component()]
+            .as_object()
+            .expect("the schema has asked for an object")
+    }
+
+    /// Makes every view once, so that none can fail later.
+    fn check_views(&self) -> Result<(), Error> {
+        for kind in ElementKind::ALL {
+            let (holder, key) = self.schema.list(kind);
+            for (index, element) in self.list(kind).iter().enumerate() {
+                let read = match kind {
+                    ElementKind::Resource => try_read_resource(element).map(drop),
+                    ElementKind::Source => try_read::<Source>(element).map(drop),
+                    ElementKind::Reference => try_read::<Reference>(element).map(drop),
+                };
+                read.map_err(|e| shape(&format!("{holder}.{key}[{index}]"), &e))?;
+            }
+        }
+        let component = self.component();
+        try_read_list::<Label>(component.get("labels")).map_err(|e| shape("labels", &e))?;
+        if let Some(object @ Value::Object(_)) = component.get("provider") {
+            try_read::<Provider>(object).map_err(|e| shape("provider", &e))?;
+        }
+        try_read_list::<Signature>(self.document.get("signatures"))
+            .map_err(|e| shape("signatures", &e))?;
+        try_read_list::<NestedDigest>(self.document.get("nestedDigests"))
+            .map_err(|e| shape("nestedDigests", &e))?;
+        for holder in [component, &self.document] {
+            try_read_list::<TypedSpec>(holder.get("repositoryContexts"))
+                .map_err(|e| shape("repositoryContexts", &e))?;
+        }
+        Ok(())
+    }
+}
+
+fn limit(size: usize) -> Result<(), Error> {
+    if size > MAX_SIZE {
+        return Err(Error::TooLarge { size });
+    }
+    Ok(())
+}
+
+fn try_read<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
+    serde_json::from_value(value.clone())
+}
+
+fn try_read_list<T: DeserializeOwned>(value: Option<&Value>) -> Result<Vec<T>, serde_json::Error> {
+    match value {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(list) => try_read(list),
+    }
+}
+
+/// Old descriptors have `srcRef` for `srcRefs`.
+fn try_read_resource(value: &Value) -> Result<Resource, serde_json::Error> {
+    let mut value = value.clone();
+    if let Some(map) = value.as_object_mut()
+        && map.get("srcRefs").is_none_or(Value::is_null)
+        && let Some(old) = map.remove("srcRef")
+    {
+        map.insert("srcRefs".to_owned(), old);
+    }
+    serde_json::from_value(value)
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> T {
+    try_read(value).expect("every view was made when the descriptor was read")
+}
+
+fn read_list<T: DeserializeOwned>(value: Option<&Value>) -> Vec<T> {
+    try_read_list(value).expect("every view was made when the descriptor was read")
+}
+
+fn read_resource(value: &Value) -> Resource {
+    try_read_resource(value).expect("every view was made when the descriptor was read")
+}
+
+fn shape(path: &str, reason: &dyn std::fmt::Display) -> Error {
+    Error::Shape(Violation::error(path, reason.to_string()))
+}
+
+/// Why something is not a component descriptor.
+#[derive(Clone, Debug, Eq, PartialEq, ThisError)]
+#[expect(missing_docs, reason = "each message names its fields")]
+#[non_exhaustive]
+pub enum Error {
+    /// It has more than [`MAX_SIZE`] bytes.
+    #[error("component descriptor has {size} bytes, more than {MAX_SIZE}")]
+    TooLarge { size: usize },
+    /// It is no JSON.
+    #[error("component descriptor is not well-formed JSON")]
+    Json(#[from] json::Error),
+    /// It is no YAML.
+    #[error("component descriptor is not well-formed YAML")]
+    Yaml(#[from] yaml::Error),
+    /// It has no schema that is known.
+    #[error("component descriptor has the unknown schema version `{version}`")]
+    UnknownSchema { version: String },
+    /// A field that is needed is missing or has the wrong type.
+    #[error("component descriptor has another shape than its schema asks for")]
+    Shape(#[source] Violation),
+}
+
+#[cfg(test)]
+mod tests;

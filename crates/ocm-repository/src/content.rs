@@ -1,0 +1,43 @@
+//! What a resource or source consists of.
+
+use ocm_blob::BlobRef;
+use ocm_digest::Digest;
+use ocm_oci::{Descriptor, RepositoryName, StoreRef};
+
+/// The content behind an access.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Bytes. Their media type is the blob's.
+    Blob(BlobRef),
+    /// An OCI artifact that stands in a store.
+    Artifact(Artifact),
+}
+
+impl Content {
+    /// Returns the media type, if known.
+    pub fn media_type(&self) -> Option<&str> {
+        match self {
+            Self::Blob(blob) => blob.media_type(),
+            Self::Artifact(artifact) => Some(&artifact.root.media_type),
+        }
+    }
+
+    /// Returns the digest, if known: of the bytes, or of the topmost manifest.
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Blob(blob) => blob.digest(),
+            Self::Artifact(artifact) => Some(artifact.root.digest),
+        }
+    }
+}
+
+/// An OCI artifact that stands in a store.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// The store.
+    pub store: StoreRef,
+    /// The repository in the store.
+    pub repository: RepositoryName,
+    /// The topmost manifest or index.
+    pub root: Descriptor,
+}

@@ -1,0 +1,152 @@
+//! The trait of places with component versions.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ocm_digest::Digest;
+use ocm_model::{Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Version};
+pub use ocm_oci::CopyOptions;
+use ocm_oci::Outcome;
+
+use crate::content::{Artifact, Content};
+use crate::error::Error;
+
+/// A component repository that is shared between tasks.
+pub type RepositoryRef = Arc<dyn ComponentRepository>;
+
+/// A component version as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredVersion {
+    /// The component descriptor.
+    pub descriptor: Descriptor,
+    /// What names the stored form, to notice that somebody else has changed it: for OCI the digest
+    /// of the topmost manifest. It is not the digest that signatures sign.
+    pub stored_digest: Digest,
+}
+
+/// What must be true of the target for a component version to be written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Anything: an existing component version is replaced.
+    Anything,
+    /// The component version does not exist.
+    Absent,
+    /// The component version is stored as it was read.
+    Stored(Digest),
+}
+
+/// Content that has become part of a repository.
+#[derive(Clone, Debug)]
+pub struct AddedContent {
+    /// How the content is reached from now on.
+    pub access: Access,
+    /// The digest of the content, as descriptors state it.
+    pub digest: DigestSpec,
+    /// The number of bytes that the content has, manifests included.
+    pub size: u64,
+    /// What had to be done; [`Outcome::Copied`] when at least one part was moved.
+    pub outcome: Outcome,
+}
+
+/// A place with component versions.
+///
+/// Content is added before the descriptor that names it, so that a reader never sees a component
+/// version that is not whole, and an interrupted writer is continued by running it again.
+#[async_trait]
+pub trait ComponentRepository: fmt::Debug + Send + Sync {
+    /// Returns how messages name this repository, such as `./shop.ctf`.
+    fn location(&self) -> String;
+
+    /// Returns the names of all components, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the repository cannot list.
+    async fn components(&self) -> Result<Vec<ComponentName>, Error>;
+
+    /// Returns the versions of a component, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoComponent`] if there is none.
+    async fn versions(&self, component: &ComponentName) -> Result<Vec<Version>, Error>;
+
+    /// Returns what names the stored form of a component version, `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The repository could not be asked.
+    async fn stored_digest(&self, id: &ComponentVersionId) -> Result<Option<Digest>, Error>;
+
+    /// Reads a component version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none.
+    async fn component_version(&self, id: &ComponentVersionId) -> Result<StoredVersion, Error>;
+
+    /// Returns the content behind a local blob access of a component version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLocalBlob`] if the repository does not have it.
+    async fn local_content(
+        &self,
+        id: &ComponentVersionId,
+        access: &Access,
+    ) -> Result<Content, Error>;
+
+    /// Makes content a local blob of the component version that is going to be written.
+    ///
+    /// A blob that is an OCI layout (by media type) is stored as the artifact it holds, and so is
+    /// [`Content::Artifact`]; then its digest is that of the topmost manifest. `reference_name` is
+    /// the name that the artifact had where it came from; it is kept in the access.
+    ///
+    /// # Errors
+    ///
+    /// The content is not what it promised, or the repository refuses it.
+    async fn add_content(
+        &self,
+        id: &ComponentVersionId,
+        content: &Content,
+        reference_name: Option<&str>,
+        options: &CopyOptions,
+    ) -> Result<AddedContent, Error>;
+
+    /// Uploads an OCI artifact beside the components, under a path and a tag of its own, and
+    /// returns an access that reaches it from anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the repository is not reached from elsewhere.
+    async fn add_artifact(
+        &self,
+        artifact: &Artifact,
+        path: &str,
+        tag: Option<&str>,
+        options: &CopyOptions,
+    ) -> Result<AddedContent, Error> {
+        let _ = (artifact, path, tag, options);
+        Err(Error::Unsupported {
+            location: self.location(),
+            operation: "OCI artifacts beside components",
+        })
+    }
+
+    /// Writes a component version whose local blobs have been added; returns what names the
+    /// stored form.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] if the target is not as expected, [`Error::NoLocalBlob`] if a local
+    /// blob is missing.
+    async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error>;
+
+    /// Makes durable what has been written so far. Called at the end of the work.
+    ///
+    /// # Errors
+    ///
+    /// The repository cannot be written.
+    async fn commit(&self) -> Result<(), Error>;
+}

@@ -7,4 +7,5 @@ mod der;
 mod pem;
 
 pub mod key;
+pub mod role;
 pub mod rsa;

@@ -6,6 +6,7 @@
 //! make it as long as fits, others as long as the digest. The cryptographic library is told a
 //! length to expect, so that the likely ones are tried first, then all others.
 
+mod handler;
 mod value;
 
 use aws_lc_rs::digest;
@@ -19,6 +20,7 @@ use aws_lc_rs::signature::{
 use ocm_digest::{Digest, HashAlgorithm};
 use thiserror::Error;
 
+pub use handler::{Error as HandlerError, RsaSigner, RsaVerifier};
 pub use value::{Error as ValueError, MEDIA_TYPE_PEM, SignatureValue};
 
 use crate::key::{MIN_BITS, PrivateKey, PublicKey};

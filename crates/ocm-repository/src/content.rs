@@ -10,7 +10,7 @@ pub enum Content {
     /// Bytes. Their media type is the blob's.
     Blob(BlobRef),
     /// An OCI artifact that stands in a store.
-    Artifact(Artifact),
+    Artifact(Box<Artifact>),
 }
 
 impl Content {

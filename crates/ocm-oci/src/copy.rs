@@ -183,8 +183,8 @@ pub async fn copy_graph(
             }
         }
     }
-    let pushed: Vec<Option<Pushed>> = stream::iter(&blobs)
-        .map(|blob| copy_blob(source, blob, target, options))
+    let pushed: Vec<Option<Pushed>> = stream::iter(blobs)
+        .map(|blob| async move { copy_blob(source, &blob, target, options).await })
         .buffer_unordered(options.parallel)
         .try_collect()
         .await?;
@@ -365,12 +365,12 @@ pub async fn check_graph(
         }
         open.extend(manifest.parse()?.children().into_iter().cloned());
     }
-    let sizes: Vec<u64> = stream::iter(&blobs)
+    let sizes: Vec<u64> = stream::iter(blobs)
         .map(|blob| async move {
             if !blob.urls.is_empty() && store.stat_blob(repository, &blob.digest).await?.is_none() {
                 return Ok(0);
             }
-            check_blob(&store.blob(repository, blob), options)
+            check_blob(&store.blob(repository, &blob), options)
                 .await
                 .map_err(|source| Error::blob("check", format!("blob {}", blob.digest), source))
         })

@@ -90,7 +90,7 @@ impl Config {
     }
 
     /// Returns the entries of a type, the strongest document first, in each as they are written.
-    pub(crate) fn entries_strongest_first(&self, name: &str) -> impl Iterator<Item = &ConfigEntry> {
+    fn entries_strongest_first(&self, name: &str) -> impl Iterator<Item = &ConfigEntry> {
         self.documents
             .iter()
             .rev()

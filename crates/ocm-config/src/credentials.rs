@@ -71,17 +71,16 @@ impl Credentials {
     /// Reads an object with a `type`; none if it is not one.
     pub fn from_value(value: &Value) -> Option<Self> {
         let kind = typed::type_of(value)?.to_owned();
-        let fields = match is_untyped(&kind) {
-            true => match value.get("properties") {
+        let fields = if is_untyped(&kind) {
+            match value.get("properties") {
                 None | Some(Value::Null) => Map::new(),
                 Some(Value::Object(properties)) => properties.clone(),
                 Some(_) => return None,
-            },
-            false => {
-                let mut fields = value.as_object()?.clone();
-                fields.shift_remove("type");
-                fields
             }
+        } else {
+            let mut fields = value.as_object()?.clone();
+            fields.shift_remove("type");
+            fields
         };
         Some(Self {
             kind,
@@ -186,18 +185,18 @@ impl Credentials {
         self.content(&["publicKeyPEM"], &["publicKeyPEMFile"]).await
     }
 
-    /// Reads a private key of OpenPGP.
+    /// Reads a private key of `OpenPGP`.
     pub async fn private_key_pgp(&self) -> Result<Option<Secret<Vec<u8>>>, limited::Error> {
         self.content(&["privateKeyPGP"], &["privateKeyPGPFile"])
             .await
     }
 
-    /// Reads a public key of OpenPGP.
+    /// Reads a public key of `OpenPGP`.
     pub async fn public_key_pgp(&self) -> Result<Option<Secret<Vec<u8>>>, limited::Error> {
         self.content(&["publicKeyPGP"], &["publicKeyPGPFile"]).await
     }
 
-    /// Reads the token of an OpenID Connect provider.
+    /// Reads the token of an `OpenID` Connect provider.
     pub async fn oidc_token(&self) -> Result<Option<Secret<Vec<u8>>>, limited::Error> {
         self.content(&["token"], &["tokenFile"]).await
     }

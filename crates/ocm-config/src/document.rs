@@ -49,12 +49,12 @@ impl ConfigDocument {
             });
         }
         if is_blank(text) {
-            return Self::read(&Value::Null, Source::new(origin, None));
+            return Self::read(&Value::Null, &Source::new(origin, None));
         }
         match yaml::parse_located(text) {
             Ok(located) => {
                 let value = located.value.clone();
-                Self::read(&value, Source::new(origin, Some(located)))
+                Self::read(&value, &Source::new(origin, Some(located)))
             }
             Err(error) => Err(Error::Syntax {
                 origin,
@@ -71,7 +71,7 @@ impl ConfigDocument {
     ///
     /// When the value is not made of typed objects.
     pub fn from_value(value: &Value, origin: impl Into<Origin>) -> Result<Self, Error> {
-        Self::read(value, Source::new(origin.into(), None))
+        Self::read(value, &Source::new(origin.into(), None))
     }
 
     /// Where the document came from.
@@ -89,8 +89,8 @@ impl ConfigDocument {
         &self.warnings
     }
 
-    fn read(value: &Value, source: Arc<Source>) -> Result<Self, Error> {
-        let top = Node::top(value, &source);
+    fn read(value: &Value, source: &Arc<Source>) -> Result<Self, Error> {
+        let top = Node::top(value, source);
         if value.is_null() {
             return Ok(Self {
                 origin: source.origin.clone(),
@@ -101,7 +101,7 @@ impl ConfigDocument {
         Ok(Self {
             origin: source.origin.clone(),
             warnings: warnings_of(&top)?,
-            entries: flatten(top, &source)?,
+            entries: flatten(top, source)?,
         })
     }
 }

@@ -56,10 +56,11 @@ impl ConsumerIdentity {
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
-        let mut value = value.into();
-        if name == Self::PATH || name == Self::PATH_PREFIX {
-            value = value.trim_matches('/').to_owned();
-        }
+        let value = value.into();
+        let value = match name.as_str() {
+            Self::PATH | Self::PATH_PREFIX => value.trim_matches('/').to_owned(),
+            _ => value,
+        };
         if value.is_empty() {
             self.attributes.remove(&name);
         } else {
@@ -75,9 +76,11 @@ impl ConsumerIdentity {
     /// When the text is no URL or has no host.
     pub fn from_url(kind: impl Into<String>, url: &str) -> Result<Self, ParseIdentityError> {
         const NO_SCHEME: &str = "none://";
-        let full = match url.contains("://") {
-            true => url.to_owned(),
-            false => format!("{NO_SCHEME}{url}"),
+        let has_scheme = url.contains("://");
+        let full = if has_scheme {
+            url.to_owned()
+        } else {
+            format!("{NO_SCHEME}{url}")
         };
         let parsed = Url::parse(&full).map_err(|source| ParseIdentityError::Url {
             url: url.to_owned(),
@@ -88,10 +91,7 @@ impl ConsumerIdentity {
                 url: url.to_owned(),
             });
         };
-        let scheme = match full.len() == url.len() {
-            true => parsed.scheme(),
-            false => "",
-        };
+        let scheme = if has_scheme { parsed.scheme() } else { "" };
         let port = parsed.port().map(|port| port.to_string());
         Ok(Self::new(kind)
             .with(Self::SCHEME, scheme)

@@ -44,10 +44,6 @@ impl DockerRepository {
             .map_err(|_| field.invalid("expected a docker configuration in JSON"))
     }
 
-    pub(crate) const fn is_default(&self) -> bool {
-        matches!(self, Self::Default)
-    }
-
     /// Finds the credentials for a registry.
     ///
     /// The files are read each time, so that a login in between counts. Of the default files, one

@@ -140,9 +140,10 @@ impl HttpSettings {
     fn overridden_by(self, stronger: Self) -> Self {
         // The two spellings of the certificates are one setting.
         let trusts = stronger.root_cas_pem.is_some() || stronger.root_cas_pem_file.is_some();
-        let (pem, file) = match trusts {
-            true => (stronger.root_cas_pem, stronger.root_cas_pem_file),
-            false => (self.root_cas_pem, self.root_cas_pem_file),
+        let (pem, file) = if trusts {
+            (stronger.root_cas_pem, stronger.root_cas_pem_file)
+        } else {
+            (self.root_cas_pem, self.root_cas_pem_file)
         };
         Self {
             timeout: stronger.timeout.or(self.timeout),
@@ -206,8 +207,8 @@ fn keep_alive(node: &Node<'_>) -> Result<Option<KeepAlive>, Error> {
         Value::String(text) => text.starts_with('-'),
         _ => false,
     };
-    Ok(Some(match off {
-        true => KeepAlive::Off,
-        false => KeepAlive::Every(field.duration()?),
-    }))
+    if off {
+        return Ok(Some(KeepAlive::Off));
+    }
+    Ok(Some(KeepAlive::Every(field.duration()?)))
 }

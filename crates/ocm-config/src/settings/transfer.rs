@@ -96,11 +96,9 @@ fn choice<T: Copy>(node: &Node<'_>, name: &str, choices: &[(&str, T)]) -> Result
     if text.is_empty() {
         return Ok(None);
     }
-    match choices.iter().find(|(name, _)| *name == text) {
-        Some((_, value)) => Ok(Some(*value)),
-        None => {
-            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-            Err(field.invalid(format!("`{text}` is none of {}", names.join(", "))))
-        }
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+        return Ok(Some(*value));
     }
+    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+    Err(field.invalid(format!("`{text}` is none of {}", names.join(", "))))
 }

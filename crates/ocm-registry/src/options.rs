@@ -1,0 +1,37 @@
+//! What an operator can set.
+
+use std::time::Duration;
+
+use ocm_oci::RawManifest;
+
+/// How a [`Registry`](crate::Registry) behaves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RegistryOptions {
+    /// Refuse everything that writes. Default: no.
+    pub read_only: bool,
+    /// Check the digest of a blob while it is sent, and break off before its last chunk if the
+    /// store has other bytes. Clients check as well; costs the time of hashing. Default: yes.
+    pub verify_reads: bool,
+    /// The size beyond which a manifest is refused, in bytes. Default: [`RawManifest::LIMIT`].
+    pub max_manifest: u64,
+    /// How many uploads may be open at a time. Default: 1024.
+    pub max_uploads: usize,
+    /// How long an upload stays open without a request. Default: one hour.
+    pub upload_idle: Duration,
+    /// How long to wait for the next bytes of a request before it counts as cut off.
+    /// Default: one minute.
+    pub body_idle: Duration,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            verify_reads: true,
+            max_manifest: RawManifest::LIMIT,
+            max_uploads: 1024,
+            upload_idle: Duration::from_hours(1),
+            body_idle: Duration::from_mins(1),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The registry as a whole: which request goes where, and the log of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use ocm_digest::Digest;
+use ocm_oci::StoreRef;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::failure::Failure;
+use crate::options::RegistryOptions;
+use crate::query::Query;
+use crate::route::{self, Route};
+use crate::sessions::Sessions;
+
+/// The longest path and query that are read, in bytes.
+const MAX_URI: usize = 8 * 1024;
+
+const LANDING: &str = "This is an OCI registry. Its API is at /v2/.\n";
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// The OCI distribution API 1.1 over a store.
+///
+/// Clones share the store and the uploads that are open.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What requests share.
+pub(crate) struct Inner {
+    pub(crate) store: StoreRef,
+    pub(crate) options: RegistryOptions,
+    pub(crate) sessions: Sessions,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("store", &self.store)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Puts the API in front of a store.
+    pub fn new(store: StoreRef, options: RegistryOptions) -> Self {
+        let sessions = Sessions::new(options.max_uploads, options.upload_idle);
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                options,
+                sessions,
+            }),
+        }
+    }
+
+    /// Returns the routes `/`, `/healthz` and `/v2/…`.
+    ///
+    /// Layers that decide who may do what go around it. A layer that limits the size of bodies
+    /// must leave `/v2/` out.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/", any(handle))
+            .route("/healthz", any(handle))
+            .route("/v2", any(handle))
+            .route("/v2/", any(handle))
+            .route("/v2/{*path}", any(handle))
+            .with_state(self.clone())
+    }
+}
+
+async fn handle(State(registry): State<Registry>, request: Request) -> Response {
+    let started = Instant::now();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let span = tracing::debug_span!("request", %method, path = uri.path());
+    let mut response = registry
+        .inner
+        .answer(request)
+        .instrument(span)
+        .await
+        .unwrap_or_else(IntoResponse::into_response);
+    if uri.path().starts_with("/v2") {
+        let version = HeaderValue::from_static("registry/2.0");
+        response.headers_mut().insert(API_VERSION, version);
+        log(&method, uri.path(), response.status(), started.elapsed());
+    }
+    response
+}
+
+/// Writes the line of the access log; reading is as frequent as it is harmless.
+fn log(method: &Method, path: &str, status: StatusCode, elapsed: Duration) {
+    let (status, milliseconds) = (status.as_u16(), elapsed.as_millis());
+    if method.is_safe() {
+        tracing::debug!(%method, path, status, milliseconds, "answered");
+    } else {
+        tracing::info!(%method, path, status, milliseconds, "answered");
+    }
+}
+
+impl Inner {
+    async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Failure> {
+        let (parts, body) = request.into_parts();
+        let length = parts.uri.path_and_query().map_or(0, |it| it.as_str().len());
+        if length > MAX_URI {
+            return Err(Failure::uri_too_long(MAX_URI));
+        }
+        let route = route::parse(&parts.method, parts.uri.path())?;
+        let query = Query::parse(parts.uri.query());
+        if !route.writes() {
+            return self.read(route, &query, &parts).await;
+        }
+        if self.options.read_only {
+            return Err(Failure::read_only("this registry"));
+        }
+        // On a task of its own, what has been begun is ended also when the client goes away: the
+        // connection drops this future, but not a store in the middle of a write.
+        let write = async move { self.write(route, &query, parts.headers, body).await };
+        tokio::spawn(write.in_current_span())
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a request broke off");
+                Err(Failure::internal())
+            })
+    }
+
+    async fn read(
+        &self,
+        route: Route,
+        query: &Query,
+        Parts {
+            method, headers, ..
+        }: &Parts,
+    ) -> Result<Response, Failure> {
+        let head = method == Method::HEAD;
+        match route {
+            Route::Base => Ok(json("{}")),
+            Route::Catalog => self.list_repositories(query).await,
+            Route::ListTags { repository } => self.list_tags(&repository, query).await,
+            Route::ListReferrers {
+                repository,
+                subject,
+            } => self.list_referrers(&repository, &subject, query).await,
+            Route::GetManifest {
+                repository,
+                reference,
+            } => {
+                if head {
+                    self.head_manifest(&repository, &reference, headers).await
+                } else {
+                    self.get_manifest(&repository, &reference, headers).await
+                }
+            }
+            Route::GetBlob { repository, digest } => {
+                self.get_blob(&repository, digest, headers, head).await
+            }
+            Route::UploadStatus { repository, id } => self.upload_status(&repository, id),
+            Route::Health => Ok(text("ok\n")),
+            _ => Ok(text(LANDING)),
+        }
+    }
+
+    async fn write(
+        &self,
+        route: Route,
+        query: &Query,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        match route {
+            Route::PutManifest {
+                repository,
+                reference,
+            } => {
+                self.put_manifest(&repository, &reference, query, &headers, body)
+                    .await
+            }
+            Route::DeleteManifest {
+                repository,
+                reference,
+            } => self.delete_manifest(&repository, &reference).await,
+            Route::DeleteBlob { repository, digest } => self.delete_blob(&repository, digest).await,
+            Route::StartUpload { repository } => {
+                self.start_upload(repository, query, &headers, body).await
+            }
+            Route::AppendUpload { repository, id } => {
+                self.append_upload(&repository, id, &headers, body).await
+            }
+            Route::FinishUpload { repository, id } => {
+                self.finish_upload(&repository, id, query, &headers, body)
+                    .await
+            }
+            Route::CancelUpload { repository, id } => self.cancel_upload(&repository, id).await,
+            _ => Err(route::Error::NoSuchPath.into()),
+        }
+    }
+}
+
+fn text(content: &'static str) -> Response {
+    content.into_response()
+}
+
+/// Answers with a JSON document.
+pub(crate) fn json(content: impl Into<Body>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], content.into()).into_response()
+}
+
+/// Names content in the header that clients compare.
+pub(crate) fn name_content(headers: &mut HeaderMap, digest: &Digest) {
+    if let Ok(value) = HeaderValue::try_from(digest.to_string()) {
+        headers.insert(CONTENT_DIGEST, value);
+    }
+}
+
+/// Names content in the headers that clients and caches compare.
+pub(crate) fn tag_content(headers: &mut HeaderMap, digest: &Digest) {
+    name_content(headers, digest);
+    if let Ok(value) = HeaderValue::try_from(format!("\"{digest}\"")) {
+        headers.insert(header::ETAG, value);
+    }
+}
+
+/// Returns whether a client has the content already (RFC 9110, "If-None-Match").
+pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
+    let digest = digest.to_string();
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'))
+        .any(|tag| tag == "*" || tag == digest)
+}
+
+/// Answers a client that has the content already.
+pub(crate) fn not_modified(digest: &Digest) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    tag_content(response.headers_mut(), digest);
+    response
+}
+
+/// Answers that content has been stored, and where it is.
+pub(crate) fn created(location: &str, digest: &Digest) -> Response {
+    let mut response = StatusCode::CREATED.into_response();
+    insert(response.headers_mut(), header::LOCATION, location);
+    name_content(response.headers_mut(), digest);
+    response
+}
+
+/// Sets a header to a text that is made of names, digests and numbers.
+pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    // Names are ASCII without control characters, so this is always a value.
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,383 @@
+//! Uploads between their requests.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use ocm_oci::{BlobUpload, RepositoryName};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::failure::{Code, Failure, OrFail as _};
+use crate::incoming::{Cut, Incoming};
+use crate::route::UploadId;
+
+/// The open uploads of a registry: so many at most, and none that nobody asks for any more.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limit: usize,
+    idle: Duration,
+    open: Mutex<BTreeMap<UploadId, Arc<Session>>>,
+    sweeping: AtomicBool,
+}
+
+impl Sessions {
+    pub(crate) fn new(limit: usize, idle: Duration) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                limit,
+                idle,
+                open: Mutex::default(),
+                sweeping: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Opens an upload.
+    pub(crate) fn start(&self, repository: RepositoryName) -> Result<Arc<Session>, Failure> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| {
+            tracing::error!(%error, "the system has no random numbers");
+            Failure::internal()
+        })?;
+        let id = UploadId::from_random(u128::from_ne_bytes(random));
+        let session = Arc::new(Session::new(id, repository));
+        {
+            let mut open = self.shared.open();
+            if open.len() >= self.shared.limit {
+                open.retain(|_, session| !session.is_idle(self.shared.idle));
+            }
+            if open.len() >= self.shared.limit {
+                return Err(too_many());
+            }
+            open.insert(id, Arc::clone(&session));
+        }
+        self.shared.sweep_in_time();
+        Ok(session)
+    }
+
+    /// Returns an open upload of a repository.
+    pub(crate) fn find(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+    ) -> Result<Arc<Session>, Failure> {
+        let session = self.shared.open().get(&id).cloned();
+        session
+            .filter(|session| session.repository == *repository)
+            .filter(|session| !session.is_idle(self.shared.idle))
+            .ok_or_else(Failure::no_such_upload)
+    }
+
+    /// Forgets an upload.
+    pub(crate) fn remove(&self, id: UploadId) {
+        self.shared.open().remove(&id);
+    }
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<UploadId, Arc<Session>>> {
+        // Each change is one insertion or removal, so the map is whole even where a holder panicked.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that idle uploads go also when no request comes any more. One task does so, as
+    /// long as uploads are open.
+    fn sweep_in_time(self: &Arc<Self>) {
+        if self.sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = Arc::downgrade(self);
+        tokio::spawn(sweep(shared, self.idle));
+    }
+}
+
+async fn sweep(shared: Weak<Shared>, idle: Duration) {
+    loop {
+        sleep(idle).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let mut open = shared.open();
+        open.retain(|id, session| {
+            let keep = !session.is_idle(idle);
+            if !keep {
+                tracing::info!(%id, repository = %session.repository, "an upload was given up");
+            }
+            keep
+        });
+        if open.is_empty() {
+            // Under the lock of the map, so that no upload starts in between.
+            shared.sweeping.store(false, Ordering::Release);
+            return;
+        }
+    }
+}
+
+fn too_many() -> Failure {
+    Failure::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        Code::TooManyRequests,
+        "too many uploads are open",
+    )
+    .with(header::RETRY_AFTER, HeaderValue::from_static("10"))
+}
+
+/// An upload between its requests.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: UploadId,
+    pub(crate) repository: RepositoryName,
+    received: AtomicU64,
+    touched: Mutex<Instant>,
+    state: tokio::sync::Mutex<State>,
+    /// The number of requests that have wanted to write.
+    turns: watch::Sender<u64>,
+}
+
+/// How far an upload is.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Nothing has arrived.
+    New,
+    /// Some has arrived.
+    Open(Box<dyn BlobUpload>),
+    /// It has been finished, or given up.
+    Closed,
+}
+
+impl Session {
+    fn new(id: UploadId, repository: RepositoryName) -> Self {
+        Self {
+            id,
+            repository,
+            received: AtomicU64::new(0),
+            touched: Mutex::new(Instant::now()),
+            state: tokio::sync::Mutex::new(State::New),
+            turns: watch::Sender::new(0),
+        }
+    }
+
+    /// Returns the number of bytes that have been stored.
+    pub(crate) fn received(&self) -> u64 {
+        self.touch();
+        self.received.load(Ordering::Acquire)
+    }
+
+    /// Waits for the right to write, and breaks off the request that has it.
+    ///
+    /// A client sends one request at a time; when it sends another, it has given up the one
+    /// before, whose connection may not have noticed.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Failure> {
+        let watch = self.turns.subscribe();
+        let mut number = 0;
+        self.turns.send_modify(|turns| {
+            *turns += 1;
+            number = *turns;
+        });
+        let state = self.state.lock().await;
+        self.touch();
+        if matches!(*state, State::Closed) {
+            return Err(Failure::no_such_upload());
+        }
+        Ok(Turn {
+            session: self,
+            state,
+            number,
+            watch,
+        })
+    }
+
+    fn touch(&self) {
+        *self.last_touch() = Instant::now();
+    }
+
+    fn last_touch(&self) -> MutexGuard<'_, Instant> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether no request has asked for this upload for so long, and none is at it.
+    fn is_idle(&self, idle: Duration) -> bool {
+        self.last_touch().elapsed() >= idle && self.state.try_lock().is_ok()
+    }
+}
+
+/// The right to write to an upload.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    session: &'a Session,
+    state: tokio::sync::MutexGuard<'a, State>,
+    number: u64,
+    watch: watch::Receiver<u64>,
+}
+
+impl Turn<'_> {
+    /// Returns whether nothing has arrived.
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(*self.state, State::New)
+    }
+
+    /// Returns whether the store has given the upload up.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(*self.state, State::Closed)
+    }
+
+    /// Sets what takes the bytes.
+    pub(crate) fn open(&mut self, upload: Box<dyn BlobUpload>) {
+        *self.state = State::Open(upload);
+    }
+
+    /// Ends the upload and returns it as it was.
+    pub(crate) fn close(mut self) -> State {
+        std::mem::replace(&mut *self.state, State::Closed)
+    }
+
+    /// Stores the bytes of a request as they come. What came before a failure is kept.
+    pub(crate) async fn append(&mut self, mut incoming: Incoming) -> Result<(), Failure> {
+        while let Some(chunk) = self.next(&mut incoming).await? {
+            self.write(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self, incoming: &mut Incoming) -> Result<Option<Bytes>, Cut> {
+        let number = self.number;
+        tokio::select! {
+            biased;
+            _ = self.watch.wait_for(|turns| *turns > number) => Err(Cut::TakenOver),
+            chunk = incoming.next() => chunk,
+        }
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<(), Failure> {
+        let State::Open(upload) = &mut *self.state else {
+            return Err(Failure::no_such_upload());
+        };
+        let written = upload.write(chunk).await;
+        self.session
+            .received
+            .store(upload.size(), Ordering::Release);
+        self.session.touch();
+        if written.is_err() {
+            // Of an upload that was not written nobody knows how far it is, and the space that it
+            // takes may be what is missing.
+            *self.state = State::Closed;
+        }
+        written.or_fail(Code::BlobUploadUnknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures::{StreamExt as _, stream};
+    use http::HeaderMap;
+    use ocm_oci::{Ingest as _, MemoryStore};
+    use tokio::time::advance;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_mins(1);
+
+    fn name() -> RepositoryName {
+        "a".parse().unwrap()
+    }
+
+    fn count(sessions: &Sessions) -> usize {
+        sessions.shared.open().len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_upload_is_forgotten() {
+        let sessions = Sessions::new(10, IDLE);
+        let session = sessions.start(name()).unwrap();
+        advance(IDLE / 2).await;
+        assert!(sessions.find(&name(), session.id).is_ok());
+        session.received();
+        advance(IDLE * 3 / 4).await;
+        assert!(sessions.find(&name(), session.id).is_ok());
+        advance(IDLE / 4).await;
+        assert!(sessions.find(&name(), session.id).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_uploads_go_without_a_request() {
+        let sessions = Sessions::new(10, IDLE);
+        for _ in 0..2 {
+            sessions.start(name()).unwrap();
+            sleep(IDLE * 3).await;
+            assert_eq!(count(&sessions), 0);
+            assert!(!sessions.shared.sweeping.load(Ordering::Acquire));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_is_written_to_is_not_idle() {
+        let sessions = Sessions::new(10, IDLE);
+        let session = sessions.start(name()).unwrap();
+        let turn = session.turn().await.unwrap();
+        sleep(IDLE * 3).await;
+        assert_eq!(count(&sessions), 1);
+        drop(turn);
+        sleep(IDLE * 3).await;
+        assert_eq!(count(&sessions), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_uploads_is_bounded() {
+        let sessions = Sessions::new(2, IDLE);
+        let first = sessions.start(name()).unwrap();
+        sessions.start(name()).unwrap();
+        let refused = sessions.start(name()).unwrap_err();
+        assert_eq!(refused.status, 429);
+        sessions.remove(first.id);
+        sessions.start(name()).unwrap();
+        advance(IDLE).await;
+        sessions.start(name()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_upload_belongs_to_its_repository() {
+        let sessions = Sessions::new(2, IDLE);
+        let session = sessions.start(name()).unwrap();
+        assert!(sessions.find(&"b".parse().unwrap(), session.id).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_second_request_takes_over_and_finds_what_the_first_stored() {
+        let sessions = Sessions::new(2, IDLE);
+        let session = sessions.start(name()).unwrap();
+        let mut first = session.turn().await.unwrap();
+        first.open(MemoryStore::new().begin(&name()).await.unwrap());
+        let stalled = stream::iter([Ok::<_, std::io::Error>("abc")]).chain(stream::pending());
+        let body = Body::from_stream(stalled);
+        let stalled = Incoming::new(&HeaderMap::new(), body, IDLE).unwrap();
+        let append = async {
+            let failure = first.append(stalled).await.unwrap_err();
+            drop(first);
+            failure
+        };
+        let second = async {
+            while session.received() < 3 {
+                tokio::task::yield_now().await;
+            }
+            let turn = session.turn().await.unwrap();
+            match turn.close() {
+                State::Open(upload) => upload.size(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (failure, size) = tokio::join!(append, second);
+        assert_eq!((failure.status.as_u16(), size), (409, 3));
+        assert!(session.turn().await.is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! Uploads: whole, in chunks, and by mounting.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName};
+use ocm_blob::BlobRef;
+use ocm_digest::Digest;
+use ocm_oci::{Ingest, Pushed, RepositoryName};
+
+use crate::failure::{Code, Failure, OrFail as _};
+use crate::incoming::{Incoming, Passing};
+use crate::query::Query;
+use crate::range::ChunkRange;
+use crate::registry::{Inner, created, insert};
+use crate::route::UploadId;
+use crate::sessions::{Session, State, Turn};
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// How many repositories are asked for a blob that a client wants mounted from anywhere.
+const MAX_MOUNT_SOURCES: usize = 256;
+
+impl Inner {
+    /// Answers the POST that starts an upload, unless it is a mount or holds the whole blob.
+    pub(crate) async fn start_upload(
+        &self,
+        repository: RepositoryName,
+        query: &Query,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        query.check_algorithm()?;
+        if let Some(digest) = query.digest("mount")? {
+            if self.mount(&repository, query, &digest).await? {
+                return Ok(stored(&repository, &digest));
+            }
+        } else if let Some(digest) = query.digest("digest")? {
+            let incoming = Incoming::new(headers, body, self.options.body_idle)?;
+            let pushed = self.take_whole(&repository, digest, incoming).await?;
+            return Ok(stored(&repository, &pushed.digest));
+        }
+        let session = self.sessions.start(repository)?;
+        Ok(progress(StatusCode::ACCEPTED, &session))
+    }
+
+    pub(crate) fn upload_status(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+    ) -> Result<Response, Failure> {
+        let session = self.sessions.find(repository, id)?;
+        Ok(progress(StatusCode::NO_CONTENT, &session))
+    }
+
+    pub(crate) async fn append_upload(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        let session = self.sessions.find(repository, id)?;
+        let mut turn = session.turn().await?;
+        let incoming = self.next_chunk(&session, headers, body)?;
+        self.append(&session, &mut turn, incoming).await?;
+        Ok(progress(StatusCode::ACCEPTED, &session))
+    }
+
+    pub(crate) async fn finish_upload(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+        query: &Query,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        let digest = query.digest("digest")?.ok_or_else(|| {
+            let message = "an upload ends with the digest of the blob";
+            Failure::bad(Code::DigestInvalid, message)
+        })?;
+        let session = self.sessions.find(repository, id)?;
+        let mut turn = session.turn().await?;
+        let incoming = self.next_chunk(&session, headers, body)?;
+        if turn.is_new() && self.store.ingest().is_none() {
+            turn.close();
+            self.sessions.remove(id);
+            let pushed = self.take_whole(repository, digest, incoming).await?;
+            return Ok(stored(repository, &pushed.digest));
+        }
+        self.append(&session, &mut turn, incoming).await?;
+        let state = turn.close();
+        self.sessions.remove(id);
+        let State::Open(upload) = state else {
+            return Err(Failure::no_such_upload());
+        };
+        let pushed = upload.finish(digest).await.or_fail(Code::BlobUnknown)?;
+        Ok(stored(repository, &pushed.digest))
+    }
+
+    pub(crate) async fn cancel_upload(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+    ) -> Result<Response, Failure> {
+        let session = self.sessions.find(repository, id)?;
+        session.turn().await?.close();
+        self.sessions.remove(id);
+        Ok(StatusCode::NO_CONTENT.into_response())
+    }
+
+    /// Mounts a blob; returns `false` if it is in no repository that may be looked at.
+    async fn mount(
+        &self,
+        repository: &RepositoryName,
+        query: &Query,
+        digest: &Digest,
+    ) -> Result<bool, Failure> {
+        let there = self.store.stat_blob(repository, digest).await;
+        if there.or_fail(Code::BlobUnknown)?.is_some() {
+            return Ok(true);
+        }
+        let sources = match query.from() {
+            Some(from) => from.into_iter().collect(),
+            None => self.store.repositories().await.unwrap_or_default(),
+        };
+        for from in sources.iter().take(MAX_MOUNT_SOURCES) {
+            let mounted = self.store.mount_blob(repository, from, digest).await;
+            match mounted {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error).or_fail(Code::BlobUnknown),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stores a blob that comes in one request. It goes through no session and no buffer.
+    async fn take_whole(
+        &self,
+        repository: &RepositoryName,
+        digest: Digest,
+        mut incoming: Incoming,
+    ) -> Result<Pushed, Failure> {
+        let Some(ingest) = self.store.ingest() else {
+            let blob: BlobRef = std::sync::Arc::new(Passing::new(incoming, digest));
+            let pushed = self.store.push_blob(repository, &blob).await;
+            return pushed.or_fail(Code::BlobUnknown);
+        };
+        let upload = ingest.begin(repository).await;
+        let mut upload = upload.or_fail(Code::BlobUnknown)?;
+        while let Some(chunk) = incoming.next().await? {
+            let written = upload.write(chunk).await;
+            written.or_fail(Code::BlobUnknown)?;
+        }
+        upload.finish(digest).await.or_fail(Code::BlobUnknown)
+    }
+
+    /// Takes the body of a request that continues an upload, and checks that it does.
+    fn next_chunk(
+        &self,
+        session: &Session,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Incoming, Failure> {
+        let mut incoming = Incoming::new(headers, body, self.options.body_idle)?;
+        let Some(value) = headers.get(header::CONTENT_RANGE) else {
+            return Ok(incoming);
+        };
+        let range = value.to_str().ok().and_then(ChunkRange::parse);
+        let range = range.ok_or_else(|| {
+            let message = "the content range is not of the form `<first>-<last>`";
+            Failure::bad(Code::BlobUploadInvalid, message)
+        })?;
+        if range.start != session.received() {
+            return Err(out_of_order(session, range));
+        }
+        incoming.expect(range.len)?;
+        Ok(incoming)
+    }
+
+    async fn append(
+        &self,
+        session: &Session,
+        turn: &mut Turn<'_>,
+        incoming: Incoming,
+    ) -> Result<(), Failure> {
+        if turn.is_new() {
+            let upload = self.ingest()?.begin(&session.repository).await;
+            turn.open(upload.or_fail(Code::BlobUnknown)?);
+        }
+        let appended = turn.append(incoming).await;
+        if turn.is_closed() {
+            self.sessions.remove(session.id);
+        }
+        appended
+    }
+
+    fn ingest(&self) -> Result<&dyn Ingest, Failure> {
+        self.store.ingest().ok_or_else(|| {
+            Failure::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Code::Unsupported,
+                "this registry takes blobs in one piece only",
+            )
+        })
+    }
+}
+
+fn stored(repository: &RepositoryName, digest: &Digest) -> Response {
+    created(&format!("/v2/{repository}/blobs/{digest}"), digest)
+}
+
+/// Says how far an upload is and where it goes on.
+fn progress(status: StatusCode, session: &Session) -> Response {
+    let mut response = status.into_response();
+    describe(response.headers_mut(), session);
+    response
+}
+
+fn describe(headers: &mut HeaderMap, session: &Session) {
+    let Session { id, repository, .. } = session;
+    let location = format!("/v2/{repository}/blobs/uploads/{id}");
+    insert(headers, header::LOCATION, &location);
+    insert(headers, UPLOAD_ID, &id.to_string());
+    // The last byte, not the number of bytes: the form has no way to say that there are none.
+    let last = session.received().saturating_sub(1);
+    insert(headers, header::RANGE, &format!("0-{last}"));
+}
+
+fn out_of_order(session: &Session, range: ChunkRange) -> Failure {
+    let message = format!(
+        "the chunk starts at {}, the upload goes on at {}",
+        range.start,
+        session.received()
+    );
+    let mut failure = Failure::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        Code::BlobUploadInvalid,
+        message,
+    );
+    describe(&mut failure.headers, session);
+    failure
+}

@@ -27,7 +27,7 @@ use crate::location::Origin;
 /// port, URLs, or hosts with the beginning of a path (`ghcr.io/acme`).
 ///
 /// ```
-/// # futures_lite_block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use ocm_config::docker::DockerConfigFile;
 /// use ocm_config::{ConsumerIdentity, Environment};
 ///
@@ -39,9 +39,6 @@ use crate::location::Origin;
 /// assert_eq!(found.unwrap().username().as_deref(), Some("robot"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
-/// # fn futures_lite_block_on<F: Future>(f: F) -> F::Output {
-/// #     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f)
-/// # }
 /// ```
 #[derive(Clone, Default, PartialEq)]
 pub struct DockerConfigFile {

@@ -1,4 +1,7 @@
 //! Type names of typed objects: `name` or `name/version`.
+//!
+//! They are split and never refused: a configuration may have entries for anybody, whose types
+//! need not have the form of `ocm_model::TypeName`, such as `my-plugin.config.acme.org/v1`.
 
 use serde_json::Value;
 

@@ -1,1 +1,5 @@
-//! Component versions over OCI stores; access and input by Helm and HTTP.
+//! Component versions in OCI stores, and access to content elsewhere.
+
+pub mod oci;
+
+pub use oci::{OciComponentRepository, Registry, decode_descriptor};

@@ -8,8 +8,12 @@
 //! OCI artifacts are part of these traits, since the model digests them as artifacts, however they
 //! are packed (OCM specification, artifact digests). Which technology keeps a component version is
 //! not known here.
+//!
+//! The feature `conformance` has the tests that every implementation must pass.
 
 mod access;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod content;
 mod error;
 mod repository;

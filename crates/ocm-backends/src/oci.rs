@@ -1,0 +1,545 @@
+//! Component versions in OCI stores: registries, archives, memory.
+//!
+//! A component version is an image manifest whose first layer is the component descriptor and whose
+//! further layers are local blobs. Where a local blob is itself an OCI artifact, an index stands
+//! around it: its first entry is that manifest, the others are the artifacts, so that any client
+//! can pull them (OCM specification, "OCI storage backend").
+//!
+//! ```text
+//! <prefix>/component-descriptors/acme.org/notes:1.0.0  ─► index
+//!    ├─ manifest ── config (names the descriptor layer)
+//!    │           ├─ layer 0: component descriptor
+//!    │           └─ layer 1…: local blobs
+//!    └─ artifact (an image, a chart), one for each local blob that is one
+//! ```
+
+mod annotation;
+mod layout;
+mod manifest;
+mod read;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use ocm_blob::BlobRef;
+use ocm_digest::Digest;
+use ocm_model::access::{LocalBlob, OciImageLayer};
+use ocm_model::{Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Version};
+use ocm_oci::{
+    CopyOptions, Descriptor as Entry, ImageReference, Outcome, Reference, RepositoryName, StoreRef,
+    Tag, copy_graph, push_blob,
+};
+use ocm_repository::{
+    AddedContent, Artifact, ComponentRepository, Content, Error, Expected, StoredVersion,
+};
+
+use self::manifest::Layout;
+pub use self::read::decode_descriptor;
+
+/// Where component versions stand below the prefix of a store.
+const COMPONENTS: &str = "component-descriptors";
+
+/// How many component versions are remembered, to find their local blobs without asking again.
+const REMEMBERED: usize = 512;
+
+/// Media types of an OCI layout in a tar.
+const OCI_LAYOUT: [&str; 2] = [
+    "application/vnd.ocm.software.oci.layout.v1+tar",
+    "application/vnd.ocm.software.oci.layout.v1+tar+gzip",
+];
+
+/// Component versions in an OCI store.
+#[derive(Debug)]
+pub struct OciComponentRepository {
+    store: StoreRef,
+    prefix: Option<RepositoryName>,
+    registry: Option<Registry>,
+    location: String,
+    versions: Mutex<BTreeMap<ComponentVersionId, Arc<Layout>>>,
+    /// Local blobs that have been added and that no manifest names yet.
+    added: Mutex<BTreeMap<(RepositoryName, Digest), Entry>>,
+}
+
+/// How a store is reached from elsewhere, for accesses that hold everywhere.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Registry {
+    /// `http` where that must be said, else `None`.
+    pub scheme: Option<String>,
+    /// The host, with its port if it has one.
+    pub host: String,
+}
+
+impl OciComponentRepository {
+    /// Takes a store, and the path below which its components stand.
+    pub fn new(store: StoreRef, prefix: Option<RepositoryName>) -> Self {
+        let location = match &prefix {
+            Some(prefix) => format!("{}/{prefix}", store.location()),
+            None => store.location(),
+        };
+        Self {
+            store,
+            prefix,
+            registry: None,
+            location,
+            versions: Mutex::default(),
+            added: Mutex::default(),
+        }
+    }
+
+    /// Says how the store is reached from elsewhere; then local blobs get a `globalAccess`, and
+    /// artifacts can be uploaded beside the components.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Returns the store underneath.
+    pub const fn store(&self) -> &StoreRef {
+        &self.store
+    }
+
+    fn below_prefix(&self, path: &str) -> Result<RepositoryName, Error> {
+        let name = match &self.prefix {
+            Some(prefix) => prefix.join(path),
+            None => path.parse(),
+        };
+        name.map_err(|source| Error::backend("address", path, source))
+    }
+
+    fn repository(&self, component: &ComponentName) -> Result<RepositoryName, Error> {
+        self.below_prefix(&format!("{COMPONENTS}/{component}"))
+    }
+
+    fn remember(&self, id: &ComponentVersionId, layout: Layout) -> Arc<Layout> {
+        let layout = Arc::new(layout);
+        let mut versions = lock(&self.versions);
+        if versions.len() >= REMEMBERED {
+            versions.clear();
+        }
+        versions.insert(id.clone(), Arc::clone(&layout));
+        layout
+    }
+
+    /// Returns how a component version is stored, asking the store at most once.
+    async fn layout(&self, id: &ComponentVersionId) -> Result<Arc<Layout>, Error> {
+        if let Some(layout) = lock(&self.versions).get(id) {
+            return Ok(Arc::clone(layout));
+        }
+        let layout = self.read_layout(id).await?;
+        Ok(self.remember(id, layout))
+    }
+
+    async fn read_layout(&self, id: &ComponentVersionId) -> Result<Layout, Error> {
+        let repository = self.repository(&id.name)?;
+        read::layout(&self.store, &repository, &tag_of(id)?)
+            .await
+            .map_err(|error| match error {
+                read::Error::Store(source) if source.is_not_found() => Error::NotFound {
+                    id: id.clone(),
+                    location: self.location(),
+                },
+                read::Error::Store(source) => Error::backend("read", id.to_string(), source),
+                read::Error::Malformed(reason) => Error::Malformed {
+                    what: format!("component version {id}"),
+                    location: self.location(),
+                    reason,
+                },
+            })
+    }
+
+    fn image_reference(
+        &self,
+        repository: &RepositoryName,
+        tag: Option<Tag>,
+        digest: Digest,
+    ) -> Option<String> {
+        let registry = self.registry.as_ref()?;
+        let reference = ImageReference {
+            scheme: registry.scheme.clone(),
+            registry: registry.host.clone(),
+            repository: repository.clone(),
+            tag,
+            digest: Some(digest),
+        };
+        Some(reference.to_string())
+    }
+
+    /// Returns the access to a local blob that also holds from elsewhere.
+    fn global_access(&self, repository: &RepositoryName, entry: &Entry) -> Option<Access> {
+        if entry.is_manifest() {
+            let reference = self.image_reference(repository, None, entry.digest)?;
+            return Some(Access::oci_artifact(&reference));
+        }
+        let registry = self.registry.as_ref()?;
+        let scheme = registry
+            .scheme
+            .as_ref()
+            .map(|scheme| format!("{scheme}://"));
+        Some(Access::oci_image_layer(&OciImageLayer {
+            reference: format!(
+                "{}{}/{repository}",
+                scheme.unwrap_or_default(),
+                registry.host
+            ),
+            digest: entry.digest,
+            size: entry.size,
+            media_type: Some(entry.media_type.clone()),
+        }))
+    }
+
+    fn added(
+        &self,
+        repository: &RepositoryName,
+        entry: Entry,
+        reference_name: Option<&str>,
+        size: u64,
+        outcome: Outcome,
+    ) -> AddedContent {
+        let mut local = LocalBlob::new(&entry.digest, &entry.media_type);
+        local.reference_name = reference_name.map(str::to_owned);
+        local.global_access = self.global_access(repository, &entry);
+        let digest = if entry.is_manifest() {
+            DigestSpec::oci_artifact(&entry.digest)
+        } else {
+            DigestSpec::generic_blob(&entry.digest)
+        };
+        lock(&self.added).insert((repository.clone(), entry.digest), entry);
+        AddedContent {
+            access: Access::local_blob(&local),
+            digest,
+            size,
+            outcome,
+        }
+    }
+
+    async fn add_blob(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobRef,
+        options: &CopyOptions,
+    ) -> Result<(Entry, Outcome), Error> {
+        let pushed = push_blob(&self.store, repository, blob, options)
+            .await
+            .map_err(|source| Error::backend("write to", self.location(), source))?;
+        let media_type = blob.media_type().unwrap_or("application/octet-stream");
+        Ok((
+            Entry::new(media_type, pushed.digest, pushed.size),
+            pushed.outcome,
+        ))
+    }
+
+    /// Returns what points to a local blob, for the manifest that is going to name it.
+    async fn entry_of(
+        &self,
+        id: &ComponentVersionId,
+        repository: &RepositoryName,
+        blob: &LocalBlob,
+        before: Option<&Layout>,
+    ) -> Result<Entry, Error> {
+        let missing = || Error::NoLocalBlob {
+            id: id.clone(),
+            reference: blob.local_reference.clone(),
+        };
+        let digest = blob.digest().ok_or_else(missing)?;
+        if let Some(entry) = lock(&self.added).get(&(repository.clone(), digest)) {
+            return Ok(entry.clone());
+        }
+        if let Some(entry) = before.and_then(|layout| layout.local_blob(&digest)) {
+            return Ok(entry.plain());
+        }
+        let ask = |source| Error::backend("read", format!("local blob {digest} of {id}"), source);
+        if ocm_oci::media_type::is_manifest(&blob.media_type) {
+            let found = self
+                .store
+                .resolve(repository, &Reference::Digest(digest))
+                .await;
+            return match found {
+                Ok(entry) => Ok(entry.plain()),
+                Err(error) if error.is_not_found() => Err(missing()),
+                Err(error) => Err(ask(error)),
+            };
+        }
+        let size = self
+            .store
+            .stat_blob(repository, &digest)
+            .await
+            .map_err(ask)?;
+        Ok(Entry::new(
+            blob.media_type.clone(),
+            digest,
+            size.ok_or_else(missing)?,
+        ))
+    }
+}
+
+#[async_trait]
+impl ComponentRepository for OciComponentRepository {
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    async fn components(&self) -> Result<Vec<ComponentName>, Error> {
+        let repositories = self
+            .store
+            .repositories()
+            .await
+            .map_err(|source| Error::backend("list", self.location(), source))?;
+        let start = self.below_prefix(COMPONENTS)?;
+        Ok(repositories
+            .iter()
+            .filter_map(|name| {
+                name.as_str()
+                    .strip_prefix(start.as_str())?
+                    .strip_prefix('/')
+            })
+            .filter_map(|name| name.parse().ok())
+            .collect())
+    }
+
+    async fn versions(&self, component: &ComponentName) -> Result<Vec<Version>, Error> {
+        let tags = match self.store.tags(&self.repository(component)?).await {
+            Ok(tags) => tags,
+            Err(error) if error.is_not_found() => Vec::new(),
+            Err(source) => {
+                return Err(Error::backend(
+                    "list the versions of",
+                    component.as_str(),
+                    source,
+                ));
+            }
+        };
+        // Other tags are aliases, or keep referrers.
+        let mut versions: Vec<Version> = tags
+            .iter()
+            .filter_map(|tag| Version::from_tag(tag.as_str()).ok())
+            .collect();
+        if versions.is_empty() {
+            return Err(Error::NoComponent {
+                name: component.clone(),
+                location: self.location(),
+            });
+        }
+        versions.sort_by(|a, b| b.cmp(a));
+        Ok(versions)
+    }
+
+    async fn stored_digest(&self, id: &ComponentVersionId) -> Result<Option<Digest>, Error> {
+        let reference = Reference::Tag(tag_of(id)?);
+        match self
+            .store
+            .resolve(&self.repository(&id.name)?, &reference)
+            .await
+        {
+            Ok(entry) => Ok(Some(entry.digest)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(source) => Err(Error::backend("look for", id.to_string(), source)),
+        }
+    }
+
+    async fn component_version(&self, id: &ComponentVersionId) -> Result<StoredVersion, Error> {
+        let layout = self.read_layout(id).await?;
+        let repository = self.repository(&id.name)?;
+        let malformed = |reason: String| Error::Malformed {
+            what: format!("component version {id}"),
+            location: self.location(),
+            reason,
+        };
+        let descriptor = read::descriptor(&self.store, &repository, &layout)
+            .await
+            .map_err(|error| match error {
+                read::Error::Store(source) => {
+                    Error::backend("read the descriptor of", id.to_string(), source)
+                }
+                read::Error::Malformed(reason) => malformed(reason),
+            })?;
+        if descriptor.id() != id {
+            return Err(malformed(format!(
+                "its descriptor is that of {}",
+                descriptor.id()
+            )));
+        }
+        let stored_digest = layout.stored_digest;
+        self.remember(id, layout);
+        Ok(StoredVersion {
+            descriptor,
+            stored_digest,
+        })
+    }
+
+    async fn local_content(
+        &self,
+        id: &ComponentVersionId,
+        access: &Access,
+    ) -> Result<Content, Error> {
+        let blob = access
+            .as_local_blob()
+            .ok_or_else(|| Error::UnsupportedAccess {
+                access_type: access.type_text().to_owned(),
+                operation: "reading a local blob",
+            })?;
+        let layout = self.layout(id).await?;
+        let entry = blob.digest().and_then(|digest| layout.local_blob(&digest));
+        let Some(entry) = entry else {
+            return Err(Error::NoLocalBlob {
+                id: id.clone(),
+                reference: blob.local_reference.clone(),
+            });
+        };
+        let repository = self.repository(&id.name)?;
+        if entry.is_manifest() {
+            let store = Arc::clone(&self.store);
+            return Ok(Content::Artifact(Box::new(Artifact {
+                store,
+                repository,
+                root: entry.plain(),
+            })));
+        }
+        // The access says what the resource is; a layer entry may be more general.
+        let mut entry = entry.plain();
+        if !blob.media_type.is_empty() {
+            entry.media_type = blob.media_type;
+        }
+        Ok(Content::Blob(self.store.blob(&repository, &entry)))
+    }
+
+    async fn add_content(
+        &self,
+        id: &ComponentVersionId,
+        content: &Content,
+        reference_name: Option<&str>,
+        options: &CopyOptions,
+    ) -> Result<AddedContent, Error> {
+        let repository = self.repository(&id.name)?;
+        let artifact = match content {
+            Content::Artifact(artifact) => artifact.as_ref().clone(),
+            Content::Blob(blob) if is_oci_layout(blob) => layout::open(blob)?,
+            Content::Blob(blob) => {
+                let (entry, outcome) = self.add_blob(&repository, blob, options).await?;
+                let size = entry.size;
+                return Ok(self.added(&repository, entry, reference_name, size, outcome));
+            }
+        };
+        let Artifact {
+            store,
+            repository: from,
+            root,
+        } = &artifact;
+        let report = copy_graph(
+            (store, from),
+            root,
+            (&self.store, &repository),
+            None,
+            options,
+        )
+        .await
+        .map_err(|source| Error::backend("copy", format!("artifact {}", root.digest), source))?;
+        let entry = root.plain();
+        Ok(self.added(
+            &repository,
+            entry,
+            reference_name,
+            report.size,
+            report.outcome(),
+        ))
+    }
+
+    async fn add_artifact(
+        &self,
+        artifact: &Artifact,
+        path: &str,
+        tag: Option<&str>,
+        options: &CopyOptions,
+    ) -> Result<AddedContent, Error> {
+        let repository = self.below_prefix(path)?;
+        let tag: Option<Tag> = tag
+            .map(str::parse)
+            .transpose()
+            .map_err(|source| Error::backend("address", path, source))?;
+        let root = &artifact.root;
+        let Some(reference) = self.image_reference(&repository, tag.clone(), root.digest) else {
+            return Err(Error::Unsupported {
+                location: self.location(),
+                operation: "OCI artifacts beside components",
+            });
+        };
+        let source = (&artifact.store, &artifact.repository);
+        let target = (&self.store, &repository);
+        let report = copy_graph(source, root, target, tag.as_ref(), options)
+            .await
+            .map_err(|source| {
+                Error::backend("copy", format!("artifact {}", root.digest), source)
+            })?;
+        Ok(AddedContent {
+            access: Access::oci_artifact(&reference),
+            digest: DigestSpec::oci_artifact(&root.digest),
+            size: report.size,
+            outcome: report.outcome(),
+        })
+    }
+
+    async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error> {
+        let id = descriptor.id();
+        let repository = self.repository(&id.name)?;
+        let tag = tag_of(id)?;
+        let before = match self.layout(id).await {
+            Ok(layout) => Some(layout),
+            Err(error) if error.is_not_found() => None,
+            // What is there is going to be replaced, so that it need not be readable.
+            Err(_) if expected == Expected::Anything => None,
+            Err(error) => return Err(error),
+        };
+        let stored = match expected {
+            Expected::Anything => None,
+            _ => self.stored_digest(id).await?,
+        };
+        let as_expected = match expected {
+            Expected::Anything => true,
+            Expected::Absent => stored.is_none(),
+            Expected::Stored(digest) => stored == Some(digest),
+        };
+        if !as_expected {
+            return Err(Error::Changed {
+                id: id.clone(),
+                location: self.location(),
+            });
+        }
+
+        let mut entries = Vec::new();
+        for local in annotation::local_blobs(descriptor) {
+            let entry = self
+                .entry_of(id, &repository, &local.blob, before.as_deref())
+                .await?;
+            entries.push((local, entry));
+        }
+        let written = manifest::build(descriptor, entries);
+        let layout = manifest::write(&self.store, &repository, &tag, written)
+            .await
+            .map_err(|source| Error::backend("write", id.to_string(), source))?;
+        Ok(self.remember(id, layout).stored_digest)
+    }
+
+    async fn commit(&self) -> Result<(), Error> {
+        self.store
+            .commit()
+            .await
+            .map_err(|source| Error::backend("write", self.location(), source))
+    }
+}
+
+fn is_oci_layout(blob: &BlobRef) -> bool {
+    blob.media_type()
+        .is_some_and(|media_type| OCI_LAYOUT.contains(&media_type))
+}
+
+fn tag_of(id: &ComponentVersionId) -> Result<Tag, Error> {
+    let tag = id.version.to_tag();
+    tag.parse()
+        .map_err(|source| Error::backend("address", id.to_string(), source))
+}
+
+/// Each change is one insertion, so that content is whole even where a holder panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,263 @@
+//! Reading component versions, also those that older tools have written.
+
+use std::io::Read as _;
+
+use ocm_model::Descriptor;
+use ocm_model::descriptor::MAX_SIZE;
+use ocm_oci::{
+    Descriptor as Entry, Document, ImageManifest, Reference, RepositoryName, StoreRef, Tag,
+};
+use serde::Deserialize;
+
+use super::annotation::DESCRIPTOR;
+use super::manifest::Layout;
+
+/// The largest configuration that is read, in bytes. Ours has two hundred.
+const MAX_CONFIG: u64 = 1024 * 1024;
+
+/// The name of the descriptor in a tar.
+const FILE_NAME: &str = "component-descriptor.yaml";
+
+/// Why a component version cannot be read.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// The store failed, or has no such manifest.
+    Store(ocm_oci::Error),
+    /// The documents are not those of a component version.
+    Malformed(String),
+}
+
+impl From<ocm_oci::Error> for Error {
+    fn from(error: ocm_oci::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// How a component descriptor is encoded in its layer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Encoding {
+    Json,
+    Yaml,
+    YamlTar,
+}
+
+impl Encoding {
+    /// Reads the media types of both tools and of their predecessor.
+    fn of(media_type: &str) -> Option<Self> {
+        let start = [
+            "application/vnd.ocm.software.component-descriptor.v2",
+            "application/vnd.gardener.cloud.cnudie.component-descriptor.v2",
+            "application/vnd.oci.gardener.cloud.cnudie.component-descriptor.config.v2",
+        ];
+        let suffix = start
+            .iter()
+            .find_map(|start| media_type.strip_prefix(start))?;
+        match suffix {
+            "+json" => Some(Self::Json),
+            "+yaml" => Some(Self::Yaml),
+            "+yaml+tar" => Some(Self::YamlTar),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the manifests of a component version.
+pub(super) async fn layout(
+    store: &StoreRef,
+    repository: &RepositoryName,
+    tag: &Tag,
+) -> Result<Layout, Error> {
+    let top = store
+        .manifest(repository, &Reference::Tag(tag.clone()))
+        .await?;
+    let stored_digest = top.digest();
+    match top.parse()? {
+        Document::Image(manifest) => Ok(Layout {
+            stored_digest,
+            manifest: *manifest,
+            artifacts: Vec::new(),
+        }),
+        Document::Index(index) => {
+            let mut entries = index.manifests;
+            if entries.is_empty() {
+                return Err(Error::Malformed("its index is empty".to_owned()));
+            }
+            let marked = entries.iter().position(is_marked).unwrap_or(0);
+            let entry = entries.remove(marked);
+            let raw = store
+                .manifest(repository, &Reference::Digest(entry.digest))
+                .await?;
+            match raw.parse()? {
+                Document::Image(manifest) => Ok(Layout {
+                    stored_digest,
+                    manifest: *manifest,
+                    artifacts: entries,
+                }),
+                Document::Index(_) => Err(Error::Malformed(
+                    "its index starts with another index".to_owned(),
+                )),
+            }
+        }
+    }
+}
+
+/// Reads the component descriptor of a component version.
+pub(super) async fn descriptor(
+    store: &StoreRef,
+    repository: &RepositoryName,
+    layout: &Layout,
+) -> Result<Descriptor, Error> {
+    let layer = descriptor_layer(store, repository, &layout.manifest).await?;
+    let encoding = Encoding::of(&layer.media_type).ok_or_else(|| {
+        Error::Malformed(format!(
+            "its first layer `{}` is no component descriptor",
+            layer.media_type
+        ))
+    })?;
+    let blob = store.blob(repository, &layer);
+    let what = || format!("component descriptor {}", layer.digest);
+    let bytes = ocm_blob::read_to_end(blob.as_ref(), MAX_SIZE as u64)
+        .await
+        .map_err(|source| ocm_oci::Error::blob("read", what(), source))?;
+    decode(&bytes, encoding)
+}
+
+/// Finds the layer with the component descriptor. The first layer is it whenever its media type
+/// says so; else the configuration tells.
+async fn descriptor_layer(
+    store: &StoreRef,
+    repository: &RepositoryName,
+    manifest: &ImageManifest,
+) -> Result<Entry, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Config {
+        component_descriptor_layer: Option<Entry>,
+    }
+    let first = manifest.layers.first();
+    if let Some(layer) = manifest
+        .layers
+        .iter()
+        .find(|layer| is_marked(layer))
+        .or(first)
+        && Encoding::of(&layer.media_type).is_some()
+    {
+        return Ok(layer.clone());
+    }
+    let blob = store.blob(repository, &manifest.config);
+    let bytes = ocm_blob::read_to_end(blob.as_ref(), MAX_CONFIG)
+        .await
+        .map_err(|source| ocm_oci::Error::blob("read", "configuration", source))?;
+    let config: Option<Config> = serde_json::from_slice(&bytes).ok();
+    config
+        .and_then(|config| config.component_descriptor_layer)
+        .or_else(|| first.cloned())
+        .ok_or_else(|| Error::Malformed("it has no layer with a component descriptor".to_owned()))
+}
+
+fn is_marked(entry: &Entry) -> bool {
+    entry
+        .annotations
+        .get(DESCRIPTOR)
+        .is_some_and(|value| value == "true")
+}
+
+fn decode(bytes: &[u8], encoding: Encoding) -> Result<Descriptor, Error> {
+    let malformed = |error: &dyn std::fmt::Display| {
+        Error::Malformed(format!("its component descriptor cannot be read: {error}"))
+    };
+    let yaml = |text: &[u8]| {
+        let text = std::str::from_utf8(text).map_err(|error| malformed(&error))?;
+        Descriptor::read_yaml(text).map_err(|error| malformed(&error))
+    };
+    match encoding {
+        Encoding::Json => Descriptor::read_json(bytes).map_err(|error| malformed(&error)),
+        Encoding::Yaml => yaml(bytes),
+        Encoding::YamlTar => yaml(&from_tar(bytes).map_err(|error| malformed(&error))?),
+    }
+}
+
+/// Returns the descriptor in a tar: the first file of its name. Nothing is unpacked.
+fn from_tar(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Archive::new(bytes);
+    for entry in archive.entries()? {
+        let entry = entry?;
+        let path = entry.path_bytes();
+        let path = path
+            .strip_prefix(b"./")
+            .or_else(|| path.strip_prefix(b"/"))
+            .unwrap_or(&path);
+        if path == FILE_NAME.as_bytes() {
+            let mut content = Vec::new();
+            entry.take(MAX_SIZE as u64).read_to_end(&mut content)?;
+            return Ok(content);
+        }
+    }
+    Err(std::io::Error::other(format!(
+        "the tar holds no {FILE_NAME}"
+    )))
+}
+
+/// Reads a component descriptor as a layer of some media type holds it; `None` if it cannot be
+/// read. For tools that have the bytes alone.
+pub fn decode_descriptor(media_type: &str, bytes: &[u8]) -> Option<Descriptor> {
+    decode(bytes, Encoding::of(media_type)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YAML: &str = "meta: {schemaVersion: v2}\ncomponent: {name: acme.org/a, version: 1.0.0, \
+                        provider: acme.org, resources: [], sources: [], componentReferences: [], \
+                        repositoryContexts: []}\n";
+
+    fn tar_with(path: &str, content: &[u8]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, path, content).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn every_encoding_of_a_descriptor_is_read() {
+        let tar = tar_with(FILE_NAME, YAML.as_bytes());
+        for (media_type, bytes) in [
+            (
+                "application/vnd.ocm.software.component-descriptor.v2+yaml",
+                YAML.as_bytes(),
+            ),
+            (
+                "application/vnd.ocm.software.component-descriptor.v2+yaml+tar",
+                &tar,
+            ),
+            (
+                "application/vnd.gardener.cloud.cnudie.component-descriptor.v2+yaml+tar",
+                &tar,
+            ),
+            (
+                "application/vnd.oci.gardener.cloud.cnudie.component-descriptor.config.v2+yaml+tar",
+                &tar,
+            ),
+        ] {
+            let descriptor = decode_descriptor(media_type, bytes).unwrap();
+            assert_eq!(descriptor.id().to_string(), "acme.org/a:1.0.0");
+        }
+    }
+
+    #[test]
+    fn malformed_descriptors_say_why() {
+        let reason = |bytes: &[u8], encoding| match decode(bytes, encoding) {
+            Err(Error::Malformed(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        let other = tar_with("other.yaml", b"");
+        assert!(reason(&other, Encoding::YamlTar).contains("holds no component-descriptor.yaml"));
+        assert!(reason(&other[..100], Encoding::YamlTar).contains("cannot be read"));
+        assert!(reason(b"{", Encoding::Json).contains("cannot be read"));
+        assert!(reason(b"\xff", Encoding::Yaml).contains("cannot be read"));
+        let deep = "[".repeat(100_000);
+        assert!(reason(deep.as_bytes(), Encoding::Json).contains("cannot be read"));
+    }
+}

@@ -7,7 +7,7 @@ use ocm_oci::{MemoryStore, StoreRef};
 use ocm_repository::{RepositoryRef, conformance};
 
 fn repository(store: impl Into<StoreRef>, prefix: Option<&str>) -> RepositoryRef {
-    let prefix = prefix.map(|prefix| prefix.parse().unwrap());
+    let prefix = prefix.map(|prefix| prefix.parse().expect("a repository name"));
     Arc::new(OciComponentRepository::new(store.into(), prefix))
 }
 

@@ -80,10 +80,13 @@ impl Error {
     }
 
     /// Returns whether the content was read whole and is not what was promised.
-    pub const fn is_mismatch(&self) -> bool {
-        matches!(
-            self,
-            Self::DigestMismatch { .. } | Self::SizeMismatch { .. }
-        )
+    pub fn is_mismatch(&self) -> bool {
+        match self {
+            Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => true,
+            Self::Source { source, .. } => {
+                source.downcast_ref::<Self>().is_some_and(Self::is_mismatch)
+            }
+            _ => false,
+        }
     }
 }

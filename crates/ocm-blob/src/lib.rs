@@ -27,6 +27,7 @@ mod blob;
 mod error;
 mod file;
 mod memory;
+mod open_file;
 mod stream;
 mod verify;
 
@@ -35,5 +36,6 @@ pub use bytes::Bytes;
 pub use error::Error;
 pub use file::{FileBlob, FileRange};
 pub use memory::MemoryBlob;
+pub use open_file::{ExtentBlob, OpenFile};
 pub use stream::{ByteStream, CHUNK, collect, from_fn_blocking, once, read_to_end};
 pub use verify::{Counted, Promise, verify};

@@ -107,7 +107,7 @@ impl Error {
     }
 
     /// Returns whether content was read whole and is not what was promised.
-    pub const fn is_mismatch(&self) -> bool {
+    pub fn is_mismatch(&self) -> bool {
         match self {
             Self::DigestMismatch { .. } => true,
             Self::Blob { source, .. } => source.is_mismatch(),

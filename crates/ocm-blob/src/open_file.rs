@@ -1,0 +1,280 @@
+//! Files that are held open and read by position, and blobs that are parts of them.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use ocm_digest::Digest;
+
+use crate::blob::Blob;
+use crate::error::Error;
+use crate::stream::{ByteStream, CHUNK, from_fn_blocking, once};
+use crate::verify::{Promise, verify};
+
+/// A file that is held open, such as an archive of many blobs.
+///
+/// Clones share the file. Reading names its position, so that many readers do not disturb each
+/// other, and what has been opened stays the same file even where another one took its name.
+#[derive(Clone, Debug)]
+pub struct OpenFile {
+    file: Arc<File>,
+    path: Arc<Path>,
+}
+
+impl OpenFile {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or it is no regular file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|source| Error::file("open", path, source))?;
+        let metadata = file
+            .metadata()
+            .map_err(|source| Error::file("open", path, source))?;
+        if metadata.is_file() {
+            Ok(Self::new(file, path))
+        } else {
+            let source = io::Error::other("not a regular file");
+            Err(Error::file("open", path, source))
+        }
+    }
+
+    /// Takes a file that is open; `path` is how messages name it.
+    pub fn new(file: File, path: impl AsRef<Path>) -> Self {
+        Self {
+            file: Arc::new(file),
+            path: path.as_ref().into(),
+        }
+    }
+
+    /// Returns the file itself.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Returns how messages name the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The file system does not say.
+    pub fn size(&self) -> Result<u64, Error> {
+        let metadata = self.file.metadata();
+        metadata
+            .map(|metadata| metadata.len())
+            .map_err(|source| Error::file("read", &self.path, source))
+    }
+
+    /// Reads a range into memory.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or ends within the range.
+    pub fn read_at(&self, start: u64, len: usize) -> Result<Bytes, Error> {
+        let chunk = self.read_up_to(start, len)?;
+        if chunk.len() == len {
+            Ok(chunk)
+        } else {
+            Err(Error::SizeMismatch {
+                expected: len as u64,
+                actual: chunk.len() as u64,
+            })
+        }
+    }
+
+    /// Writes bytes at a position.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn write_at(&self, bytes: &[u8], start: u64) -> Result<(), Error> {
+        write_all_at(&self.file, bytes, start)
+            .map_err(|source| Error::file("write", &self.path, source))
+    }
+
+    /// Returns a part of the file as a blob. Where it ends before the part does, reading fails.
+    pub fn blob(&self, start: u64, len: u64) -> ExtentBlob {
+        ExtentBlob {
+            file: self.clone(),
+            start,
+            len,
+            digest: None,
+        }
+    }
+
+    /// Reads up to `len` bytes; fewer only where the file ends.
+    fn read_up_to(&self, start: u64, len: usize) -> Result<Bytes, Error> {
+        let mut chunk = BytesMut::zeroed(len);
+        let mut filled = 0;
+        while filled < len {
+            match read_some_at(&self.file, &mut chunk[filled..], start + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::file("read", &self.path, source)),
+            }
+        }
+        chunk.truncate(filled);
+        Ok(chunk.freeze())
+    }
+}
+
+/// A part of a file that is held open.
+#[derive(Clone, Debug)]
+pub struct ExtentBlob {
+    file: OpenFile,
+    start: u64,
+    len: u64,
+    digest: Option<Digest>,
+}
+
+impl ExtentBlob {
+    /// Sets the digest that the content must have.
+    #[must_use]
+    pub const fn with_digest(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+
+    fn read_from(&self, offset: u64) -> Result<ByteStream, Error> {
+        let Some(left) = self.len.checked_sub(offset) else {
+            return Err(Error::SizeMismatch {
+                expected: offset,
+                actual: self.len,
+            });
+        };
+        let (file, start) = (self.file.clone(), self.start + offset);
+        if left <= CHUNK as u64 {
+            return Ok(once(file.read_up_to(start, size_of_chunk(left))?));
+        }
+        Ok(from_fn_blocking(move |send| {
+            let mut done = 0;
+            while done < left {
+                let chunk = file.read_up_to(start + done, size_of_chunk(left - done))?;
+                done += chunk.len() as u64;
+                if chunk.is_empty() || !send(chunk) {
+                    break;
+                }
+            }
+            Ok(())
+        }))
+    }
+}
+
+fn size_of_chunk(left: u64) -> usize {
+    usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)
+}
+
+#[async_trait]
+impl Blob for ExtentBlob {
+    fn size(&self) -> Option<u64> {
+        Some(self.len)
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    async fn open(&self) -> Result<ByteStream, Error> {
+        let promise = Promise {
+            size: Some(self.len),
+            digest: self.digest,
+        };
+        Ok(verify(self.read_from(0)?, promise))
+    }
+
+    async fn open_at(&self, offset: u64) -> Result<ByteStream, Error> {
+        let promise = Promise {
+            size: Some(self.len.saturating_sub(offset)),
+            digest: None,
+        };
+        Ok(verify(self.read_from(offset)?, promise))
+    }
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, start)
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], start: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, start)
+}
+
+#[cfg(windows)]
+fn read_some_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, start)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut start: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_write(file, bytes, start)?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[count..];
+        start += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::stream::{collect, read_to_end};
+
+    fn file_of(content: &[u8]) -> OpenFile {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        OpenFile::new(file, "sample")
+    }
+
+    #[tokio::test]
+    async fn an_extent_is_read_whole_and_from_an_offset() {
+        let content: Vec<u8> = (0..CHUNK * 2 + 9).map(|n| n.to_le_bytes()[0]).collect();
+        let part = &content[3..content.len() - 2];
+        let blob = file_of(&content)
+            .blob(3, part.len() as u64)
+            .with_digest(Digest::sha256(part));
+        assert_eq!(read_to_end(&blob, u64::MAX).await.unwrap(), part);
+        let tail = blob.open_at(CHUNK as u64 + 1).await.unwrap();
+        assert_eq!(collect(tail, u64::MAX).await.unwrap(), part[CHUNK + 1..]);
+        assert!(blob.open_at(u64::MAX).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_extent_beyond_the_end_is_an_error() {
+        let error = read_to_end(&file_of(b"0123").blob(2, 10), 100)
+            .await
+            .unwrap_err();
+        assert!(matches!(
+            error,
+            Error::SizeMismatch {
+                expected: 10,
+                actual: 2
+            }
+        ));
+        assert!(file_of(b"0123").read_at(2, 3).is_err());
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let file = file_of(b"0123");
+        file.write_at(b"xy", 3).unwrap();
+        assert_eq!(file.size().unwrap(), 5);
+        assert_eq!(file.read_at(2, 3).unwrap(), "2xy");
+    }
+}

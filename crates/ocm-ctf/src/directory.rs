@@ -1,0 +1,353 @@
+//! Archives that are directories.
+//!
+//! ```text
+//! artifact-index.json     see `index`
+//! blobs/sha256.<hex>      manifests and everything else, by digest
+//! ```
+//!
+//! Blobs get their names once they are complete; the index is replaced as a whole by
+//! [`Push::commit`]. So a reader never sees half of anything, and a run that is killed leaves at
+//! most blobs that nothing refers to. Several processes may write at once: each adds its changes to
+//! the index that it finds, under a lock.
+
+mod blobs;
+mod flush;
+mod upload;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use ocm_blob::BlobRef;
+use ocm_digest::Digest;
+use ocm_oci::{
+    BlobUpload, Delete, Error, Fetch as _, Ingest, Push, Pushed, RawManifest, Reference,
+    RepositoryName, Store, Tag,
+};
+
+use self::blobs::DirectoryContent;
+use self::flush::Stamp;
+use self::upload::DirectoryUpload;
+use crate::content::Content;
+use crate::facts::FactCache;
+use crate::index::{ArtifactIndex, INDEX_FILE};
+use crate::lock;
+use crate::open::Access;
+use crate::reading::{self, Archive, impl_reading};
+use crate::temporary::remove_stale;
+
+/// An archive that is a directory.
+///
+/// Clones share it. What is pushed can be read at once; others see it after [`Push::commit`].
+#[derive(Clone, Debug)]
+pub struct CtfDirectory(Arc<Directory>);
+
+#[derive(Debug)]
+struct Directory {
+    name: Arc<str>,
+    root: PathBuf,
+    access: Access,
+    blobs: Arc<DirectoryContent>,
+    content: Arc<dyn Content>,
+    names: Mutex<Names>,
+    facts: FactCache,
+    /// Held while the index is written.
+    flushing: Arc<tokio::sync::Mutex<()>>,
+    /// Shared by all who write, so that somebody who has it alone knows of no other writer.
+    _writer: Option<File>,
+}
+
+/// The index as it is on disk, with what has been changed since.
+#[derive(Debug, Default)]
+struct Names {
+    index: ArtifactIndex,
+    stamp: Option<Stamp>,
+    /// What is in `index` and not on disk: on its way there, and yet to come.
+    in_flight: Vec<Change>,
+    pending: Vec<Change>,
+    /// Blobs to be removed once no index on disk lists them.
+    doomed: BTreeSet<Digest>,
+    /// Blobs that have been written and not synced.
+    unsynced: Vec<PathBuf>,
+    /// Counts changes of any kind, and up to which of them everything is on disk.
+    changed: u64,
+    flushed: u64,
+}
+
+/// A change of the index, as it is repeated on an index that somebody else has changed.
+#[derive(Clone, Debug)]
+enum Change {
+    Add {
+        repository: RepositoryName,
+        tag: Option<Tag>,
+        digest: Digest,
+        media_type: String,
+    },
+    RemoveTag(RepositoryName, Tag),
+    RemoveManifest(RepositoryName, Digest),
+}
+
+impl Change {
+    fn apply(&self, index: &mut ArtifactIndex) -> bool {
+        match self {
+            Self::Add {
+                repository,
+                tag,
+                digest,
+                media_type,
+            } => index.add(repository, tag.as_ref(), *digest, media_type),
+            Self::RemoveTag(repository, tag) => index.remove_tag(repository, tag),
+            Self::RemoveManifest(repository, digest) => index.remove_manifest(repository, digest),
+        }
+    }
+}
+
+impl CtfDirectory {
+    /// Opens a directory, which is created if it is to be written and is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is nothing to read, [`Error::Malformed`] if the index is,
+    /// [`Error::Blob`] if files cannot be read or created.
+    pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self, Error> {
+        let root = path.as_ref().to_owned();
+        let name: Arc<str> = root.display().to_string().into();
+        let failed = |action, path: &Path, source| {
+            let source = ocm_blob::Error::file(action, path, source);
+            Error::blob("open", &*name, source)
+        };
+        let blobs = root.join("blobs");
+        let writer = match access {
+            Access::ReadOnly => {
+                if !blobs.is_dir() && !root.join(INDEX_FILE).is_file() {
+                    return Err(Error::not_found(format!("archive {name}")));
+                }
+                None
+            }
+            Access::ReadWrite => {
+                std::fs::create_dir_all(&blobs)
+                    .map_err(|source| failed("create", &blobs, source))?;
+                let writer = register_writer(&root, &blobs)
+                    .map_err(|source| failed("lock", &blobs, source))?;
+                Some(writer)
+            }
+        };
+        let blobs = Arc::new(DirectoryContent::new(blobs));
+        let directory = Directory {
+            name,
+            root,
+            access,
+            content: Arc::clone(&blobs) as Arc<dyn Content>,
+            blobs,
+            names: Mutex::default(),
+            facts: FactCache::default(),
+            flushing: Arc::default(),
+            _writer: writer,
+        };
+        drop(directory.current()?);
+        Ok(Self(Arc::new(directory)))
+    }
+
+    fn writable(&self) -> Result<(), Error> {
+        match self.0.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(Error::ReadOnly {
+                store: self.0.name.to_string(),
+            }),
+        }
+    }
+
+    fn change(&self, change: Change) -> Result<bool, Error> {
+        let mut names = self.0.current()?;
+        let changed = change.apply(&mut names.index);
+        if changed {
+            names.pending.push(change);
+            names.changed += 1;
+        }
+        Ok(changed)
+    }
+
+    /// Records that a blob is in the directory under its name.
+    fn added(&self, digest: &Digest) {
+        let mut names = self.0.names();
+        names.changed += 1;
+        names.unsynced.push(self.0.blobs.path(digest));
+    }
+
+    /// Takes back the removal of a blob that is wanted after all.
+    fn keep(&self, digest: &Digest) {
+        self.0.blobs.show(digest);
+        self.0.names().doomed.remove(digest);
+    }
+
+    /// Removes a blob at the next commit, and for readers of this store now.
+    fn doom(&self, digest: &Digest) {
+        self.0.blobs.hide(*digest);
+        let mut names = self.0.names();
+        names.doomed.insert(*digest);
+        names.changed += 1;
+    }
+
+    /// Returns what still needs a blob, as text.
+    fn need_of(&self, digest: &Digest) -> Result<Option<String>, Error> {
+        if self.with_index(|index| index.lists(digest))? {
+            return Ok(Some(INDEX_FILE.to_owned()));
+        }
+        let user = reading::user_of(self, digest)?;
+        Ok(user.map(|user| format!("manifest {user}")))
+    }
+
+    fn failed(&self, action: &'static str, what: &str, source: ocm_blob::Error) -> Error {
+        Error::blob(action, format!("{what} of {}", self.0.name), source)
+    }
+}
+
+/// Joins the writers of a directory; the first one removes what killed ones have left.
+fn register_writer(root: &Path, blobs: &Path) -> std::io::Result<File> {
+    let writer = lock::open_directory(blobs)?;
+    if lock::try_exclusive(&writer)? {
+        remove_stale(root)?;
+        remove_stale(blobs)?;
+    }
+    lock::shared(&writer)?;
+    Ok(writer)
+}
+
+impl Directory {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        // A holder that panicked has at most not recorded a blob, which is then not synced.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Archive for CtfDirectory {
+    fn name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    fn content(&self) -> &Arc<dyn Content> {
+        &self.0.content
+    }
+
+    fn with_index<R>(&self, look: impl FnOnce(&ArtifactIndex) -> R) -> Result<R, Error> {
+        Ok(look(&self.0.current()?.index))
+    }
+
+    fn facts(&self) -> &FactCache {
+        &self.0.facts
+    }
+}
+
+impl_reading!(CtfDirectory);
+
+impl Store for CtfDirectory {
+    fn location(&self) -> String {
+        self.0.name.to_string()
+    }
+
+    fn ingest(&self) -> Option<&dyn Ingest> {
+        (self.0.access == Access::ReadWrite).then_some(self as &dyn Ingest)
+    }
+}
+
+#[async_trait]
+impl Push for CtfDirectory {
+    async fn push_blob(
+        &self,
+        _repository: &RepositoryName,
+        blob: &BlobRef,
+    ) -> Result<Pushed, Error> {
+        self.writable()?;
+        self.store(blob).await
+    }
+
+    async fn mount_blob(
+        &self,
+        repository: &RepositoryName,
+        _from: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        Ok(self.stat_blob(repository, digest).await?.is_some())
+    }
+
+    async fn push_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &RawManifest,
+        tag: Option<&Tag>,
+    ) -> Result<(), Error> {
+        self.writable()?;
+        reading::check_children(self, repository, manifest)?;
+        self.store_small(manifest.bytes(), &manifest.digest())?;
+        self.change(Change::Add {
+            repository: repository.clone(),
+            tag: tag.cloned(),
+            digest: manifest.digest(),
+            media_type: manifest.media_type().to_owned(),
+        })?;
+        Ok(())
+    }
+
+    /// Syncs the blobs, then replaces the index. Callers that arrive while that goes on share the
+    /// next round.
+    async fn commit(&self) -> Result<(), Error> {
+        self.flush().await
+    }
+}
+
+#[async_trait]
+impl Delete for CtfDirectory {
+    /// Removes a tag, or a manifest with its tags. The manifest's blob is removed with the next
+    /// commit unless something else refers to it.
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(), Error> {
+        self.writable()?;
+        let change = match reference {
+            Reference::Tag(tag) => Change::RemoveTag(repository.clone(), tag.clone()),
+            Reference::Digest(digest) => Change::RemoveManifest(repository.clone(), *digest),
+        };
+        if !self.change(change)? {
+            return Err(reading::missing(self, repository, reference));
+        }
+        if let Reference::Digest(digest) = reference
+            && self.need_of(digest)?.is_none()
+        {
+            self.doom(digest);
+        }
+        Ok(())
+    }
+
+    /// Removes a blob with the next commit. Repositories share their blobs, so one that any
+    /// manifest refers to is not removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none, [`Error::Denied`] if it is still needed.
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
+        self.writable()?;
+        let name = &self.0.name;
+        if self.stat_blob(repository, digest).await?.is_none() {
+            return Err(Error::not_found(format!("blob {digest} of {name}")));
+        }
+        if let Some(user) = self.need_of(digest)? {
+            return Err(Error::Denied {
+                what: format!("removing blob {digest} of {name}, to which {user} refers"),
+            });
+        }
+        self.doom(digest);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ingest for CtfDirectory {
+    async fn begin(&self, _repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error> {
+        self.writable()?;
+        Ok(Box::new(DirectoryUpload::begin(self.clone())?))
+    }
+}

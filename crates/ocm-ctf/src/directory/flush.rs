@@ -1,0 +1,264 @@
+//! Reading and replacing the index of a directory.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, MutexGuard};
+use std::time::SystemTime;
+
+use ocm_digest::Digest;
+use ocm_oci::Error;
+
+use super::{Change, CtfDirectory, Directory, Names};
+use crate::index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT};
+use crate::lock;
+use crate::sink::Panicked;
+use crate::temporary::{TemporaryFile, sync_directory};
+
+/// What tells one index file from the next: each is a new file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Stamp {
+    inode: u64,
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Self {
+            inode,
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
+    }
+}
+
+/// What one flush takes upon itself.
+#[derive(Debug)]
+struct Batch {
+    pending: Vec<Change>,
+    unsynced: Vec<PathBuf>,
+    doomed: Vec<Digest>,
+    /// The index with all pending changes, and of which file.
+    index: ArtifactIndex,
+    stamp: Option<Stamp>,
+    upto: u64,
+}
+
+impl CtfDirectory {
+    /// Brings everything that has been changed so far to disk, once for all who wait.
+    pub(super) async fn flush(&self) -> Result<(), Error> {
+        let wanted = self.0.names().changed;
+        let turn = Arc::clone(&self.0.flushing).lock_owned().await;
+        if self.0.names().flushed >= wanted {
+            return Ok(());
+        }
+        let this = self.clone();
+        // The turn ends with the work, also where nobody waits for it any more.
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            this.flush_now()
+        });
+        work.await.unwrap_or_else(|error| {
+            let source = ocm_blob::Error::from(Panicked::from(error));
+            Err(self.failed("write", INDEX_FILE, source))
+        })
+    }
+
+    fn flush_now(&self) -> Result<(), Error> {
+        let batch = self.0.names().take_batch();
+        match self.write_batch(&batch) {
+            Ok(written) => {
+                self.0.names().settle(&batch, written);
+                Ok(())
+            }
+            Err(error) => {
+                self.0.names().put_back(batch);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the index that is on disk now, if it was written.
+    fn write_batch(&self, batch: &Batch) -> Result<Option<(ArtifactIndex, Stamp)>, Error> {
+        let failed = |source| {
+            let source = ocm_blob::Error::file("write", &self.0.root, source);
+            Error::blob("commit", &*self.0.name, source)
+        };
+        sync_blobs(self.0.blobs.directory(), &batch.unsynced).map_err(failed)?;
+        if batch.pending.is_empty() && batch.doomed.is_empty() {
+            return Ok(None);
+        }
+        let locked = lock::open_directory(&self.0.root).map_err(failed)?;
+        lock::exclusive(&locked).map_err(failed)?;
+        let (index, stamp) = self.merge_and_write(batch)?;
+        for digest in &batch.doomed {
+            // Somebody else may have come to need it.
+            if !index.lists(digest) && self.need_of(digest)?.is_none() {
+                self.0.remove_doomed(digest).map_err(failed)?;
+            }
+            self.0.blobs.show(digest);
+        }
+        Ok(Some((index, stamp)))
+    }
+
+    fn merge_and_write(&self, batch: &Batch) -> Result<(ArtifactIndex, Stamp), Error> {
+        let failed = |source| Error::blob("commit", &*self.0.name, source);
+        let path = self.0.root.join(INDEX_FILE);
+        let current = self.0.stamp()?;
+        let index = if current == batch.stamp {
+            batch.index.clone()
+        } else {
+            let mut index = self.0.read_index()?;
+            for change in &batch.pending {
+                change.apply(&mut index);
+            }
+            index
+        };
+        if batch.pending.is_empty()
+            && let Some(stamp) = current
+        {
+            return Ok((index, stamp));
+        }
+        let file = TemporaryFile::create(&self.0.root, 0o644).map_err(failed)?;
+        file.file().write_at(&index.write(), 0).map_err(failed)?;
+        let synced = file.file().file().sync_all();
+        let metadata = synced.and_then(|()| file.file().file().metadata());
+        let metadata =
+            metadata.map_err(|source| failed(ocm_blob::Error::file("sync", &path, source)))?;
+        file.persist(&path).map_err(failed)?;
+        sync_directory(&self.0.root)
+            .map_err(|source| failed(ocm_blob::Error::file("sync", &path, source)))?;
+        Ok((index, Stamp::of(&metadata)))
+    }
+}
+
+impl Directory {
+    /// Returns the index as it is now, with changes that are not on disk yet.
+    pub(super) fn current(&self) -> Result<MutexGuard<'_, Names>, Error> {
+        let stamp = self.stamp()?;
+        let mut names = self.names();
+        if names.stamp != stamp {
+            let mut index = self.read_index()?;
+            for change in names.in_flight.iter().chain(&names.pending) {
+                change.apply(&mut index);
+            }
+            index.supersede(&names.index);
+            names.index = index;
+            names.stamp = stamp;
+        }
+        Ok(names)
+    }
+
+    fn stamp(&self) -> Result<Option<Stamp>, Error> {
+        let path = self.root.join(INDEX_FILE);
+        match std::fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.unreadable(&path, source)),
+        }
+    }
+
+    fn read_index(&self) -> Result<ArtifactIndex, Error> {
+        let path = self.root.join(INDEX_FILE);
+        let read = || -> io::Result<Option<Vec<u8>>> {
+            let file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut io::Read::take(file, INDEX_LIMIT + 1), &mut bytes)?;
+            Ok(Some(bytes))
+        };
+        let bytes = read().map_err(|source| self.unreadable(&path, source))?;
+        ArtifactIndex::read(&bytes.unwrap_or_default(), &path.display().to_string())
+    }
+
+    /// Removes a blob unless it has been pushed again; who pushes it waits for this.
+    fn remove_doomed(&self, digest: &Digest) -> io::Result<()> {
+        let names = self.names();
+        if names.doomed.contains(digest) {
+            remove(&self.blobs.path(digest))?;
+        }
+        drop(names);
+        Ok(())
+    }
+
+    fn unreadable(&self, path: &Path, source: io::Error) -> Error {
+        Error::blob(
+            "open",
+            &*self.name,
+            ocm_blob::Error::file("read", path, source),
+        )
+    }
+}
+
+impl Names {
+    fn take_batch(&mut self) -> Batch {
+        self.in_flight = std::mem::take(&mut self.pending);
+        Batch {
+            pending: self.in_flight.clone(),
+            unsynced: std::mem::take(&mut self.unsynced),
+            doomed: self.doomed.iter().copied().collect(),
+            index: self.index.clone(),
+            stamp: self.stamp,
+            upto: self.changed,
+        }
+    }
+
+    fn settle(&mut self, batch: &Batch, written: Option<(ArtifactIndex, Stamp)>) {
+        for digest in &batch.doomed {
+            self.doomed.remove(digest);
+        }
+        self.flushed = batch.upto;
+        self.in_flight.clear();
+        if let Some((mut index, stamp)) = written
+            && self.stamp != Some(stamp)
+        {
+            for change in &self.pending {
+                change.apply(&mut index);
+            }
+            index.supersede(&self.index);
+            self.index = index;
+            self.stamp = Some(stamp);
+        }
+    }
+
+    fn put_back(&mut self, mut batch: Batch) {
+        self.in_flight.append(&mut self.pending);
+        std::mem::swap(&mut self.in_flight, &mut self.pending);
+        batch.unsynced.append(&mut self.unsynced);
+        self.unsynced = batch.unsynced;
+    }
+}
+
+/// Makes blobs durable: with one call for the whole file system, where there is one.
+fn sync_blobs(directory: &Path, written: &[PathBuf]) -> io::Result<()> {
+    if written.is_empty() {
+        return Ok(());
+    }
+    #[cfg(target_os = "linux")]
+    if rustix::fs::syncfs(File::open(directory)?).is_ok() {
+        return Ok(());
+    }
+    for path in written {
+        match File::open(path) {
+            Ok(file) => file.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    sync_directory(directory)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,86 @@
+//! What the manifests of an archive say about each other, remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ocm_digest::Digest;
+use ocm_oci::{Descriptor, RawManifest, RepositoryName};
+
+/// Remembers of each manifest that has been read what it points to.
+///
+/// A manifest never changes, so nothing is ever forgotten but what the index no longer lists.
+#[derive(Debug, Default)]
+pub(crate) struct FactCache(Mutex<Cache>);
+
+#[derive(Debug, Default)]
+struct Cache {
+    manifests: BTreeMap<Digest, Arc<Facts>>,
+    /// The manifests that refer to a subject.
+    referrers: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// The generation of the index in which all manifests of a repository were read.
+    scanned: BTreeMap<RepositoryName, u64>,
+}
+
+/// What a manifest points to.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) children: Vec<Digest>,
+    /// How a list of referrers shows the manifest, if it has a subject.
+    pub(crate) referrer: Option<Descriptor>,
+}
+
+impl FactCache {
+    /// Returns whether all manifests of a repository have been read in this generation.
+    pub(crate) fn is_scanned(&self, repository: &RepositoryName, generation: u64) -> bool {
+        self.lock().scanned.get(repository) == Some(&generation)
+    }
+
+    /// Says that all manifests of a repository have been read.
+    pub(crate) fn set_scanned(&self, repository: &RepositoryName, generation: u64) {
+        self.lock().scanned.insert(repository.clone(), generation);
+    }
+
+    /// Returns what is known of a manifest.
+    pub(crate) fn get(&self, digest: &Digest) -> Option<Arc<Facts>> {
+        self.lock().manifests.get(digest).cloned()
+    }
+
+    /// Remembers what a manifest points to. One that cannot be parsed points to nothing.
+    pub(crate) fn insert(&self, raw: &RawManifest) -> Arc<Facts> {
+        let (mut facts, mut subject) = (Facts::default(), None);
+        if let Ok(document) = raw.parse() {
+            facts.children = document
+                .children()
+                .iter()
+                .map(|child| child.digest)
+                .collect();
+            subject = document.subject().map(|subject| subject.digest);
+            facts.referrer = subject.and_then(|subject| raw.as_referrer_of(&subject));
+        }
+        let facts = Arc::new(facts);
+        let mut cache = self.lock();
+        cache.manifests.insert(raw.digest(), Arc::clone(&facts));
+        if let Some(subject) = subject {
+            let referrers = cache.referrers.entry(subject).or_default();
+            referrers.insert(raw.digest());
+        }
+        facts
+    }
+
+    /// Returns the manifests that are known to refer to a subject.
+    pub(crate) fn referrers(&self, subject: &Digest) -> Vec<(Digest, Descriptor)> {
+        let cache = self.lock();
+        let known = cache.referrers.get(subject).into_iter().flatten();
+        known
+            .filter_map(|digest| {
+                let facts = cache.manifests.get(digest)?;
+                Some((*digest, facts.referrer.clone()?))
+            })
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        // Each change is a few insertions that add up even if one is missing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,334 @@
+//! What every archive does the same way: finding manifests, tags, blobs and referrers.
+
+use std::sync::Arc;
+
+use ocm_blob::BlobRef;
+use ocm_digest::Digest;
+use ocm_oci::{Descriptor, Document, Error, RawManifest, Reference, RepositoryName, Tag};
+
+use crate::content::{Content, StoredBlob};
+use crate::facts::{FactCache, Facts};
+use crate::index::ArtifactIndex;
+
+/// An index of names over content by digest.
+pub(crate) trait Archive: Send + Sync {
+    /// Returns how messages name the archive.
+    fn name(&self) -> &Arc<str>;
+
+    /// Returns the blobs.
+    fn content(&self) -> &Arc<dyn Content>;
+
+    /// Looks something up in the index as it is now.
+    fn with_index<R>(&self, look: impl FnOnce(&ArtifactIndex) -> R) -> Result<R, Error>;
+
+    /// Returns what is remembered of manifests.
+    fn facts(&self) -> &FactCache;
+}
+
+/// Returns a manifest that the index lists.
+///
+/// A digest that no repository lists is looked for among the blobs, since older tools list only
+/// the manifests that have a tag, not the children of an index.
+pub(crate) fn manifest(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<RawManifest, Error> {
+    let listed = archive.with_index(|index| {
+        let listed = index.resolve(repository, reference)?;
+        Some((
+            listed.digest,
+            listed.media_type.unwrap_or_default().to_owned(),
+        ))
+    })?;
+    match (listed, reference) {
+        (Some((digest, media_type)), _) => read_listed(archive, repository, digest, media_type),
+        (None, Reference::Digest(digest)) => read_unlisted(archive, repository, digest),
+        (None, Reference::Tag(_)) => Err(missing(archive, repository, reference)),
+    }
+}
+
+fn read_listed(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    digest: Digest,
+    media_type: String,
+) -> Result<RawManifest, Error> {
+    let what = || format!("manifest {repository}@{digest} of {}", archive.name());
+    let bytes = archive
+        .content()
+        .read(&digest, RawManifest::LIMIT)
+        .map_err(|source| match source {
+            ocm_blob::Error::TooLarge { limit } => Error::TooLarge {
+                what: what(),
+                limit,
+            },
+            source => Error::blob("read", what(), source),
+        })?;
+    let bytes = bytes.ok_or_else(|| Error::Dangling {
+        what: format!("the index of {}", archive.name()),
+        digest,
+    })?;
+    named(RawManifest::new(bytes, media_type), digest, what)
+}
+
+fn read_unlisted(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<RawManifest, Error> {
+    let missing = || missing(archive, repository, &Reference::Digest(*digest));
+    let what = || format!("manifest {repository}@{digest} of {}", archive.name());
+    let content = archive.content();
+    let size = content
+        .size(digest)
+        .map_err(|source| Error::blob("read", what(), source))?;
+    if size.is_none_or(|size| size > RawManifest::LIMIT) {
+        return Err(missing());
+    }
+    let expected =
+        archive.with_index(|index| index.has_repository(repository) && !index.lists(digest))?;
+    if !expected {
+        return Err(missing());
+    }
+    let bytes = content
+        .read(digest, RawManifest::LIMIT)
+        .map_err(|source| Error::blob("read", what(), source))?
+        .ok_or_else(missing)?;
+    let raw = named(RawManifest::new(bytes, ""), *digest, what)?;
+    raw.parse().map_err(|_| missing())?;
+    Ok(raw)
+}
+
+/// Checks that a manifest is what its name says.
+fn named(
+    raw: RawManifest,
+    expected: Digest,
+    what: impl FnOnce() -> String,
+) -> Result<RawManifest, Error> {
+    if raw.digest() == expected {
+        return Ok(raw);
+    }
+    raw.with_digest(expected).map_err(|error| match error {
+        Error::DigestMismatch {
+            expected, actual, ..
+        } => Error::DigestMismatch {
+            what: what(),
+            expected,
+            actual,
+        },
+        other => other,
+    })
+}
+
+pub(crate) fn missing(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Error {
+    let separator = match reference {
+        Reference::Tag(_) => ':',
+        Reference::Digest(_) => '@',
+    };
+    Error::not_found(format!(
+        "{repository}{separator}{reference} in {}",
+        archive.name()
+    ))
+}
+
+/// Returns the size of a blob, whatever its repository.
+pub(crate) fn stat_blob(archive: &impl Archive, digest: &Digest) -> Result<Option<u64>, Error> {
+    archive.content().size(digest).map_err(|source| {
+        let what = format!("blob {digest} of {}", archive.name());
+        Error::blob("read", what, source)
+    })
+}
+
+/// Returns a blob that is looked up when it is opened.
+pub(crate) fn blob(archive: &impl Archive, descriptor: &Descriptor) -> BlobRef {
+    Arc::new(StoredBlob::new(
+        archive.name(),
+        archive.content(),
+        descriptor,
+    ))
+}
+
+/// Returns the names of the repositories, sorted.
+pub(crate) fn repositories(archive: &impl Archive) -> Result<Vec<RepositoryName>, Error> {
+    archive.with_index(|index| index.repositories().cloned().collect())
+}
+
+/// Returns the tags of a repository, sorted.
+pub(crate) fn tags(archive: &impl Archive, repository: &RepositoryName) -> Result<Vec<Tag>, Error> {
+    let tags =
+        archive.with_index(|index| Some(index.tags(repository)?.cloned().collect::<Vec<_>>()))?;
+    tags.ok_or_else(|| Error::not_found(format!("repository {repository} in {}", archive.name())))
+}
+
+/// Returns the manifests that refer to a subject: those that say so themselves, then those that
+/// stand in the index under the fallback tag.
+pub(crate) fn referrers(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    subject: &Digest,
+) -> Result<Vec<Descriptor>, Error> {
+    scan(archive, repository)?;
+    let known = archive.facts().referrers(subject);
+    let mut found: Vec<Descriptor> = archive.with_index(|index| {
+        let listed = known.into_iter().filter(|(digest, _)| {
+            let reference = Reference::Digest(*digest);
+            index.resolve(repository, &reference).is_some()
+        });
+        listed.map(|(_, descriptor)| descriptor).collect()
+    })?;
+    let fallback = Reference::Tag(Tag::for_referrers(subject));
+    match manifest(archive, repository, &fallback) {
+        Ok(raw) => {
+            if let Ok(Document::Index(index)) = raw.parse() {
+                for descriptor in index.manifests {
+                    if found.iter().all(|known| known.digest != descriptor.digest) {
+                        found.push(descriptor);
+                    }
+                }
+            }
+            Ok(found)
+        }
+        Err(error) if error.is_not_found() => Ok(found),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns a manifest, of any repository, that points to content.
+pub(crate) fn user_of(archive: &impl Archive, digest: &Digest) -> Result<Option<Digest>, Error> {
+    for repository in repositories(archive)? {
+        for user in scan(archive, &repository)? {
+            if let Some(facts) = archive.facts().get(&user)
+                && facts.children.contains(digest)
+            {
+                return Ok(Some(user));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Reads those manifests of a repository that have not been read yet; returns all of them.
+fn scan(archive: &impl Archive, repository: &RepositoryName) -> Result<Vec<Digest>, Error> {
+    let (generation, digests) = archive.with_index(|index| {
+        let digests: Vec<Digest> = index
+            .manifests(repository)
+            .map(|listed| listed.digest)
+            .collect();
+        (index.generation(), digests)
+    })?;
+    if !archive.facts().is_scanned(repository, generation) {
+        for digest in &digests {
+            facts_of(archive, repository, digest)?;
+        }
+        archive.facts().set_scanned(repository, generation);
+    }
+    Ok(digests)
+}
+
+fn facts_of(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Arc<Facts>, Error> {
+    if let Some(facts) = archive.facts().get(digest) {
+        return Ok(facts);
+    }
+    let raw = manifest(archive, repository, &Reference::Digest(*digest))?;
+    Ok(archive.facts().insert(&raw))
+}
+
+/// Checks that everything a manifest points to is in the archive.
+pub(crate) fn check_children(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    manifest: &RawManifest,
+) -> Result<(), Error> {
+    let what = || {
+        format!(
+            "manifest {repository}@{} for {}",
+            manifest.digest(),
+            archive.name()
+        )
+    };
+    if manifest.bytes().len() as u64 > RawManifest::LIMIT {
+        return Err(Error::TooLarge {
+            what: what(),
+            limit: RawManifest::LIMIT,
+        });
+    }
+    let document = manifest.parse()?;
+    for child in document.children() {
+        // Layers with addresses of their own need not be anywhere else.
+        if child.urls.is_empty() && stat_blob(archive, &child.digest)?.is_none() {
+            return Err(Error::Dangling {
+                what: what(),
+                digest: child.digest,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Implements the reading traits for an [`Archive`].
+macro_rules! impl_reading {
+    ($type:ty) => {
+        #[async_trait::async_trait]
+        impl ocm_oci::Fetch for $type {
+            async fn manifest(
+                &self,
+                repository: &ocm_oci::RepositoryName,
+                reference: &ocm_oci::Reference,
+            ) -> Result<ocm_oci::RawManifest, ocm_oci::Error> {
+                crate::reading::manifest(self, repository, reference)
+            }
+
+            async fn stat_blob(
+                &self,
+                _repository: &ocm_oci::RepositoryName,
+                digest: &ocm_digest::Digest,
+            ) -> Result<Option<u64>, ocm_oci::Error> {
+                crate::reading::stat_blob(self, digest)
+            }
+
+            fn blob(
+                &self,
+                _repository: &ocm_oci::RepositoryName,
+                descriptor: &ocm_oci::Descriptor,
+            ) -> ocm_blob::BlobRef {
+                crate::reading::blob(self, descriptor)
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl ocm_oci::List for $type {
+            async fn repositories(&self) -> Result<Vec<ocm_oci::RepositoryName>, ocm_oci::Error> {
+                crate::reading::repositories(self)
+            }
+
+            async fn tags(
+                &self,
+                repository: &ocm_oci::RepositoryName,
+            ) -> Result<Vec<ocm_oci::Tag>, ocm_oci::Error> {
+                crate::reading::tags(self, repository)
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl ocm_oci::Referrers for $type {
+            async fn referrers(
+                &self,
+                repository: &ocm_oci::RepositoryName,
+                subject: &ocm_digest::Digest,
+            ) -> Result<Vec<ocm_oci::Descriptor>, ocm_oci::Error> {
+                crate::reading::referrers(self, repository, subject)
+            }
+        }
+    };
+}
+
+pub(crate) use impl_reading;

@@ -1,0 +1,4 @@
+//! What archives do, on real files.
+
+mod directory;
+mod support;

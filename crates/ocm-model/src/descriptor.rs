@@ -150,6 +150,10 @@ impl Descriptor {
     ///
     /// The document is no descriptor.
     pub fn from_document(document: Value) -> Result<Self, Error> {
+        let Value::Object(document) = document else {
+            let found = format!("must be an object, not {}", json::describe(&document));
+            return Err(shape("(root)", &found));
+        };
         let schema = schema::detect(&document)?;
         let violations = schema::check(schema, &document);
         if let Some(fatal) = violations
@@ -158,9 +162,6 @@ impl Descriptor {
         {
             return Err(Error::Shape(fatal));
         }
-        let Value::Object(document) = document else {
-            unreachable!("the schema has asked for an object");
-        };
         let component = &document[schema.component()];
         let text = |key: &str| component[key].as_str().unwrap_or_default();
         let name: ComponentName = text("name").parse().map_err(|e| shape("name", &e))?;
@@ -289,7 +290,7 @@ impl Descriptor {
     ///
     /// The Go implementation only warns of these, and so must whoever reads descriptors of others.
     pub fn validate(&self) -> Vec<Violation> {
-        let mut violations = schema::check(self.schema, &self.to_document());
+        let mut violations = schema::check(self.schema, &self.document);
         violations.extend(schema::check_uniqueness(self));
         violations
     }
@@ -373,6 +374,11 @@ fn read<T: DeserializeOwned>(value: &Value) -> T {
 
 fn read_list<T: DeserializeOwned>(value: Option<&Value>) -> Vec<T> {
     try_read_list(value).expect("every view was made when the descriptor was read")
+}
+
+/// Reads the labels of an element whose shape has been checked.
+pub(crate) fn read_labels(value: Option<&Value>) -> Vec<Label> {
+    read_list(value)
 }
 
 fn read_resource(value: &Value) -> Resource {

@@ -3,15 +3,20 @@
 use ocm_digest::{Digest, HashAlgorithm, ParseDigestError};
 use serde::{Deserialize, Serialize};
 
+use crate::label::null_as_default;
+
 /// A digest, and how it was computed (OCM specification, "Digest Info").
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DigestSpec {
     /// The hash algorithm, such as `SHA-256`.
+    #[serde(deserialize_with = "null_as_default")]
     pub hash_algorithm: String,
     /// How the content became the bytes that were hashed.
+    #[serde(deserialize_with = "null_as_default")]
     pub normalisation_algorithm: String,
     /// The hash value in lower-case hexadecimal.
+    #[serde(deserialize_with = "null_as_default")]
     pub value: String,
 }
 

@@ -58,13 +58,13 @@ pub enum Relation {
 #[serde(rename_all = "camelCase")]
 pub struct Resource {
     /// The name; with the extra identity it is unique among the resources.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub name: String,
     /// The version.
     #[serde(deserialize_with = "lenient_version")]
     pub version: Version,
     /// What it is, such as `ociImage` or `helmChart`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub r#type: String,
     /// Whether it was made with the component. Old data may not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,13 +129,13 @@ impl Resource {
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// The name; with the extra identity it is unique among the sources.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub name: String,
     /// The version.
     #[serde(deserialize_with = "lenient_version")]
     pub version: Version,
     /// What it is, such as `git`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub r#type: String,
     /// What identifies it beside its name.
     #[serde(
@@ -178,7 +178,7 @@ impl Source {
 #[serde(rename_all = "camelCase")]
 pub struct Reference {
     /// The name; with the extra identity it is unique among the references.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub name: String,
     /// The version of the other component.
     #[serde(deserialize_with = "lenient_version")]

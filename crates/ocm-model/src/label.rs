@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Label {
     /// The name; unique in its list.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub name: String,
     /// Any JSON value.
     #[serde(default)]
@@ -53,7 +53,7 @@ impl Label {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Merge {
     /// The algorithm, such as `simpleMapMerge`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub algorithm: String,
     /// What the algorithm is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,7 @@ pub struct Merge {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Provider {
     /// The name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub name: String,
     /// What else is said about the provider.
     #[serde(

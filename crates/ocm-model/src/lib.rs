@@ -9,6 +9,7 @@ pub mod identity;
 pub mod json;
 pub mod label;
 pub mod name;
+pub mod normalisation;
 pub mod signature;
 pub mod type_name;
 pub mod typed;
@@ -23,6 +24,7 @@ pub use self::element::{Element, ElementKind, Reference, Relation, Resource, Sou
 pub use self::identity::Identity;
 pub use self::label::{Label, Merge, Provider};
 pub use self::name::{ComponentName, ElementName};
+pub use self::normalisation::{NormalisationAlgorithm, NormalisedDescriptor};
 pub use self::signature::{NestedDigest, Signature, SignatureInfo, TimestampSpec};
 pub use self::type_name::TypeName;
 pub use self::typed::TypedSpec;

@@ -29,13 +29,13 @@ pub struct Signature {
 #[serde(rename_all = "camelCase")]
 pub struct SignatureInfo {
     /// The algorithm, such as `RSASSA-PSS`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub algorithm: String,
     /// The value, written as the media type says.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub value: String,
     /// The media type of the value.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub media_type: String,
     /// Who signed, as a distinguished name (RFC 2253) or free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub struct SignatureInfo {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct TimestampSpec {
     /// The timestamp of RFC 3161, as PEM.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub value: String,
     /// The time in it (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ pub struct NestedDigest {
     /// The component.
     pub name: String,
     /// Its version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub version: String,
     /// Its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,7 @@ pub struct NestedResourceDigest {
     /// The name of the resource.
     pub name: String,
     /// Its version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub version: String,
     /// What else identifies it.
     #[serde(

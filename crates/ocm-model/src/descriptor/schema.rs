@@ -1,13 +1,16 @@
-//! The schema of descriptors as a table, and the check against it.
+//! The check of descriptors against their schema, which is a table.
 //!
 //! An error is what no view could be made of. A warning is what the published JSON schema
 //! forbids, but descriptors in the field have.
+
+mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+use self::table::{Need, Object, Rule, Shape};
 use super::{Descriptor, Error, MAX_ELEMENTS, Schema};
 use crate::element::ElementKind;
 use crate::json::describe;
@@ -60,234 +63,8 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-enum Shape {
-    Any,
-    Flag,
-    Text(Rule),
-    /// A map of texts whose keys are element names.
-    Texts,
-    List(&'static Self),
-    Object(&'static Object),
-    /// An object with a type.
-    Typed,
-}
-
-struct Object {
-    fields: &'static [Field],
-    /// Whether other fields are forbidden.
-    closed: bool,
-}
-
-struct Field {
-    name: &'static str,
-    shape: Shape,
-    need: Need,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Need {
-    Optional,
-    /// Demanded by the schema, but a view can do without.
-    Expected,
-    Required,
-}
-
-#[derive(Clone, Copy)]
-enum Rule {
-    Free,
-    NonEmpty,
-    SchemaVersion,
-    ComponentName,
-    ElementName,
-    Version,
-    TypeName,
-    Relation,
-    LabelVersion,
-    MergeAlgorithm,
-}
-
-const fn field(name: &'static str, shape: Shape, need: Need) -> Field {
-    Field { name, shape, need }
-}
-
-const fn optional(name: &'static str, shape: Shape) -> Field {
-    field(name, shape, Need::Optional)
-}
-
-const fn expected(name: &'static str, shape: Shape) -> Field {
-    field(name, shape, Need::Expected)
-}
-
-const fn required(name: &'static str, shape: Shape) -> Field {
-    field(name, shape, Need::Required)
-}
-
-const fn open(fields: &'static [Field]) -> Object {
-    Object {
-        fields,
-        closed: false,
-    }
-}
-
-const fn closed(fields: &'static [Field]) -> Object {
-    Object {
-        fields,
-        closed: true,
-    }
-}
-
-const V2: Object = open(&[
-    required("meta", Shape::Object(&META)),
-    required("component", Shape::Object(&COMPONENT)),
-    optional("signatures", Shape::List(&Shape::Object(&SIGNATURE))),
-    optional("nestedDigests", Shape::List(&Shape::Object(&NESTED))),
-]);
-
-const META: Object = open(&[required("schemaVersion", Shape::Text(Rule::SchemaVersion))]);
-
-const COMPONENT: Object = open(&[
-    required("name", Shape::Text(Rule::ComponentName)),
-    required("version", Shape::Text(Rule::Version)),
-    optional("labels", LABELS),
-    optional("creationTime", Shape::Text(Rule::Free)),
-    expected("provider", Shape::Text(Rule::NonEmpty)),
-    expected("repositoryContexts", Shape::List(&Shape::Typed)),
-    expected("sources", Shape::List(&Shape::Object(&SOURCE))),
-    expected(
-        "componentReferences",
-        Shape::List(&Shape::Object(&REFERENCE)),
-    ),
-    expected("resources", Shape::List(&Shape::Object(&RESOURCE))),
-]);
-
-const V3ALPHA1: Object = open(&[
-    required("apiVersion", Shape::Text(Rule::Free)),
-    expected("kind", Shape::Text(Rule::NonEmpty)),
-    required("metadata", Shape::Object(&METADATA)),
-    optional("repositoryContexts", Shape::List(&Shape::Typed)),
-    optional("spec", Shape::Object(&SPEC)),
-    optional("signatures", Shape::List(&Shape::Object(&SIGNATURE))),
-    optional("nestedDigests", Shape::List(&Shape::Object(&NESTED))),
-]);
-
-const METADATA: Object = open(&[
-    required("name", Shape::Text(Rule::ComponentName)),
-    required("version", Shape::Text(Rule::Version)),
-    optional("labels", LABELS),
-    optional("creationTime", Shape::Text(Rule::Free)),
-    expected("provider", Shape::Object(&PROVIDER)),
-]);
-
-const PROVIDER: Object = open(&[
-    expected("name", Shape::Text(Rule::NonEmpty)),
-    optional("labels", LABELS),
-]);
-
-const SPEC: Object = open(&[
-    optional("resources", Shape::List(&Shape::Object(&RESOURCE))),
-    optional("sources", Shape::List(&Shape::Object(&SOURCE))),
-    optional("references", Shape::List(&Shape::Object(&REFERENCE))),
-]);
-
-const RESOURCE: Object = open(&[
-    expected("name", Shape::Text(Rule::ElementName)),
-    required("version", Shape::Text(Rule::Version)),
-    expected("type", Shape::Text(Rule::NonEmpty)),
-    expected("relation", Shape::Text(Rule::Relation)),
-    optional("extraIdentity", Shape::Texts),
-    optional("labels", LABELS),
-    optional("srcRefs", Shape::List(&Shape::Object(&SRC_REF))),
-    optional("srcRef", Shape::List(&Shape::Object(&SRC_REF))),
-    expected("access", Shape::Typed),
-    optional("digest", Shape::Object(&DIGEST)),
-]);
-
-const SOURCE: Object = open(&[
-    expected("name", Shape::Text(Rule::ElementName)),
-    required("version", Shape::Text(Rule::Version)),
-    expected("type", Shape::Text(Rule::NonEmpty)),
-    optional("extraIdentity", Shape::Texts),
-    optional("labels", LABELS),
-    expected("access", Shape::Typed),
-]);
-
-const REFERENCE: Object = closed(&[
-    expected("name", Shape::Text(Rule::ElementName)),
-    required("componentName", Shape::Text(Rule::ComponentName)),
-    required("version", Shape::Text(Rule::Version)),
-    optional("extraIdentity", Shape::Texts),
-    optional("labels", LABELS),
-    optional("digest", Shape::Object(&DIGEST)),
-]);
-
-const SRC_REF: Object = closed(&[
-    optional("identitySelector", Shape::Texts),
-    optional("labels", LABELS),
-]);
-
-const LABELS: Shape = Shape::List(&Shape::Object(&LABEL));
-
-const LABEL: Object = open(&[
-    expected("name", Shape::Text(Rule::NonEmpty)),
-    expected("value", Shape::Any),
-    optional("version", Shape::Text(Rule::LabelVersion)),
-    optional("signing", Shape::Flag),
-    optional("merge", Shape::Object(&MERGE)),
-]);
-
-const MERGE: Object = closed(&[
-    optional("algorithm", Shape::Text(Rule::MergeAlgorithm)),
-    optional("config", Shape::Any),
-]);
-
-const DIGEST: Object = open(&[
-    expected("hashAlgorithm", Shape::Text(Rule::Free)),
-    expected("normalisationAlgorithm", Shape::Text(Rule::Free)),
-    expected("value", Shape::Text(Rule::Free)),
-]);
-
-const SIGNATURE: Object = closed(&[
-    required("name", Shape::Text(Rule::NonEmpty)),
-    required("digest", Shape::Object(&DIGEST)),
-    required("signature", Shape::Object(&SIGNATURE_INFO)),
-    optional("timestamp", Shape::Object(&TIMESTAMP)),
-]);
-
-const SIGNATURE_INFO: Object = open(&[
-    expected("algorithm", Shape::Text(Rule::NonEmpty)),
-    expected("value", Shape::Text(Rule::NonEmpty)),
-    expected("mediaType", Shape::Text(Rule::NonEmpty)),
-    optional("issuer", Shape::Text(Rule::NonEmpty)),
-]);
-
-const TIMESTAMP: Object = open(&[
-    optional("value", Shape::Text(Rule::NonEmpty)),
-    optional("time", Shape::Text(Rule::Free)),
-]);
-
-const NESTED: Object = open(&[
-    required("name", Shape::Text(Rule::ComponentName)),
-    expected("version", Shape::Text(Rule::Version)),
-    optional("digest", Shape::Object(&DIGEST)),
-    optional(
-        "resourceDigests",
-        Shape::List(&Shape::Object(&NESTED_RESOURCE)),
-    ),
-]);
-
-const NESTED_RESOURCE: Object = open(&[
-    required("name", Shape::Text(Rule::NonEmpty)),
-    optional("version", Shape::Text(Rule::Free)),
-    optional("extraIdentity", Shape::Texts),
-    optional("digest", Shape::Object(&DIGEST)),
-]);
-
 /// Tells the layout of a document.
-pub(super) fn detect(document: &Value) -> Result<Schema, Error> {
-    let Value::Object(document) = document else {
-        let message = format!("expected an object, found {}", describe(document));
-        return Err(Error::Shape(Violation::error("(root)", message)));
-    };
+pub(super) fn detect(document: &Map<String, Value>) -> Result<Schema, Error> {
     let unknown = |version: &str| Error::UnknownSchema {
         version: version.to_owned(),
     };
@@ -317,10 +94,10 @@ pub(super) fn detect(document: &Value) -> Result<Schema, Error> {
 }
 
 /// Checks a document against the table.
-pub(super) fn check(schema: Schema, document: &Value) -> Vec<Violation> {
+pub(super) fn check(schema: Schema, document: &Map<String, Value>) -> Vec<Violation> {
     let table = match schema {
-        Schema::V2 => &V2,
-        Schema::V3Alpha1 => &V3ALPHA1,
+        Schema::V2 => &table::V2,
+        Schema::V3Alpha1 => &table::V3ALPHA1,
     };
     let mut checker = Checker::default();
     checker.object(table, document);
@@ -371,13 +148,14 @@ struct Checker {
 }
 
 impl Checker {
-    fn error(&mut self, message: String) {
-        self.violations.push(Violation::error(&self.path, message));
+    fn error(&mut self, message: impl Into<String>) {
+        let violation = Violation::error(&self.path, message.into());
+        self.violations.push(violation);
     }
 
-    fn warning(&mut self, message: String) {
-        self.violations
-            .push(Violation::warning(&self.path, message));
+    fn warning(&mut self, message: impl Into<String>) {
+        let violation = Violation::warning(&self.path, message.into());
+        self.violations.push(violation);
     }
 
     fn within(&mut self, step: &str, check: impl FnOnce(&mut Self)) {
@@ -394,12 +172,12 @@ impl Checker {
         match (shape, value) {
             (Shape::Any, _) | (Shape::Flag, Value::Bool(_)) => {}
             (Shape::Flag, Value::String(text)) if text == "true" || text == "false" => {
-                self.warning("must be a boolean, not a text".to_owned());
+                self.warning("must be a boolean, not a text");
             }
             (Shape::Text(rule), Value::String(text)) => self.text(*rule, text),
             (Shape::Texts, Value::Object(map)) => self.texts(map),
             (Shape::List(item), Value::Array(items)) => self.list(item, items),
-            (Shape::Object(object), Value::Object(_)) => self.object(object, value),
+            (Shape::Object(object), Value::Object(map)) => self.object(object, map),
             (Shape::Typed, Value::Object(map)) => self.typed(map),
             _ => {
                 let expected = match shape {
@@ -414,23 +192,16 @@ impl Checker {
         }
     }
 
-    fn object(&mut self, object: &Object, value: &Value) {
-        let Value::Object(map) = value else {
-            return self.value(&Shape::Object(&V2), value);
-        };
+    fn object(&mut self, object: &Object, map: &Map<String, Value>) {
         for field in object.fields {
             let present = map.get(field.name);
             self.within(field.name, |checker| match (present, field.need) {
-                (None | Some(Value::Null), Need::Required) => {
-                    checker.error("is missing".to_owned())
-                }
-                (None, Need::Expected) => checker.warning("is missing".to_owned()),
+                (None | Some(Value::Null), Need::Required) => checker.error("is missing"),
+                (None, Need::Expected) => checker.warning("is missing"),
                 // The schema allows null where a list is expected, and for a label's value.
                 (Some(Value::Null), Need::Expected) => match field.shape {
                     Shape::List(_) | Shape::Any => {}
-                    // A text has no view for null, and an empty one for absent.
-                    Shape::Text(_) => checker.error("must be a text, not null".to_owned()),
-                    _ => checker.warning("is missing".to_owned()),
+                    _ => checker.warning("is missing"),
                 },
                 (None | Some(Value::Null), Need::Optional) => {}
                 (Some(value), _) => checker.value(&field.shape, value),
@@ -439,9 +210,7 @@ impl Checker {
         if object.closed {
             for key in map.keys() {
                 if object.fields.iter().all(|field| field.name != key) {
-                    self.within(key, |checker| {
-                        checker.warning("is not allowed here".to_owned())
-                    });
+                    self.within(key, |checker| checker.warning("is not allowed here"));
                 }
             }
         }
@@ -475,7 +244,7 @@ impl Checker {
     fn typed(&mut self, map: &Map<String, Value>) {
         self.within("type", |checker| match map.get("type") {
             Some(Value::String(text)) if !text.is_empty() => checker.text(Rule::TypeName, text),
-            None | Some(Value::Null | Value::String(_)) => checker.error("is missing".to_owned()),
+            None | Some(Value::Null | Value::String(_)) => checker.error("is missing"),
             Some(other) => checker.error(format!("must be a text, not {}", describe(other))),
         });
     }
@@ -485,7 +254,7 @@ impl Checker {
             Rule::Free | Rule::SchemaVersion => {}
             Rule::NonEmpty => {
                 if text.is_empty() {
-                    self.warning("must not be empty".to_owned());
+                    self.warning("must not be empty");
                 }
             }
             Rule::ComponentName => {

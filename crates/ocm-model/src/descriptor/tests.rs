@@ -204,7 +204,7 @@ fn the_wrong_shape_is_refused_with_its_path() {
         *document.pointer_mut(pointer).unwrap() = value;
         document
     };
-    refused(json!([]), "(root)", "expected an object, found a list");
+    refused(json!([]), "(root)", "must be an object, not a list");
     refused(json!({}), "meta.schemaVersion", "is missing");
     refused(with("/component", json!(null)), "component", "is missing");
     refused(

@@ -1,0 +1,8 @@
+//! What the crate promises, against data of the Go implementation and against arbitrary data.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod generate;
+mod malformed;
+mod normalisation;
+mod properties;

@@ -101,14 +101,23 @@ impl Error {
         }
     }
 
+    /// Returns the error of the store where content could not be read because of one, else this
+    /// error itself.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Blob { source, .. } => of_content(source).unwrap_or(self),
+            other => other,
+        }
+    }
+
     /// Returns whether something was asked for that is not there.
-    pub const fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.cause(), Self::NotFound { .. })
     }
 
     /// Returns whether content was read whole and is not what was promised.
     pub fn is_mismatch(&self) -> bool {
-        match self {
+        match self.cause() {
             Self::DigestMismatch { .. } => true,
             Self::Blob { source, .. } => source.is_mismatch(),
             _ => false,
@@ -116,13 +125,24 @@ impl Error {
     }
 
     /// Returns whether doing the same again may succeed.
-    pub const fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(
-            self,
+            self.cause(),
             Self::Remote {
                 transient: true,
                 ..
             }
         )
+    }
+}
+
+/// Finds the error of a store behind an error of content.
+fn of_content(error: &ocm_blob::Error) -> Option<&Error> {
+    let ocm_blob::Error::Source { source, .. } = error else {
+        return None;
+    };
+    match source.downcast_ref::<Error>() {
+        Some(cause) => Some(cause.cause()),
+        None => of_content(source.downcast_ref()?),
     }
 }

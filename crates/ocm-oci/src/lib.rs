@@ -7,10 +7,12 @@
 //!   tar and memory are all stores; the small traits it is made of ([`Fetch`], [`Push`], [`List`],
 //!   [`Referrers`], [`Delete`]) say what a caller needs.
 //! - [`MemoryStore`]: a store in memory.
+//! - [`RegistryClient`]: a registry as a store, over HTTP.
 //! - [`copy_graph`], [`check_graph`]: artifacts with everything they point to.
 //!
 //! This crate has never heard of a component.
 
+mod client;
 mod copy;
 mod document;
 mod error;
@@ -18,6 +20,10 @@ mod memory;
 mod name;
 mod store;
 
+pub use client::{
+    Anonymous, Challenge, CredentialSource, RegistryClient, RegistryCredentials, RegistryIdentity,
+    RegistryOptions, RetryPolicy, Scheme, Timeouts, next_page,
+};
 pub use copy::{
     CheckReport, CopyOptions, CopyProgress, CopyReport, check_blob, check_graph, copy_graph,
     push_blob,

@@ -1,0 +1,220 @@
+//! The one place that makes an HTTP client and sends requests, each once.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Body, Certificate, Client, Response};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::client::{RegistryOptions, Timeouts};
+use crate::error::Error;
+
+/// The number of redirects that are followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// How long an idle connection is kept. Shorter than what load balancers do, so that few requests
+/// meet a connection that is about to be closed.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// A request that can be sent any number of times.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// An HTTP client with the timeouts of [`Timeouts`].
+///
+/// The timeouts are kept here rather than by `reqwest`, whose read timeout runs while a body is
+/// still being sent and would end every long upload.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    client: Client,
+    pub(crate) timeouts: Timeouts,
+}
+
+impl Http {
+    pub(crate) fn new(options: &RegistryOptions, is_loopback: bool) -> Result<Self, Error> {
+        let mut roots = Vec::new();
+        for pem in &options.extra_ca_pems {
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|error| {
+                Error::malformed("certificate of an authority", error.to_string())
+            })?;
+            roots.extend(certificates);
+        }
+        // Without any certificate on the system, as in an image from scratch, the first attempt
+        // fails, even for plain HTTP. Then the roots that were compiled in serve.
+        let client = build(options, is_loopback, roots.clone(), false)
+            .or_else(|_| build(options, is_loopback, roots, true))
+            .map_err(|error| {
+                let what = format!("HTTP client for {}", options.host);
+                transport_error(what, "cannot be set up", error)
+            })?;
+        Ok(Self {
+            client,
+            timeouts: options.timeouts.clone(),
+        })
+    }
+
+    /// Sends a request and returns the answer, whatever its status, before its body is read.
+    pub(crate) async fn send(&self, request: &Request, what: &str) -> Result<Response, Error> {
+        let mut builder = self
+            .client
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone());
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            // Some servers refuse a POST without length, and an empty body would send none.
+            builder = builder
+                .header(CONTENT_LENGTH, request.body.len())
+                .body(request.body.clone());
+        }
+        let patience = self.timeouts.connect + self.timeouts.read;
+        match timeout(patience, builder.send()).await {
+            Ok(answer) => answer.map_err(|error| connection_error(what, error)),
+            Err(_) => Err(silence(what, patience)),
+        }
+    }
+
+    /// Starts a request with a body that can be sent only once. The caller watches it.
+    pub(crate) async fn send_stream(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Body,
+        what: &str,
+    ) -> Result<Response, Error> {
+        let builder = self.client.request(method, url).headers(headers);
+        let answer = builder.body(body).send().await;
+        answer.map_err(|error| connection_error(what, error))
+    }
+
+    /// Returns the next chunk of an answer's body.
+    pub(crate) async fn chunk(
+        &self,
+        response: &mut Response,
+        what: &str,
+    ) -> Result<Option<Bytes>, Error> {
+        match timeout(self.timeouts.read, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| connection_error(what, error)),
+            Err(_) => Err(silence(what, self.timeouts.read)),
+        }
+    }
+}
+
+fn build(
+    options: &RegistryOptions,
+    is_loopback: bool,
+    extra: Vec<Certificate>,
+    compiled_in: bool,
+) -> reqwest::Result<Client> {
+    let builder = Client::builder()
+        .user_agent(&options.user_agent)
+        .connect_timeout(options.timeouts.connect)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(options.parallel.max(1))
+        .tcp_nodelay(true)
+        .referer(false)
+        .redirect(Policy::custom(redirect))
+        // One connection for each blob: the flow control of HTTP/2 has windows of 64 KiB at many
+        // registries, which costs nine tenths of the throughput.
+        .http1_only()
+        // Blobs are stored compressed and named by their digest; nobody may unpack them here.
+        .no_gzip()
+        .no_deflate()
+        .no_brotli()
+        .no_zstd();
+    let builder = if compiled_in {
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        let roots = roots.filter_map(|der| Certificate::from_der(der).ok());
+        builder.tls_certs_only(roots.chain(extra))
+    } else {
+        builder.tls_certs_merge(extra)
+    };
+    let builder = if options.insecure_skip_verify {
+        builder.tls_danger_accept_invalid_certs(true)
+    } else {
+        builder
+    };
+    // No proxy reaches what runs on this machine.
+    let builder = if is_loopback {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder.build()
+}
+
+/// Follows a few redirects, but none that leaves TLS. `reqwest` drops credentials whenever host,
+/// port or scheme change.
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let leaves_tls = attempt
+        .previous()
+        .last()
+        .is_some_and(|url| url.scheme() == "https" && attempt.url().scheme() != "https");
+    if leaves_tls {
+        attempt.error("redirected from https to http")
+    } else if attempt.previous().len() > MAX_REDIRECTS {
+        attempt.error("redirected too often")
+    } else {
+        attempt.follow()
+    }
+}
+
+/// Says that the other side was silent for too long.
+pub(crate) fn silence(what: &str, patience: Duration) -> Error {
+    Error::Remote {
+        what: what.to_owned(),
+        reason: format!("no progress for {} s", patience.as_secs()),
+        status: None,
+        transient: true,
+        source: None,
+    }
+}
+
+fn connection_error(what: &str, error: reqwest::Error) -> Error {
+    let reason = if error.is_connect() {
+        "cannot connect"
+    } else if error.is_redirect() {
+        "cannot follow the redirect"
+    } else {
+        "the connection failed"
+    };
+    transport_error(what.to_owned(), reason, error)
+}
+
+fn transport_error(what: String, reason: &str, error: reqwest::Error) -> Error {
+    // The URL may carry a signature of the storage behind the registry.
+    let error = error.without_url();
+    Error::Remote {
+        what,
+        reason: reason.to_owned(),
+        status: None,
+        transient: !(error.is_builder() || error.is_redirect() || is_tls(&error)),
+        source: Some(Box::new(error)),
+    }
+}
+
+/// Returns whether TLS refused: a certificate that is not trusted now is not trusted later.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An I/O error skips the error that it wraps when asked for its source.
+        current = match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
+            Some(Some(inner)) => Some(inner),
+            _ => error.source(),
+        };
+    }
+    false
+}

@@ -1,0 +1,5 @@
+//! The client against a registry that misbehaves, and copies between stores.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod copying;

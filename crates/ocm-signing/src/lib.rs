@@ -1,11 +1,55 @@
 //! Signing and verifying component descriptors.
 //!
-//! - [`key`]: RSA keys and certificates, read and written in every usual form.
-//! - [`rsa`]: signatures of digests, and how a descriptor holds them.
+//! A signature is made of the digest of a normalised descriptor. [`sign()`] makes one,
+//! [`verify()`] checks one and hands out a [`Verified`] descriptor, which is what code asks for that
+//! must not run on anything else.
+//!
+//! ```
+//! use ocm_model::{Descriptor, Provider};
+//! use ocm_signing::key::PrivateKey;
+//! use ocm_signing::rsa::{RsaAlgorithm, RsaSigner, RsaVerifier};
+//! use ocm_signing::{SignOptions, sign, verify};
+//!
+//! let key = PrivateKey::generate(2048)?;
+//! let trusted = RsaVerifier::with_key(key.public_key().clone());
+//!
+//! let mut descriptor =
+//!     Descriptor::new("acme.org/notes".parse()?, "1.0.0".parse()?, &Provider::new("acme.org"));
+//! let signer = RsaSigner::new(key, RsaAlgorithm::Pss);
+//! let signature = sign(&descriptor, &SignOptions::default(), &signer)?;
+//! descriptor.add_signature(&signature)?;
+//!
+//! let verified = verify(descriptor, "default", &trusted)?;
+//! assert_eq!(verified.id().to_string(), "acme.org/notes:1.0.0");
+//! assert_eq!(verified.report()[0].algorithm, "RSASSA-PSS");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where to go on:
+//!
+//! - [`key`] reads RSA keys and certificates in every usual form, makes new keys and writes them.
+//! - [`rsa`] signs digests, verifies signatures of any salt length, and knows how descriptors hold
+//!   them: [`rsa::RsaSigner`], [`rsa::RsaVerifier`].
+//! - [`role`] has the two traits that another kind of signature implements.
+//! - [`references`] states the digests of references anew, for trees that are signed together.
+//! - [`mod@verify`] tells apart why a signature does not verify.
+//!
+//! Left to others: where keys come from, where descriptors are, and whether content has the
+//! digests that the descriptor states. Certificates that come with a signature are read, but not
+//! validated against roots, so they are never a reason to trust it.
 
 mod der;
 mod pem;
+mod verified;
 
 pub mod key;
+pub mod references;
 pub mod role;
 pub mod rsa;
+pub mod sign;
+pub mod verify;
+
+pub use role::{Signer, Verifier};
+pub use sign::{SignOptions, sign};
+pub use verified::{Checked, Rules, Verified};
+pub use verify::{check, verify};

@@ -1,0 +1,181 @@
+//! Verifying a descriptor: normalise as the signature says, compare the digests, check the
+//! signature of the digest.
+
+use ocm_digest::{Digest, ParseDigestError};
+use ocm_model::normalisation::UnknownNormalisation;
+use ocm_model::{Descriptor, NormalisationAlgorithm, Signature};
+use thiserror::Error;
+
+use crate::role::{BoxError, Verifier, VerifyError};
+use crate::verified::{Checked, Rules, Verified};
+
+/// Verifies one signature of a descriptor.
+///
+/// The signature covers the descriptor, and by it the digests of resources and references. That
+/// their content has these digests is checked where it is read.
+///
+/// # Errors
+///
+/// Everything but a valid signature of this name over this content by whom `verifier` trusts.
+pub fn verify(
+    descriptor: Descriptor,
+    signature: &str,
+    verifier: &dyn Verifier,
+) -> Result<Verified<Descriptor>, Error> {
+    let checked = check(&descriptor, signature, verifier)?;
+    Ok(Verified::new(descriptor, checked))
+}
+
+impl Verified<Descriptor> {
+    /// Verifies one more signature.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`verify`].
+    pub fn and(mut self, signature: &str, verifier: &dyn Verifier) -> Result<Self, Error> {
+        let checked = check(&self, signature, verifier)?;
+        self.push(checked);
+        Ok(self)
+    }
+}
+
+/// Verifies one signature of a descriptor that is kept by the caller, and gives the report alone.
+///
+/// # Errors
+///
+/// As those of [`verify`].
+pub fn check(
+    descriptor: &Descriptor,
+    signature: &str,
+    verifier: &dyn Verifier,
+) -> Result<Checked, Error> {
+    let signature = find(descriptor, signature)?;
+    let checked = covers(descriptor, &signature)?;
+    (verifier.verify(&checked.digest, &signature.signature))
+        .map_err(|error| Error::of_verifier(signature.name, error))?;
+    Ok(checked)
+}
+
+/// Returns the one signature of a name.
+fn find(descriptor: &Descriptor, name: &str) -> Result<Signature, Error> {
+    let signatures = descriptor.signatures();
+    let names = Names(signatures.iter().map(|it| it.name.clone()).collect());
+    let mut found = signatures.into_iter().filter(|it| it.name == name);
+    let name = name.to_owned();
+    match (found.next(), found.next()) {
+        (Some(signature), None) => Ok(signature),
+        (Some(_), Some(_)) => Err(Error::Ambiguous { name }),
+        (None, _) => Err(Error::NoSignature { name, names }),
+    }
+}
+
+/// Checks that a signature speaks of this content, whoever made it.
+fn covers(descriptor: &Descriptor, signature: &Signature) -> Result<Checked, Error> {
+    let name = || signature.name.clone();
+    let normalisation: NormalisationAlgorithm = (signature.digest.normalisation_algorithm.parse())
+        .map_err(|source| Error::UnknownNormalisation {
+            name: name(),
+            source,
+        })?;
+    let stated = (signature.digest.digest()).map_err(|source| Error::Digest {
+        name: name(),
+        source,
+    })?;
+    let computed: Vec<Digest> = (descriptor.normalise_candidates(normalisation).iter())
+        .map(|candidate| candidate.digest(stated.algorithm()))
+        .collect();
+    let matched = computed.iter().position(|digest| *digest == stated);
+    let rules = match matched {
+        Some(0) => Rules::Named,
+        Some(_) => Rules::Variant,
+        None => {
+            return Err(Error::ContentChanged {
+                name: name(),
+                stated,
+                computed: computed[0],
+            });
+        }
+    };
+    Ok(Checked {
+        signature: name(),
+        algorithm: signature.signature.algorithm.clone(),
+        digest: stated,
+        normalisation,
+        rules,
+    })
+}
+
+/// The names of the signatures that are there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Names(pub Vec<String>);
+
+impl std::fmt::Display for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("there is none at all");
+        }
+        write!(f, "there is `{}`", self.0.join("`, `"))
+    }
+}
+
+/// Why a descriptor is not verified.
+///
+/// No variant means that something could not be read or reached: each says that the descriptor is
+/// not to be relied on as it is.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "each message names its fields")]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no signature of this name.
+    #[error("no signature `{name}`, {names}")]
+    NoSignature { name: String, names: Names },
+    /// There are several signatures of this name, so that one could stand for the other.
+    #[error("there is more than one signature `{name}`")]
+    Ambiguous { name: String },
+    /// How the descriptor is to be normalised is not known.
+    #[error("cannot compute what signature `{name}` covers")]
+    UnknownNormalisation {
+        name: String,
+        source: UnknownNormalisation,
+    },
+    /// The digest in the signature is malformed, or its algorithm is not known.
+    #[error("signature `{name}` has no digest that can be computed")]
+    Digest {
+        name: String,
+        source: ParseDigestError,
+    },
+    /// The signature was made of a descriptor with other content. Where
+    /// [`crate::references::are_stated_otherwise`], it may still hold for the restated descriptor.
+    #[error(
+        "the content is not what was signed: signature `{name}` is of {stated}, \
+         the descriptor has {computed}"
+    )]
+    ContentChanged {
+        name: String,
+        stated: Digest,
+        computed: Digest,
+    },
+    /// The verifier does not know this kind of signature.
+    #[error("cannot verify signature `{name}`")]
+    UnknownAlgorithm { name: String, source: BoxError },
+    /// The signature cannot be read.
+    #[error("signature `{name}` is malformed")]
+    Malformed { name: String, source: BoxError },
+    /// The signature was not made by whom the verifier trusts, or of another digest.
+    #[error("signature `{name}` is not valid")]
+    Mismatch { name: String, source: BoxError },
+    /// The verifier has nothing to trust, or no trust in what it has.
+    #[error("signature `{name}` cannot be trusted")]
+    Untrusted { name: String, source: BoxError },
+}
+
+impl Error {
+    fn of_verifier(name: String, error: VerifyError) -> Self {
+        match error {
+            VerifyError::Unknown(source) => Self::UnknownAlgorithm { name, source },
+            VerifyError::Malformed(source) => Self::Malformed { name, source },
+            VerifyError::Mismatch(source) => Self::Mismatch { name, source },
+            VerifyError::Untrusted(source) => Self::Untrusted { name, source },
+        }
+    }
+}

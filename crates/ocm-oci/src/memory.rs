@@ -293,16 +293,14 @@ struct StoredBlob {
 }
 
 impl StoredBlob {
-    fn stream(&self) -> Result<ByteStream, ocm_blob::Error> {
+    fn find(&self) -> Result<Bytes, ocm_blob::Error> {
         let Descriptor { digest, .. } = self.descriptor;
-        let bytes = self
-            .store
+        self.store
             .find_blob(&self.repository, &digest)
             .ok_or_else(|| {
                 let what = format!("blob {digest} of {}", self.repository);
                 ocm_blob::Error::source(what.clone(), Error::not_found(what))
-            })?;
-        Ok(ocm_blob::once(bytes))
+            })
     }
 }
 
@@ -325,6 +323,17 @@ impl Blob for StoredBlob {
             size: Some(self.descriptor.size),
             digest: Some(self.descriptor.digest),
         };
-        Ok(verify(self.stream()?, promise))
+        Ok(verify(ocm_blob::once(self.find()?), promise))
+    }
+
+    async fn open_at(&self, offset: u64) -> Result<ByteStream, ocm_blob::Error> {
+        let mut bytes = self.find()?;
+        match usize::try_from(offset) {
+            Ok(offset) if offset <= bytes.len() => Ok(ocm_blob::once(bytes.split_off(offset))),
+            _ => Err(ocm_blob::Error::SizeMismatch {
+                expected: offset,
+                actual: bytes.len() as u64,
+            }),
+        }
     }
 }

@@ -1,0 +1,16 @@
+//! The registry over real connections.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests may panic, also where they help each other"
+)]
+
+mod blobs;
+mod edges;
+mod listing;
+mod manifests;
+mod server;
+mod store;
+mod streaming;
+mod support;
+mod uploads;

@@ -3,9 +3,15 @@
 //! `test` runs everything that must hold before a change is shared; the other commands are its
 //! parts, or make things that are checked in.
 
+mod dist;
+mod elf;
+mod image;
 mod layers;
 mod metadata;
 mod run;
+
+use std::io::{self, Write as _};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -14,6 +20,9 @@ cargo xtask <command>
 
   test      formatting, lints, layers, all tests and documentation
   layers    which crate uses which, and which crates are banned
+  dist      build the release binary; prints its path
+  image --binary PATH --output IMAGE.tar[.gz]
+            write an OCI image layout that holds a release binary
 ";
 
 fn main() -> Result<()> {
@@ -22,6 +31,15 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         ["test"] => run::test(),
         ["layers"] => layers::check(),
+        ["dist"] => print_path(&dist::dist()?),
+        ["image", "--binary", binary, "--output", output] => {
+            image::image(Path::new(binary), Path::new(output))
+        }
         _ => bail!("{USAGE}"),
     }
+}
+
+/// Scripts read it.
+fn print_path(path: &Path) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{}", path.display())?)
 }

@@ -90,6 +90,18 @@ pub async fn read_to_end(blob: &(impl Blob + ?Sized), limit: u64) -> Result<Byte
     collect(blob.open().await?, limit).await
 }
 
+/// Ends a stream with its first error.
+pub(crate) fn end_after_error(stream: ByteStream) -> ByteStream {
+    stream::unfold(Some(stream), |stream| async move {
+        let mut stream = stream?;
+        match stream.next().await? {
+            Ok(chunk) => Some((Ok(chunk), Some(stream))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
 /// Drops the first `offset` bytes of a stream.
 pub(crate) async fn skip(mut stream: ByteStream, offset: u64) -> Result<ByteStream, Error> {
     let mut left = offset;

@@ -1,0 +1,27 @@
+//! Tar archives: looking through them with suspicion, writing them deterministically.
+//!
+//! Nothing is unpacked here. [`TarScan`] says which entries there are and where their content
+//! stands, and refuses whatever a well-meant archive does not contain. [`tar_header`] and
+//! [`TarBlob`] write the same bytes for the same entries.
+
+mod header;
+mod path;
+mod scan;
+mod write;
+
+pub use scan::{TarEntry, TarKind, TarScan};
+pub use write::{TAR_END, TarBlob, tar_directory, tar_header, tar_padding};
+
+/// The size of a header, and what the size of content is rounded up to.
+const BLOCK: usize = 512;
+
+/// The longest path, in bytes.
+const PATH_LIMIT: usize = 4096;
+
+/// The largest extended header, in bytes.
+const EXTENSION_LIMIT: u64 = 64 * 1024;
+
+/// The number of entries beyond which an archive is refused.
+const ENTRY_LIMIT: usize = 1 << 20;
+
+const FORMAT: &str = "tar";

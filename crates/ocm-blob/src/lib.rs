@@ -26,16 +26,24 @@
 mod blob;
 mod error;
 mod file;
+mod gzip;
 mod memory;
 mod open_file;
+mod read;
 mod stream;
+mod tar;
 mod verify;
 
 pub use blob::{Blob, BlobRef};
 pub use bytes::Bytes;
 pub use error::Error;
 pub use file::{FileBlob, FileRange};
+pub use gzip::{GunzipBlob, GzipBlob, gunzip, gzip, gzip_writer, is_gzip};
 pub use memory::MemoryBlob;
 pub use open_file::{ExtentBlob, OpenFile};
+pub use read::StreamReader;
 pub use stream::{ByteStream, CHUNK, collect, from_fn_blocking, once, read_to_end};
+pub use tar::{
+    TAR_END, TarBlob, TarEntry, TarKind, TarScan, tar_directory, tar_header, tar_padding,
+};
 pub use verify::{Counted, Promise, verify};

@@ -1,15 +1,46 @@
 //! The Common Transport Format and OCI layouts as stores.
+//!
+//! An archive holds repositories with tags, manifests and blobs, as a registry does, in a
+//! directory, a tar or a compressed tar. Each is an [`ocm_oci::Store`]:
+//!
+//! - [`CtfDirectory`]: read and written, by several processes at once;
+//! - [`CtfArchive`]: a tar read in place, or a compressed tar;
+//! - [`OciLayout`]: an OCI image layout or artifact set, in a directory, a file or a blob;
+//!   [`write_layout`] makes one of an artifact in any store.
+//!
+//! ```
+//! use ocm_ctf::{Access, CtfDirectory};
+//! use ocm_oci::{List, Push};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! # let place = tempfile::tempdir()?;
+//! # let path = place.path().join("shop.ctf");
+//! let archive = CtfDirectory::open(path, Access::ReadWrite)?;
+//! assert!(archive.repositories().await?.is_empty());
+//! archive.commit().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What the artifacts mean, components for instance, is not known here.
 
+mod archive;
 mod content;
 mod directory;
 mod facts;
 mod index;
+mod layout;
 mod lock;
 mod open;
+mod packed;
 mod reading;
 mod sink;
 mod temporary;
 
+pub use archive::CtfArchive;
 pub use directory::CtfDirectory;
 pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
+pub use layout::{OciLayout, ReferrersOf, write_layout};
 pub use open::Access;
+pub use packed::Scratch;

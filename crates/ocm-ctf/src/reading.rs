@@ -331,4 +331,56 @@ macro_rules! impl_reading {
     };
 }
 
-pub(crate) use impl_reading;
+/// Implements the writing traits for an [`Archive`] that cannot be written.
+macro_rules! impl_read_only {
+    ($type:ty) => {
+        impl $type {
+            fn read_only(&self) -> ocm_oci::Error {
+                ocm_oci::Error::ReadOnly {
+                    store: crate::reading::Archive::name(self).to_string(),
+                }
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl ocm_oci::Push for $type {
+            async fn push_blob(
+                &self,
+                _repository: &ocm_oci::RepositoryName,
+                _blob: &ocm_blob::BlobRef,
+            ) -> Result<ocm_oci::Pushed, ocm_oci::Error> {
+                Err(self.read_only())
+            }
+
+            async fn push_manifest(
+                &self,
+                _repository: &ocm_oci::RepositoryName,
+                _manifest: &ocm_oci::RawManifest,
+                _tag: Option<&ocm_oci::Tag>,
+            ) -> Result<(), ocm_oci::Error> {
+                Err(self.read_only())
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl ocm_oci::Delete for $type {
+            async fn delete_manifest(
+                &self,
+                _repository: &ocm_oci::RepositoryName,
+                _reference: &ocm_oci::Reference,
+            ) -> Result<(), ocm_oci::Error> {
+                Err(self.read_only())
+            }
+
+            async fn delete_blob(
+                &self,
+                _repository: &ocm_oci::RepositoryName,
+                _digest: &ocm_digest::Digest,
+            ) -> Result<(), ocm_oci::Error> {
+                Err(self.read_only())
+            }
+        }
+    };
+}
+
+pub(crate) use {impl_read_only, impl_reading};

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use ocm_blob::{Blob, BlobRef, ByteStream, Bytes, CHUNK, MemoryBlob, once};
 use ocm_digest::Digest;
 use ocm_oci::{
-    Descriptor, Document, EMPTY_CONFIG, Error, Fetch as _, ImageManifest, Push as _, RawManifest,
-    Reference, RepositoryName, Store, Tag, media_type,
+    Descriptor, Document, EMPTY_CONFIG, Error, ImageManifest, RawManifest, Reference,
+    RepositoryName, Store, Tag, media_type,
 };
 
 pub(crate) fn conformance(path: &str) -> PathBuf {

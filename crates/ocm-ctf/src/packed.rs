@@ -1,0 +1,210 @@
+//! Archives in one file: a tar, or a compressed tar unpacked to a temporary file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use ocm_blob::{
+    Blob as _, BlobRef, ByteStream, Error, MemoryBlob, OpenFile, TarKind, TarScan, gunzip, is_gzip,
+};
+use ocm_digest::Digest;
+
+use crate::content::{Content, digest_of_path};
+use crate::sink::{blocking, write_stream};
+
+/// Where temporary files go, and how large they may get.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Scratch {
+    /// The directory of temporary files; `None` is the one of the operating system.
+    pub directory: Option<PathBuf>,
+    /// The size beyond which a compressed archive is not unpacked, in bytes.
+    pub limit: u64,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            limit: u64::MAX,
+        }
+    }
+}
+
+impl Scratch {
+    /// Creates a file that has no name and goes with its last handle.
+    pub(crate) async fn file(&self) -> Result<OpenFile, Error> {
+        let directory = self.directory.clone();
+        blocking(move || {
+            let place = directory.unwrap_or_else(std::env::temp_dir);
+            let file = tempfile::tempfile_in(&place)
+                .map_err(|source| Error::file("create a temporary file in", &place, source))?;
+            Ok(OpenFile::new(file, place.join("temporary file")))
+        })
+        .await
+    }
+
+    /// Writes a stream to a temporary file.
+    pub(crate) async fn spool(&self, stream: ByteStream) -> Result<OpenFile, Error> {
+        let file = self.file().await?;
+        write_stream(stream, file.clone(), 0, self.limit, None, ()).await?;
+        Ok(file)
+    }
+}
+
+/// The bytes of a tar.
+#[derive(Clone, Debug)]
+pub(crate) enum Tape {
+    File(OpenFile),
+    Memory(Bytes),
+}
+
+impl Tape {
+    /// Opens a file. A tar is read where it is; a compressed one is unpacked first, in one pass.
+    pub(crate) async fn open(path: &Path, scratch: &Scratch) -> Result<Self, Error> {
+        let path = path.to_owned();
+        let (file, start) = blocking(move || {
+            let file = OpenFile::open(path)?;
+            let size = usize::try_from(file.size()?).unwrap_or(usize::MAX);
+            let start = file.read_at(0, size.min(4))?;
+            Ok::<_, Error>((file, start))
+        })
+        .await?;
+        if !is_gzip(&start) {
+            return Ok(Self::File(file));
+        }
+        let stream = file.blob(0, file.size()?).open().await?;
+        let unpacked = scratch.spool(gunzip(stream, scratch.limit)).await?;
+        Ok(Self::File(unpacked))
+    }
+
+    /// Takes the content of a blob, compressed or not, into a temporary file unless it is in memory.
+    pub(crate) async fn read(blob: &BlobRef, scratch: &Scratch) -> Result<Self, Error> {
+        if let Some(bytes) = blob.bytes().filter(|bytes| !is_gzip(bytes)) {
+            return Ok(Self::Memory(bytes));
+        }
+        let mut stream = blob.open().await?;
+        let Some(first) = stream.next().await.transpose()? else {
+            return Ok(Self::Memory(Bytes::new()));
+        };
+        let compressed = is_gzip(&first);
+        let stream = futures::stream::iter([Ok(first)]).chain(stream).boxed();
+        let stream = if compressed {
+            gunzip(stream, scratch.limit)
+        } else {
+            stream
+        };
+        scratch.spool(stream).await.map(Self::File)
+    }
+
+    fn blob(&self, (start, len): Extent) -> Result<BlobRef, Error> {
+        match self {
+            Self::File(file) => Ok(Arc::new(file.blob(start, len))),
+            Self::Memory(_) => Ok(Arc::new(MemoryBlob::new(self.bytes((start, len))?))),
+        }
+    }
+
+    fn bytes(&self, (start, len): Extent) -> Result<Bytes, Error> {
+        let size = usize::try_from(len).map_err(|_| Error::TooLarge { limit: len })?;
+        match self {
+            Self::File(file) => file.read_at(start, size),
+            Self::Memory(bytes) => {
+                let start = usize::try_from(start).unwrap_or(usize::MAX);
+                let range = start..start.saturating_add(size);
+                let known = range.end <= bytes.len();
+                let part = known.then(|| bytes.slice(range));
+                part.ok_or(Error::SizeMismatch {
+                    expected: len,
+                    actual: bytes.len() as u64,
+                })
+            }
+        }
+    }
+}
+
+/// Where something stands: its first byte, and how many there are.
+pub(crate) type Extent = (u64, u64);
+
+/// The entries of a tar: blobs by digest, everything else by path.
+#[derive(Clone, Debug)]
+pub(crate) struct TarContent {
+    tape: Tape,
+    pub(crate) blobs: BTreeMap<Digest, Extent>,
+    pub(crate) files: BTreeMap<String, Extent>,
+}
+
+impl TarContent {
+    /// Reads the headers, on a thread of its own.
+    pub(crate) async fn scan(tape: Tape) -> Result<Self, Error> {
+        match tape {
+            Tape::File(_) => blocking(move || Self::scan_now(tape)).await,
+            Tape::Memory(_) => Self::scan_now(tape),
+        }
+    }
+
+    pub(crate) fn scan_now(tape: Tape) -> Result<Self, Error> {
+        let mut content = Self {
+            tape,
+            blobs: BTreeMap::new(),
+            files: BTreeMap::new(),
+        };
+        match content.tape.clone() {
+            Tape::File(file) => content.add(TarScan::<&File>::new(file.file())?)?,
+            Tape::Memory(bytes) => content.add(TarScan::new(Cursor::new(&bytes))?)?,
+        }
+        Ok(content)
+    }
+
+    fn add<R: std::io::Read>(&mut self, mut scan: TarScan<R>) -> Result<(), Error> {
+        while let Some(entry) = scan.next_entry()? {
+            if entry.kind == TarKind::Directory {
+                continue;
+            }
+            let extent = (entry.offset, entry.size);
+            match digest_of_path(&entry.path) {
+                Some(digest) => drop(self.blobs.insert(digest, extent)),
+                None => drop(self.files.insert(entry.path, extent)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file that is no blob.
+    pub(crate) fn file(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Error> {
+        let Some(&extent) = self.files.get(path) else {
+            return Ok(None);
+        };
+        if extent.1 > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        self.tape.bytes(extent).map(Some)
+    }
+
+    pub(crate) const fn tape(&self) -> &Tape {
+        &self.tape
+    }
+}
+
+impl Content for TarContent {
+    fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.blobs.get(digest).map(|(_, len)| *len))
+    }
+
+    fn open(&self, digest: &Digest) -> Result<Option<BlobRef>, Error> {
+        let extent = self.blobs.get(digest);
+        extent.map(|extent| self.tape.blob(*extent)).transpose()
+    }
+
+    fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+        let Some(&extent) = self.blobs.get(digest) else {
+            return Ok(None);
+        };
+        if extent.1 > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        self.tape.bytes(extent).map(Some)
+    }
+}

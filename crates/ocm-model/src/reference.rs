@@ -12,7 +12,9 @@ use ocm_digest::{Digest, ParseDigestError};
 use thiserror::Error;
 
 use crate::name::{ComponentName, ParseComponentNameError};
-use crate::repository::{ParseRepositoryError, RepositorySpec, is_windows_path, split_type};
+use crate::repository::{
+    ParseRepositoryError, RepositorySpec, is_windows_path, split_create, split_scheme, split_type,
+};
 use crate::version::{ComponentVersionId, ParseVersionError, Version};
 
 /// A component or component version, and where it is.
@@ -53,7 +55,8 @@ impl ComponentRef {
     ///
     /// A part is malformed, or there is no component.
     pub fn parse(text: &str, exists: impl Fn(&str) -> bool) -> Result<Self, ParseReferenceError> {
-        let (kind, rest) = split_type(text);
+        let (create, rest) = split_create(text);
+        let (kind, rest) = split_type(rest);
         let slashed;
         let rest = if is_windows_path(rest) {
             slashed = rest.replace('\\', "/");
@@ -83,7 +86,7 @@ impl ComponentRef {
             })??,
         };
         Ok(Self {
-            repository,
+            repository: repository.map(|repository| repository.create_if(create)),
             component,
             version,
             digest,
@@ -125,7 +128,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn split_at_separator(&self) -> Result<Option<Split>, ParseReferenceError> {
         // The slashes of a scheme are no separator, nor is anything in a specification as JSON.
-        let scheme_end = self.rest.find("://").map_or(0, |start| start + "://".len());
+        let scheme_end = self.rest.len() - split_scheme(self.rest).1.len();
         let spec_end = self.rest.rfind('}').map_or(0, |end| end + 1);
         let start = scheme_end.max(spec_end);
         for separator in SEPARATORS {
@@ -139,7 +142,7 @@ impl Parts<'_> {
     }
 
     fn split_without_separator(&self) -> Option<Result<Split, ParseReferenceError>> {
-        let has_scheme = self.rest.contains("://");
+        let has_scheme = split_scheme(self.rest).0.is_some();
         // From right to left: the longest repository first.
         let mut splits = self
             .rest
@@ -201,7 +204,13 @@ impl FromStr for ComponentRef {
 impl fmt::Display for ComponentRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(repository) = &self.repository {
-            write!(f, "{repository}//")?;
+            // The long separator is looked for first, and the short one can be taken for a part
+            // of what stands before it.
+            let repository = repository.to_string();
+            let [long, short] = SEPARATORS;
+            let is_ambiguous = repository.contains(long) || repository.ends_with([':', '/']);
+            let separator = if is_ambiguous { long } else { short };
+            write!(f, "{repository}{separator}")?;
         }
         write!(f, "{}", self.component)?;
         if let Some(version) = &self.version {

@@ -21,6 +21,7 @@ use crate::type_name::TypeName;
 use crate::typed::{FieldError, TypedSpec};
 
 pub(crate) use self::guess::is_windows_path;
+pub(crate) use self::oci::split_scheme;
 
 /// Where component versions are.
 ///
@@ -59,16 +60,16 @@ impl RepositorySpec {
     ///
     /// The type is not known or the location is malformed.
     pub fn parse(text: &str, exists: impl Fn(&str) -> bool) -> Result<Self, ParseRepositoryError> {
-        let (create, text) = match text.strip_prefix('+') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
+        let (create, text) = split_create(text);
         let (kind, location) = split_type(text);
-        let mut spec = Self::of(kind, location, &exists)?;
-        if let (true, Self::Ctf(ctf)) = (create, &mut spec) {
+        Ok(Self::of(kind, location, &exists)?.create_if(create))
+    }
+
+    pub(crate) fn create_if(mut self, create: bool) -> Self {
+        if let (true, Self::Ctf(ctf)) = (create, &mut self) {
             ctf.access_mode = Some(AccessMode::Create);
         }
-        Ok(spec)
+        self
     }
 
     pub(crate) fn of(
@@ -115,6 +116,14 @@ impl RepositorySpec {
                 .with_some("accessMode", ctf.access_mode.map(AccessMode::as_str)),
             Self::Other(spec) => spec.clone(),
         }
+    }
+}
+
+/// Cuts off the `+` that asks to create an archive.
+pub(crate) fn split_create(text: &str) -> (bool, &str) {
+    match text.strip_prefix('+') {
+        Some(rest) => (true, rest),
+        None => (false, text),
     }
 }
 
@@ -296,29 +305,34 @@ impl FromStr for RepositorySpec {
 impl fmt::Display for RepositorySpec {
     /// Writes what [`RepositorySpec::parse`] reads, with a type only where it is needed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Oci(oci) => {
-                let location = oci.to_string();
-                if guess::guess(&location, &|_| false) != Kind::Oci {
-                    f.write_str("oci::")?;
-                }
-                f.write_str(&location)
+        let (kind, location) = match self {
+            Self::Oci(oci) => ("oci", oci.to_string()),
+            Self::Ctf(ctf) if ctf.path.starts_with("file://") => {
+                ("ctf", format!("file://{}", ctf.path))
             }
-            Self::Ctf(ctf) => {
-                match ctf.format {
-                    Some(format) => write!(f, "ctf+{}::", format.as_str())?,
-                    None if guess::guess(&ctf.path, &|_| false) == Kind::Oci => {
-                        f.write_str("ctf::")?;
-                    }
-                    None => {}
-                }
-                f.write_str(&ctf.path)
-            }
+            Self::Ctf(ctf) => ("ctf", ctf.path.clone()),
             Self::Other(spec) => {
                 let bytes = json::compact(&Value::Object(spec.as_json().clone()));
-                f.write_str(&String::from_utf8_lossy(&bytes))
+                return f.write_str(&String::from_utf8_lossy(&bytes));
+            }
+        };
+        if let Self::Ctf(ctf) = self {
+            if ctf.access_mode == Some(AccessMode::Create) {
+                f.write_str("+")?;
+            }
+            if let Some(format) = ctf.format {
+                return write!(f, "ctf+{}::{location}", format.as_str());
             }
         }
+        let is_told = match (location.parse(), self) {
+            (Ok(Self::Oci(read)), Self::Oci(oci)) => read.to_string() == oci.to_string(),
+            (Ok(Self::Ctf(read)), Self::Ctf(ctf)) => read == CtfRepository::new(&ctf.path),
+            _ => false,
+        };
+        if !is_told {
+            write!(f, "{kind}::")?;
+        }
+        f.write_str(&location)
     }
 }
 

@@ -69,11 +69,15 @@ pub fn to_string(value: &impl Serialize) -> Result<String, WriteError> {
     serde_saphyr::to_string_with_options(value, options).map_err(WriteError)
 }
 
+/// How many events all aliases together may stand for: a short text must not become a large one.
+const MAX_REPLAYED: usize = 50_000;
+
 /// Enough for [`MAX_DEPTH`] levels without optimisation, with room to spare.
 const STACK_SIZE: usize = 16 * 1024 * 1024;
 
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED },
         legacy_octal_numbers: true,
         strict_booleans: true,
         with_snippet: false,
@@ -105,7 +109,7 @@ fn on_own_stack<T: Send>(
 
 /// Why a text is not acceptable YAML.
 #[derive(Clone, Debug, Eq, ThisError, PartialEq)]
-#[error("line {line}, column {column}: {message}")]
+#[error("{}{message}", place(*.line, *.column))]
 pub struct Error {
     /// The line of the offence, from 1; 0 when it has no place.
     pub line: u64,
@@ -135,6 +139,14 @@ impl Error {
                 None => text,
             },
         }
+    }
+}
+
+fn place(line: u64, column: u64) -> String {
+    if line == 0 {
+        String::new()
+    } else {
+        format!("line {line}, column {column}: ")
     }
 }
 

@@ -280,6 +280,13 @@ impl Checker {
                     self.warning(format!("`{text}` is not a type such as `LocalBlob/v1`"));
                 }
             }
+            Rule::Time => {
+                if !text.is_empty() && text.parse::<jiff::Timestamp>().is_err() {
+                    self.warning(format!(
+                        "`{text}` is not a time such as `2026-01-31T12:00:00Z`"
+                    ));
+                }
+            }
             Rule::Relation => {
                 if !matches!(text, "local" | "external") {
                     self.error(format!("must be `local` or `external`, not `{text}`"));

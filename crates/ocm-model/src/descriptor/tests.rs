@@ -270,6 +270,7 @@ fn broken_rules_are_warnings_with_their_path() {
     document["component"]["resources"][1]["version"] = json!("latest");
     document["component"]["componentReferences"][0]["new"] = json!(1);
     document["component"]["labels"][0]["version"] = json!("1");
+    document["component"]["creationTime"] = json!("yesterday");
     let twice = document["component"]["resources"][1].clone();
     document["component"]["resources"]
         .as_array_mut()
@@ -288,6 +289,7 @@ fn broken_rules_are_warnings_with_their_path() {
         found,
         [
             "component.labels[0].version",
+            "component.creationTime",
             "component.componentReferences[0].new",
             "component.resources[0].name",
             "component.resources[1].version",

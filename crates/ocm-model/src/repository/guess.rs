@@ -1,6 +1,7 @@
 //! What a location without a type means.
 
 use super::Kind;
+use super::oci::split_scheme;
 
 /// Suffixes of archives, in lower case.
 const ARCHIVES: [&str; 4] = [".tar.gz", ".tgz", ".tar", ".ctf"];
@@ -11,7 +12,7 @@ pub(super) fn guess(location: &str, exists: &dyn Fn(&str) -> bool) -> Kind {
     if is_windows_path(location) || location.starts_with("file:") {
         return archive;
     }
-    if location.contains("://") {
+    if split_scheme(location).0.is_some() {
         return Kind::Oci;
     }
     if location.starts_with('/') || location.starts_with("./") || leaves_directory(location) {

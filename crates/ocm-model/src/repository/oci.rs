@@ -44,10 +44,7 @@ impl FromStr for OciRepository {
     type Err = ParseBaseUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme), rest),
-            None => (None, text),
-        };
+        let (scheme, rest) = split_scheme(text);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         Ok(Self {
             base_url: BaseUrl::new(scheme, authority, text)?,
@@ -64,6 +61,20 @@ impl fmt::Display for OciRepository {
             write!(f, "/{}", self.sub_path)?;
         }
         Ok(())
+    }
+}
+
+/// Cuts `scheme://` off.
+pub(crate) fn split_scheme(text: &str) -> (Option<&str>, &str) {
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    match text.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => (Some(scheme), rest),
+        _ => (None, text),
     }
 }
 

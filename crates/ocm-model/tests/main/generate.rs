@@ -5,6 +5,14 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+/// How often each property is tried.
+pub(crate) fn cases() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(128)
+    }
+}
+
 /// Any JSON value, three levels deep.
 pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

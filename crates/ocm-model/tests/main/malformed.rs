@@ -1,6 +1,9 @@
 //! Bytes from outside end in an error that says where, never in a panic.
 
-use ocm_model::{Access, Constraint, Descriptor, NormalisationAlgorithm, json, yaml};
+use ocm_model::{
+    Access, ComponentRef, Constraint, Descriptor, NormalisationAlgorithm, RepositorySpec, json,
+    yaml,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -48,7 +51,7 @@ fn pointers(value: &Value, prefix: &str, out: &mut Vec<String>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::generate::cases())]
 
     #[test]
     fn a_descriptor_with_anything_anywhere_is_refused_or_usable(
@@ -76,6 +79,8 @@ proptest! {
     fn arbitrary_text_is_no_panic(text in "[-a-z0-9:,{}\\[\\]&*!|>'\"%@`#?<>=~^. \n\t]{0,40}") {
         let _ = yaml::parse_located(&text);
         let _ = text.parse::<Constraint>();
+        let _ = text.parse::<ComponentRef>();
+        let _ = text.parse::<RepositorySpec>();
         let _ = json::parse(text.as_bytes());
     }
 

@@ -1,6 +1,9 @@
 //! What holds for every descriptor.
 
-use ocm_model::{Access, Descriptor, Identity, NormalisationAlgorithm, Version, json};
+use ocm_model::{
+    Access, ComponentRef, Descriptor, Identity, NormalisationAlgorithm, RepositorySpec, Version,
+    json,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -31,7 +34,7 @@ fn reversed(value: &Value) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::generate::cases())]
 
     #[test]
     fn a_round_trip_through_json_loses_nothing(document in document()) {
@@ -113,6 +116,24 @@ proptest! {
         for (one, other) in versions.iter().zip(versions.iter().skip(1)) {
             prop_assert_eq!(one.cmp(other), other.cmp(one).reverse());
             prop_assert_eq!(one == other, one.cmp(other).is_eq());
+        }
+    }
+
+    #[test]
+    fn references_read_as_they_print(
+        text in "(ctf::|oci::|[+]|)[./]{0,2}[a-c:.]{0,4}/?[a-c.]{0,4}(//|/)(acme\\.org|b\\.cd)/[a-c]{1,3}(:[0-9a-c.]{0,3})?"
+    ) {
+        if let Ok(reference) = text.parse::<ComponentRef>() {
+            let printed = reference.to_string();
+            prop_assert_eq!(printed.parse::<ComponentRef>(), Ok(reference), "{}", printed);
+        }
+    }
+
+    #[test]
+    fn repositories_read_as_they_print(text in "(ctf[+]tgz::|tar::|oci::|[+]|)[-a-c:./\\[\\]@]{0,10}") {
+        if let Ok(repository) = text.parse::<RepositorySpec>() {
+            let printed = repository.to_string();
+            prop_assert_eq!(printed.parse::<RepositorySpec>(), Ok(repository), "{}", printed);
         }
     }
 }

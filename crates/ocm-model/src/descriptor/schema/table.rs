@@ -46,6 +46,7 @@ pub(super) enum Rule {
     ElementName,
     Version,
     TypeName,
+    Time,
     Relation,
     LabelVersion,
     MergeAlgorithm,
@@ -94,7 +95,7 @@ const COMPONENT: Object = open(&[
     required("name", Shape::Text(Rule::ComponentName)),
     required("version", Shape::Text(Rule::Version)),
     optional("labels", LABELS),
-    optional("creationTime", Shape::Text(Rule::Free)),
+    optional("creationTime", Shape::Text(Rule::Time)),
     expected("provider", Shape::Text(Rule::NonEmpty)),
     expected("repositoryContexts", Shape::List(&Shape::Typed)),
     expected("sources", Shape::List(&Shape::Object(&SOURCE))),
@@ -119,7 +120,7 @@ const METADATA: Object = open(&[
     required("name", Shape::Text(Rule::ComponentName)),
     required("version", Shape::Text(Rule::Version)),
     optional("labels", LABELS),
-    optional("creationTime", Shape::Text(Rule::Free)),
+    optional("creationTime", Shape::Text(Rule::Time)),
     expected("provider", Shape::Object(&PROVIDER)),
 ]);
 
@@ -207,7 +208,7 @@ const SIGNATURE_INFO: Object = open(&[
 
 const TIMESTAMP: Object = open(&[
     optional("value", Shape::Text(Rule::NonEmpty)),
-    optional("time", Shape::Text(Rule::Free)),
+    optional("time", Shape::Text(Rule::Time)),
 ]);
 
 const NESTED: Object = open(&[

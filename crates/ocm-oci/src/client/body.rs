@@ -27,8 +27,10 @@ struct State {
     phase: Phase,
     /// Hashes everything once, however often parts are sent; `None` if the digest is known.
     counted: Option<Counted>,
-    /// Digest and size of the whole, once it has passed.
-    whole: Option<(Digest, u64)>,
+    /// The digest of the whole, once it was hashed.
+    digest: Option<Digest>,
+    /// The size of the whole, once it has passed.
+    size: Option<u64>,
     /// Why the content could not be read.
     error: Option<ocm_blob::Error>,
 }
@@ -53,7 +55,8 @@ impl Outgoing {
                 Some(_) => None,
                 None => Some(Counted::new(HashAlgorithm::default())),
             },
-            whole: None,
+            digest: None,
+            size: None,
             error: None,
         })))
     }
@@ -71,14 +74,14 @@ impl Outgoing {
         }))
     }
 
-    /// Returns digest and size of the whole, if it was hashed and has passed.
-    pub(crate) fn whole(&self) -> Option<(Digest, u64)> {
-        self.lock().whole
+    /// Returns the digest of the whole, if it was hashed and has passed.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.lock().digest
     }
 
-    /// Returns how far the content has been handed over.
-    pub(crate) fn position(&self) -> u64 {
-        self.lock().position
+    /// Returns the size of the whole, if it has passed.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.lock().size
     }
 
     /// Takes the error that ended the content.
@@ -158,8 +161,9 @@ impl State {
 
     fn end(&mut self) {
         self.phase = Phase::Done;
+        self.size = Some(self.position);
         if let Some(counted) = self.counted.take() {
-            self.whole = Some(counted.finish());
+            self.digest = Some(counted.finish().0);
         }
     }
 }
@@ -186,7 +190,8 @@ mod tests {
             let _ = outgoing.poll(&mut first, None, &mut cx);
         }
         poll_all(&outgoing, b"lo world", 3, Some(11));
-        assert_eq!(outgoing.whole(), Some((Digest::sha256(b"hello world"), 11)));
+        assert_eq!(outgoing.digest(), Some(Digest::sha256(b"hello world")));
+        assert_eq!(outgoing.size(), Some(11));
     }
 
     #[tokio::test(start_paused = true)]

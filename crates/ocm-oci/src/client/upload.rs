@@ -146,12 +146,14 @@ impl Upload<'_> {
             None => self.begin().await?,
         };
         match (self.digest(), self.size()) {
-            (Some(digest), Some(size)) if offset == 0 && self.outgoing.whole().is_none() => {
+            (Some(digest), Some(size)) if offset == size && size > 0 => {
+                self.close(digest, size).await
+            }
+            (Some(digest), Some(size)) if offset == 0 && self.blob.size().is_some() => {
                 let url = with_query(location, digest);
                 let reply = self.send(Method::PUT, url, 0).await?;
                 self.finished(&reply, digest, size)
             }
-            (Some(digest), Some(size)) if offset == size => self.close(digest, size).await,
             _ => {
                 let reply = self.send(Method::PATCH, location, offset).await?;
                 self.take_session(&reply)?;
@@ -329,19 +331,17 @@ impl Upload<'_> {
     fn sent_whole(&self) -> Result<(Digest, u64), Error> {
         match (self.digest(), self.size()) {
             (Some(digest), Some(size)) => Ok((digest, size)),
-            (Some(digest), None) => Ok((digest, self.outgoing.position())),
-            (None, _) => Err(self.lost()),
+            // The registry answered before it had everything.
+            _ => Err(self.lost()),
         }
     }
 
     fn digest(&self) -> Option<Digest> {
-        let hashed = self.outgoing.whole().map(|(digest, _)| digest);
-        self.blob.digest().or(hashed)
+        self.blob.digest().or(self.outgoing.digest())
     }
 
     fn size(&self) -> Option<u64> {
-        let counted = self.outgoing.whole().map(|(_, size)| size);
-        self.blob.size().or(counted)
+        self.blob.size().or(self.outgoing.size())
     }
 
     fn call(&self, method: Method, url: Url) -> Call {

@@ -3,3 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
 mod copying;
+mod downloads;
+mod fake;
+mod uploads;

@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, L
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use ocm_blob::{BlobRef, ByteStream, MemoryBlob};
 use ocm_digest::Digest;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::client::RegistryClient;
@@ -293,7 +294,8 @@ impl Upload<'_> {
     async fn abandon(&mut self) {
         if let Some(location) = self.session.take() {
             let call = self.call(Method::DELETE, location);
-            let _ = self.client.try_call(&call, MAX_ANSWER).await;
+            let deletion = self.client.try_call(&call, MAX_ANSWER);
+            let _ = timeout(self.client.inner.http.timeouts.connect, deletion).await;
         }
     }
 

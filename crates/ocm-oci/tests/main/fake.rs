@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
@@ -219,12 +219,17 @@ impl Fake {
                 Err(io::Error::other("hung up"))
             }
             Answer::Cut(response) => Ok(response.map(|bytes| {
-                let frames = [Ok(Frame::data(bytes)), Err(io::Error::other("cut"))];
-                BodyExt::boxed(StreamBody::new(futures::stream::iter(frames)))
+                let first = stream::once(async { Ok(Frame::data(bytes)) });
+                let second = stream::once(async {
+                    // What was said before the cut is sent while this waits.
+                    tokio::task::yield_now().await;
+                    Err(io::Error::other("cut"))
+                });
+                BodyExt::boxed(StreamBody::new(first.chain(second)))
             })),
             Answer::Unsized(response) => Ok(response.map(|bytes| {
                 let frames = [Ok(Frame::data(bytes))];
-                BodyExt::boxed(StreamBody::new(futures::stream::iter(frames)))
+                BodyExt::boxed(StreamBody::new(stream::iter(frames)))
             })),
             Answer::TakeAndHangUp(_) => Err(io::Error::other("hung up")),
             Answer::Silence => std::future::pending().await,

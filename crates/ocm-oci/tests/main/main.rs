@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
+mod auth;
 mod copying;
 mod downloads;
 mod fake;
+mod manifests;
 mod uploads;

@@ -18,6 +18,7 @@
 //! ```
 
 mod change;
+mod convert;
 mod lookup;
 mod schema;
 
@@ -71,7 +72,7 @@ pub enum Schema {
     /// `meta.schemaVersion: v2`, the one that is written.
     V2,
     /// `apiVersion: ocm.software/v3alpha1`. Such a descriptor keeps its layout when it is
-    /// written again; new ones never have it.
+    /// written again; new ones never have it. See [`Descriptor::to_v2`].
     V3Alpha1,
 }
 

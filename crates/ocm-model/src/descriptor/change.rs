@@ -76,6 +76,26 @@ impl Descriptor {
         self.set(ElementKind::Reference, index, "digest", to_value(digest))
     }
 
+    /// Replaces the labels of an element.
+    ///
+    /// # Errors
+    ///
+    /// There are not so many elements of the kind.
+    pub fn set_element_labels(
+        &mut self,
+        kind: ElementKind,
+        index: usize,
+        labels: &[Label],
+    ) -> Result<(), NoSuchElement> {
+        let element = self.element_mut(kind, index)?;
+        if labels.is_empty() {
+            element.remove("labels");
+        } else {
+            element.insert("labels".to_owned(), to_value(&labels));
+        }
+        Ok(())
+    }
+
     /// Adds a signature at the end.
     ///
     /// # Errors
@@ -169,14 +189,21 @@ impl Descriptor {
         field: &str,
         value: Value,
     ) -> Result<(), NoSuchElement> {
+        self.element_mut(kind, index)?
+            .insert(field.to_owned(), value);
+        Ok(())
+    }
+
+    fn element_mut(
+        &mut self,
+        kind: ElementKind,
+        index: usize,
+    ) -> Result<&mut Map<String, Value>, NoSuchElement> {
         let (holder, key) = self.schema.list(kind);
-        let element = self
-            .document
+        self.document
             .get_mut(holder)
             .and_then(|holder| holder.get_mut(key)?.get_mut(index)?.as_object_mut())
-            .ok_or(NoSuchElement { kind, index })?;
-        element.insert(field.to_owned(), value);
-        Ok(())
+            .ok_or(NoSuchElement { kind, index })
     }
 
     fn component_mut(&mut self) -> &mut Map<String, Value> {

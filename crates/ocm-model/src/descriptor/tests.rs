@@ -100,6 +100,11 @@ fn a_change_touches_only_its_place() {
     descriptor.set_reference_digest(0, &digest).unwrap();
     expected["component"]["componentReferences"][0]["digest"] = json!(digest);
     assert_eq!(descriptor.to_document(), expected);
+    descriptor
+        .set_element_labels(ElementKind::Resource, 1, &[Label::new("b", 1)])
+        .unwrap();
+    expected["component"]["resources"][1]["labels"] = json!([{"name": "b", "value": 1}]);
+    assert_eq!(descriptor.to_document(), expected);
     assert_eq!(
         descriptor
             .set_resource_digest(2, &digest)

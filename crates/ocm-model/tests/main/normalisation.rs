@@ -170,6 +170,21 @@ fn digests_signed_by_go_v1_are_reproduced() {
 }
 
 #[test]
+fn an_independent_program_computes_the_same_digest() {
+    let input = data!("normalisation/archive-of-v1/input.yaml");
+    let descriptor = Descriptor::read_yaml(input).unwrap();
+    for algorithm in [JsonV2, JsonV3, JsonV4Alpha1] {
+        let digest = descriptor
+            .normalise(algorithm)
+            .digest(HashAlgorithm::Sha256);
+        assert_eq!(
+            digest.to_hex(),
+            "928f77abdbcd5998440eea39b1ff1f23a27f7f0b29fbfcb2d239d0b6480f8c79"
+        );
+    }
+}
+
+#[test]
 fn descriptors_of_go_v2_are_written_as_they_were() {
     for text in [
         data!("go-tools/v2-product.json"),

@@ -3,6 +3,7 @@
 //! `test` runs everything that must hold before a change is shared; the other commands are its
 //! parts, or make things that are checked in.
 
+mod bench;
 mod dist;
 mod elf;
 mod image;
@@ -23,6 +24,7 @@ cargo xtask <command>
   dist      build the release binary; prints its path
   image --binary PATH --output IMAGE.tar[.gz]
             write an OCI image layout that holds a release binary
+  bench     measure the release binary; `bench --help` says how
 ";
 
 fn main() -> Result<()> {
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
         ["image", "--binary", binary, "--output", output] => {
             image::image(Path::new(binary), Path::new(output))
         }
+        ["bench", arguments @ ..] => bench::run(arguments),
         _ => bail!("{USAGE}"),
     }
 }

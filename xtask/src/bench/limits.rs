@@ -1,0 +1,179 @@
+//! What the machine can do with the same bytes: the physical limits.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ocm_digest::Digester;
+
+/// What is read and written at a time, as everywhere in the product.
+const CHUNK: usize = 256 * 1024;
+
+/// How often each is measured; the quickest counts.
+const RUNS: usize = 3;
+
+/// The seconds that one thread needs for the bytes of some files, which the system has in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// To hash them with SHA-256, without reading them.
+    pub(crate) hash: f64,
+    /// To copy them on the same disk, and sync.
+    pub(crate) copy: f64,
+    /// To read, hash and write them chunk by chunk, and sync.
+    pub(crate) hash_and_copy: f64,
+    /// To send them over loopback by one PUT to a server that drops them.
+    pub(crate) put: f64,
+}
+
+impl Limits {
+    /// Measures; `scratch` is a directory on the disk that jobs write to.
+    pub(crate) fn measure(files: &[PathBuf], scratch: &Path) -> Result<Self> {
+        Ok(Self {
+            hash: best(|| hash(files))?,
+            copy: best(|| copy(files, scratch, |_| ()))?,
+            hash_and_copy: best(|| {
+                let mut digester = Digester::default();
+                copy(files, scratch, |chunk| digester.update(chunk))
+            })?,
+            put: best(|| put(files))?,
+        })
+    }
+}
+
+/// Measures how long one thread needs to compress the bytes of some files, as a tgz is.
+pub(crate) fn deflate(files: &[PathBuf]) -> Result<f64> {
+    let mut spent = Duration::ZERO;
+    let mut encoder = GzEncoder::new(io::sink(), Compression::default());
+    for_each_chunk(files, |chunk| {
+        let start = Instant::now();
+        encoder.write_all(chunk)?;
+        spent += start.elapsed();
+        Ok(())
+    })?;
+    Ok(spent.as_secs_f64())
+}
+
+fn best(mut work: impl FnMut() -> Result<Duration>) -> Result<f64> {
+    let mut best = Duration::MAX;
+    for _ in 0..RUNS {
+        best = best.min(work()?);
+    }
+    Ok(best.as_secs_f64())
+}
+
+fn hash(files: &[PathBuf]) -> Result<Duration> {
+    let mut spent = Duration::ZERO;
+    let mut digester = Digester::default();
+    for_each_chunk(files, |chunk| {
+        let start = Instant::now();
+        digester.update(chunk);
+        spent += start.elapsed();
+        Ok(())
+    })?;
+    Ok(spent)
+}
+
+fn copy(files: &[PathBuf], scratch: &Path, mut look: impl FnMut(&[u8])) -> Result<Duration> {
+    let path = scratch.join("copy");
+    let start = Instant::now();
+    let mut target = File::create(&path)?;
+    for_each_chunk(files, |chunk| {
+        look(chunk);
+        target.write_all(chunk)
+    })?;
+    target.sync_all()?;
+    let spent = start.elapsed();
+    std::fs::remove_file(path)?;
+    Ok(spent)
+}
+
+/// Sends everything in one request to a server of a few lines.
+fn put(files: &[PathBuf]) -> Result<Duration> {
+    let mut size = 0;
+    for file in files {
+        size += file.metadata()?.len();
+    }
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let server = thread::spawn(move || answer_put(&listener, size));
+    let start = Instant::now();
+    let mut connection = TcpStream::connect(address)?;
+    write!(
+        connection,
+        "PUT /blob HTTP/1.1\r\nHost: {address}\r\nContent-Length: {size}\r\n\r\n"
+    )?;
+    for_each_chunk(files, |chunk| connection.write_all(chunk))?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    let spent = start.elapsed();
+    server
+        .join()
+        .map_err(|_| anyhow!("the server fell over"))??;
+    Ok(spent)
+}
+
+fn answer_put(listener: &TcpListener, size: u64) -> io::Result<()> {
+    let (mut connection, _) = listener.accept()?;
+    let mut buffer = vec![0; CHUNK];
+    let mut head = Vec::new();
+    let body = loop {
+        let count = connection.read(&mut buffer)?;
+        head.extend_from_slice(&buffer[..count]);
+        if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+            break head.len() - end - 4;
+        }
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    let mut left = size - body as u64;
+    while left > 0 {
+        let count = connection.read(&mut buffer)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        left -= count as u64;
+    }
+    connection.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+fn for_each_chunk(files: &[PathBuf], mut work: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    for path in files {
+        let mut file =
+            File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        loop {
+            let count = file.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            work(&buffer[..count])?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_sees_all_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = ["one", "two"].map(|name| directory.path().join(name));
+        for file in &files {
+            std::fs::write(file, vec![7; 3 * CHUNK / 2]).unwrap();
+        }
+        let mut seen = 0;
+        copy(&files, directory.path(), |chunk| seen += chunk.len()).unwrap();
+        assert_eq!(seen, 3 * CHUNK);
+        put(&files).unwrap();
+        assert!(deflate(&files).unwrap() > 0.0);
+    }
+}

@@ -8,6 +8,7 @@ mod dist;
 mod elf;
 mod image;
 mod layers;
+mod links;
 mod metadata;
 mod run;
 
@@ -21,6 +22,7 @@ cargo xtask <command>
 
   test      formatting, lints, layers, all tests and documentation
   layers    which crate uses which, and which crates are banned
+  links     whether the links between documents lead somewhere
   dist      build the release binary; prints its path
   image --binary PATH --output IMAGE.tar[.gz]
             write an OCI image layout that holds a release binary
@@ -33,6 +35,7 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         ["test"] => run::test(),
         ["layers"] => layers::check(),
+        ["links"] => links::check(),
         ["dist"] => print_path(&dist::dist()?),
         ["image", "--binary", binary, "--output", output] => {
             image::image(Path::new(binary), Path::new(output))

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::run::cargo_command;
+use crate::run::output_of_cargo;
 
 /// The platform that releases are built for.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -64,7 +64,7 @@ impl Metadata {
     /// Asks cargo.
     pub(crate) fn load() -> Result<Self> {
         let platform = format!("--filter-platform={PLATFORM}");
-        let output = output_of(&["metadata", "--format-version=1", &platform])?;
+        let output = output_of_cargo(&["metadata", "--format-version=1", &platform])?;
         serde_json::from_slice(&output).context("cannot read the output of cargo metadata")
     }
 
@@ -79,7 +79,7 @@ impl Metadata {
 
 /// Returns the names of all packages that are really compiled, tests included.
 pub(crate) fn built_packages() -> Result<BTreeSet<String>> {
-    let output = output_of(&[
+    let output = output_of_cargo(&[
         "tree",
         "--workspace",
         "--target",
@@ -93,18 +93,4 @@ pub(crate) fn built_packages() -> Result<BTreeSet<String>> {
         .filter_map(|line| line.split(' ').next())
         .map(str::to_owned)
         .collect())
-}
-
-fn output_of(arguments: &[&str]) -> Result<Vec<u8>> {
-    let command = arguments.join(" ");
-    let output = cargo_command(arguments)
-        .output()
-        .with_context(|| format!("cannot run cargo {command}"))?;
-    if !output.status.success() {
-        bail!(
-            "cargo {command}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(output.stdout)
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::layers;
+use crate::{layers, links};
 
 /// Runs all checks, the quick ones first, and stops at the first that fails.
 pub(crate) fn test() -> Result<()> {
     step("formatting", || cargo(&["fmt", "--all", "--check"]))?;
     step("layers", layers::check)?;
+    step("links", links::check)?;
     step("lints", || {
         cargo(&[
             "clippy",
@@ -57,4 +58,19 @@ pub(crate) fn succeed(mut command: Command) -> Result<()> {
         bail!("{command:?} ended with {status}");
     }
     Ok(())
+}
+
+/// Runs cargo and returns what it prints.
+pub(crate) fn output_of_cargo(arguments: &[&str]) -> Result<Vec<u8>> {
+    let command = arguments.join(" ");
+    let output = cargo_command(arguments)
+        .output()
+        .with_context(|| format!("cannot run cargo {command}"))?;
+    if !output.status.success() {
+        bail!(
+            "cargo {command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(output.stdout)
 }

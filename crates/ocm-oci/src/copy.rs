@@ -1,11 +1,10 @@
-//! Copying and checking artifacts: graphs of manifests and blobs.
+//! Copying artifacts: graphs of manifests and blobs.
 //!
 //! A copy first reads the manifests that the target lacks, from the root down; then it moves their
 //! blobs, in parallel; then it writes the manifests, children before parents. So the target never
 //! has a manifest whose content is missing, and a copy that was interrupted is continued by doing
 //! it again: what is there is not moved twice. The bytes of manifests are never changed.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,20 +15,18 @@ use ocm_blob::{Blob, BlobRef, ByteStream, Bytes};
 use ocm_digest::Digest;
 use tokio::sync::Semaphore;
 
-use crate::document::{Descriptor, RawManifest, media_type};
+use crate::document::Descriptor;
 use crate::error::Error;
+use crate::graph::{Missing, Node, fetch, levels};
 use crate::name::{Reference, RepositoryName, Tag};
 use crate::store::{Outcome, Pushed, StoreRef};
-
-/// How many manifests one artifact may consist of. Real indexes have dozens.
-const MAX_MANIFESTS: usize = 10_000;
 
 /// How blobs are moved: how many at a time, and who is told.
 ///
 /// Clones share the limit, so that one limit holds for a whole program run.
 #[derive(Clone, Debug)]
 pub struct CopyOptions {
-    slots: Arc<Semaphore>,
+    pub(crate) slots: Arc<Semaphore>,
     parallel: usize,
     progress: Arc<dyn CopyProgress>,
 }
@@ -172,45 +169,64 @@ pub async fn copy_graph(
     options: &CopyOptions,
 ) -> Result<CopyReport, Error> {
     let mut report = CopyReport::default();
-    let missing = missing_manifests(source, root, target, &mut report).await?;
-
-    let mut blobs: Vec<Descriptor> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for manifest in &missing {
-        for child in manifest.parse()?.children() {
-            if !media_type::is_manifest(&child.media_type) && seen.insert(child.digest) {
-                blobs.push(child.clone());
-            }
-        }
+    let Missing {
+        nodes,
+        blobs,
+        existing,
+    } = Missing::find(source, root, target, options.parallel).await?;
+    for found in &existing {
+        report.count(&pushed(found, Outcome::Existed));
     }
-    let pushed: Vec<Option<Pushed>> = stream::iter(blobs)
+    let moved: Vec<Option<Pushed>> = stream::iter(blobs)
         .map(|blob| async move { copy_blob(source, &blob, target, options).await })
         .buffer_unordered(options.parallel)
         .try_collect()
         .await?;
-    pushed
-        .iter()
-        .flatten()
-        .for_each(|pushed| report.count(pushed));
-
-    // Children were found after their parents, so they are written before them.
-    for manifest in missing.iter().rev() {
-        let is_root = manifest.digest() == root.digest;
-        target
-            .0
-            .push_manifest(target.1, manifest, tag.filter(|_| is_root))
-            .await?;
-        let size = manifest.bytes().len() as u64;
-        report.count(&Pushed {
-            digest: manifest.digest(),
-            size,
-            outcome: Outcome::Copied,
-        });
+    for pushed in moved.iter().flatten() {
+        report.count(pushed);
     }
-    if let (true, Some(tag)) = (missing.is_empty(), tag) {
+
+    let is_tagged = nodes.is_empty();
+    for level in levels(nodes) {
+        let written: Vec<Pushed> = stream::iter(level)
+            .map(|node| async move {
+                let tag = tag.filter(|_| node.descriptor.digest == root.digest);
+                write(source, node, target, tag).await
+            })
+            .buffer_unordered(options.parallel)
+            .try_collect()
+            .await?;
+        for pushed in &written {
+            report.count(pushed);
+        }
+    }
+    if let (true, Some(tag)) = (is_tagged, tag) {
         tag_existing(target, root, tag).await?;
     }
     Ok(report)
+}
+
+/// Writes one manifest, all of whose children are there.
+async fn write(
+    source: (&StoreRef, &RepositoryName),
+    node: Node,
+    (target, to): (&StoreRef, &RepositoryName),
+    tag: Option<&Tag>,
+) -> Result<Pushed, Error> {
+    let manifest = match node.manifest {
+        Some(manifest) => manifest,
+        None => fetch(source, &node.descriptor).await?,
+    };
+    target.push_manifest(to, &manifest, tag).await?;
+    Ok(pushed(&node.descriptor, Outcome::Copied))
+}
+
+const fn pushed(descriptor: &Descriptor, outcome: Outcome) -> Pushed {
+    Pushed {
+        digest: descriptor.digest,
+        size: descriptor.size,
+        outcome,
+    }
 }
 
 /// Tags a manifest that the target has, unless it bears that tag.
@@ -234,61 +250,6 @@ async fn tag_existing(
     store.push_manifest(repository, &manifest, Some(tag)).await
 }
 
-/// Reads the manifests that the target lacks, parents before children. Each stands behind all
-/// that point to it.
-async fn missing_manifests(
-    (source, from): (&StoreRef, &RepositoryName),
-    root: &Descriptor,
-    (target, to): (&StoreRef, &RepositoryName),
-    report: &mut CopyReport,
-) -> Result<Vec<RawManifest>, Error> {
-    let mut order: Vec<RawManifest> = Vec::new();
-    let mut existing = BTreeSet::new();
-    let mut open = std::collections::VecDeque::from([root.plain()]);
-    let mut visits = 0;
-    while let Some(node) = open.pop_front() {
-        visits += 1;
-        if visits > MAX_MANIFESTS {
-            let reason = format!("it has more than {MAX_MANIFESTS} manifests");
-            return Err(Error::malformed(
-                format!("artifact {}", root.digest),
-                reason,
-            ));
-        }
-        if existing.contains(&node.digest) {
-            continue;
-        }
-        let reference = Reference::Digest(node.digest);
-        let manifest = match order.iter().position(|known| known.digest() == node.digest) {
-            // A second parent: the manifest moves behind it, and so do its children.
-            Some(index) => order.remove(index),
-            None => match target.resolve(to, &reference).await {
-                Ok(_) => {
-                    existing.insert(node.digest);
-                    report.count(&Pushed {
-                        digest: node.digest,
-                        size: node.size,
-                        outcome: Outcome::Existed,
-                    });
-                    continue;
-                }
-                Err(error) if error.is_not_found() => source.manifest(from, &reference).await?,
-                Err(error) => return Err(error),
-            },
-        };
-        let document = manifest.parse()?;
-        open.extend(
-            document
-                .children()
-                .into_iter()
-                .filter(|child| child.is_manifest())
-                .cloned(),
-        );
-        order.push(manifest);
-    }
-    Ok(order)
-}
-
 /// Copies one blob; a layer that is kept elsewhere (`urls`) and not in the source is left there.
 async fn copy_blob(
     (source, from): (&StoreRef, &RepositoryName),
@@ -304,11 +265,7 @@ async fn copy_blob(
         && target.stat_blob(to, &blob.digest).await?.is_none()
         && target.mount_blob(to, from, &blob.digest).await?
     {
-        let pushed = Pushed {
-            digest: blob.digest,
-            size: blob.size,
-            outcome: Outcome::Mounted,
-        };
+        let pushed = pushed(blob, Outcome::Mounted);
         options.progress.started(Some(blob.size));
         options.progress.finished(&pushed);
         return Ok(Some(pushed));
@@ -316,85 +273,6 @@ async fn copy_blob(
     push_blob(target, to, &source.blob(from, blob), options)
         .await
         .map(Some)
-}
-
-/// What checking an artifact found to be right.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct CheckReport {
-    /// Manifests read and checked.
-    pub manifests: u64,
-    /// Blobs read and checked.
-    pub blobs: u64,
-    /// Bytes read.
-    pub size: u64,
-}
-
-/// Reads an artifact with everything it points to and checks each digest and size.
-///
-/// # Errors
-///
-/// Something is missing, is not what it promised, or cannot be read. The error names it.
-pub async fn check_graph(
-    store: &StoreRef,
-    repository: &RepositoryName,
-    root: &Descriptor,
-    options: &CopyOptions,
-) -> Result<CheckReport, Error> {
-    let mut report = CheckReport::default();
-    let (mut seen, mut blobs) = (BTreeSet::new(), Vec::new());
-    let mut open = vec![root.clone()];
-    while let Some(node) = open.pop() {
-        if !seen.insert(node.digest) {
-            continue;
-        }
-        if !node.is_manifest() {
-            blobs.push(node);
-            continue;
-        }
-        let manifest = store
-            .manifest(repository, &Reference::Digest(node.digest))
-            .await?;
-        report.manifests += 1;
-        report.size += manifest.bytes().len() as u64;
-        if report.manifests > MAX_MANIFESTS as u64 {
-            let reason = format!("it has more than {MAX_MANIFESTS} manifests");
-            return Err(Error::malformed(
-                format!("artifact {}", root.digest),
-                reason,
-            ));
-        }
-        open.extend(manifest.parse()?.children().into_iter().cloned());
-    }
-    let sizes: Vec<u64> = stream::iter(blobs)
-        .map(|blob| async move {
-            if !blob.urls.is_empty() && store.stat_blob(repository, &blob.digest).await?.is_none() {
-                return Ok(0);
-            }
-            check_blob(&store.blob(repository, &blob), options)
-                .await
-                .map_err(|source| Error::blob("check", format!("blob {}", blob.digest), source))
-        })
-        .buffer_unordered(options.parallel)
-        .try_collect()
-        .await?;
-    report.blobs = sizes.len() as u64;
-    report.size += sizes.iter().sum::<u64>();
-    Ok(report)
-}
-
-/// Reads a blob to its end, which checks it, and returns its size.
-///
-/// # Errors
-///
-/// It cannot be read or is not what it promised.
-pub async fn check_blob(blob: &BlobRef, options: &CopyOptions) -> Result<u64, ocm_blob::Error> {
-    let _slot = options.slots.acquire().await;
-    let mut stream = blob.open().await?;
-    let mut size = 0;
-    while let Some(chunk) = stream.try_next().await? {
-        size += chunk.len() as u64;
-    }
-    Ok(size)
 }
 
 /// A blob that tells how it is read.
@@ -456,9 +334,9 @@ mod tests {
     use ocm_blob::MemoryBlob;
 
     use super::*;
-    use crate::MemoryStore;
-    use crate::document::{ImageIndex, ImageManifest};
+    use crate::document::{ImageIndex, ImageManifest, RawManifest};
     use crate::store::Push as _;
+    use crate::{MemoryStore, check_graph};
 
     fn name(text: &str) -> RepositoryName {
         text.parse().unwrap()

@@ -12,22 +12,22 @@
 //!
 //! This crate has never heard of a component.
 
+mod check;
 mod client;
 mod copy;
 mod document;
 mod error;
+mod graph;
 mod memory;
 mod name;
 mod store;
 
+pub use check::{CheckReport, check_blob, check_graph};
 pub use client::{
     Anonymous, Challenge, CredentialSource, RegistryClient, RegistryCredentials, RegistryIdentity,
     RegistryOptions, RetryPolicy, Scheme, Timeouts, next_page,
 };
-pub use copy::{
-    CheckReport, CopyOptions, CopyProgress, CopyReport, check_blob, check_graph, copy_graph,
-    push_blob,
-};
+pub use copy::{CopyOptions, CopyProgress, CopyReport, copy_graph, push_blob};
 pub use document::{
     Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Platform, RawManifest,
     media_type,

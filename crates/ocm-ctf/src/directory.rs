@@ -190,15 +190,6 @@ impl CtfDirectory {
         names.changed += 1;
     }
 
-    /// Returns what still needs a blob, as text.
-    fn need_of(&self, digest: &Digest) -> Result<Option<String>, Error> {
-        if self.with_index(|index| index.lists(digest))? {
-            return Ok(Some(INDEX_FILE.to_owned()));
-        }
-        let user = reading::user_of(self, digest)?;
-        Ok(user.map(|user| format!("manifest {user}")))
-    }
-
     fn failed(&self, action: &'static str, what: &str, source: ocm_blob::Error) -> Error {
         Error::blob(action, format!("{what} of {}", self.0.name), source)
     }
@@ -315,7 +306,7 @@ impl Delete for CtfDirectory {
             return Err(reading::missing(self, repository, reference));
         }
         if let Reference::Digest(digest) = reference
-            && self.need_of(digest)?.is_none()
+            && reading::need_of(self, digest)?.is_none()
         {
             self.doom(digest);
         }
@@ -334,11 +325,7 @@ impl Delete for CtfDirectory {
         if self.stat_blob(repository, digest).await?.is_none() {
             return Err(Error::not_found(format!("blob {digest} of {name}")));
         }
-        if let Some(user) = self.need_of(digest)? {
-            return Err(Error::Denied {
-                what: format!("removing blob {digest} of {name}, to which {user} refers"),
-            });
-        }
+        reading::refuse_needed(self, digest)?;
         self.doom(digest);
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The Common Transport Format and OCI layouts as stores.
 //!
 //! An archive holds repositories with tags, manifests and blobs, as a registry does, in a
-//! directory, a tar or a compressed tar. Each is an [`ocm_oci::Store`]:
+//! directory, a tar or a compressed tar. [`open`] takes any of them. Each is an [`ocm_oci::Store`]:
 //!
 //! - [`CtfDirectory`]: read and written, by several processes at once;
 //! - [`CtfArchive`]: a tar read in place, or a compressed tar;
+//! - [`CtfArchiveWriter`]: either of them, written, and replaced as a whole;
 //! - [`OciLayout`]: an OCI image layout or artifact set, in a directory, a file or a blob;
 //!   [`write_layout`] makes one of an artifact in any store.
 //!
@@ -37,10 +38,12 @@ mod packed;
 mod reading;
 mod sink;
 mod temporary;
+mod writer;
 
 pub use archive::CtfArchive;
 pub use directory::CtfDirectory;
 pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
 pub use layout::{OciLayout, ReferrersOf, write_layout};
-pub use open::Access;
+pub use open::{Access, CtfFormat, open};
 pub use packed::Scratch;
+pub use writer::CtfArchiveWriter;

@@ -1,4 +1,16 @@
-//! Choosing by what is there.
+//! Opening an archive, whatever it is.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use ocm_blob::{OpenFile, is_gzip};
+use ocm_oci::{Error, StoreRef};
+
+use crate::archive::CtfArchive;
+use crate::directory::CtfDirectory;
+use crate::packed::Scratch;
+use crate::writer::CtfArchiveWriter;
 
 /// What an archive is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -7,4 +19,110 @@ pub enum Access {
     ReadOnly,
     /// Reading and writing; what is not there is created.
     ReadWrite,
+}
+
+/// The forms of an archive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CtfFormat {
+    /// A directory.
+    Directory,
+    /// A tar.
+    Tar,
+    /// A tar, compressed with gzip.
+    TarGzip,
+}
+
+impl CtfFormat {
+    /// Tells the form of a new archive by its name: `.tgz` and `.tar.gz` are compressed, `.tar` is
+    /// a tar, and everything else a directory.
+    #[expect(
+        clippy::case_sensitive_file_extension_comparisons,
+        reason = "the name is in lower case by then"
+    )]
+    pub fn of_name(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.to_ascii_lowercase();
+        if name.ends_with(".tgz") || name.ends_with(".tar.gz") {
+            Self::TarGzip
+        } else if name.ends_with(".tar") {
+            Self::Tar
+        } else {
+            Self::Directory
+        }
+    }
+}
+
+impl fmt::Display for CtfFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "directory",
+            Self::Tar => "tar",
+            Self::TarGzip => "tgz",
+        })
+    }
+}
+
+/// Opens an archive: what is there tells its form, and its name if there is nothing.
+///
+/// A file is written in the form that its name says, whatever it was before; one whose name says
+/// nothing stays what it is.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] if there is nothing to read, and what [`CtfDirectory::open`],
+/// [`CtfArchive::open`] and [`CtfArchiveWriter::open`] say.
+pub async fn open(
+    path: impl AsRef<Path>,
+    access: Access,
+    scratch: &Scratch,
+) -> Result<StoreRef, Error> {
+    let path = path.as_ref();
+    let by_name = CtfFormat::of_name(path);
+    let is_directory = path.is_dir();
+    let is_file = !is_directory && path.exists();
+    let format = match by_name {
+        _ if is_directory => CtfFormat::Directory,
+        CtfFormat::Directory if is_file => format_of_file(path)?,
+        by_name => by_name,
+    };
+    Ok(match (format, access) {
+        (CtfFormat::Directory, _) => Arc::new(CtfDirectory::open(path, access)?),
+        (_, Access::ReadOnly) => Arc::new(CtfArchive::open(path, scratch).await?),
+        (format, Access::ReadWrite) => {
+            Arc::new(CtfArchiveWriter::open(path, format, scratch).await?)
+        }
+    })
+}
+
+/// Tells by its first bytes whether a file is compressed.
+fn format_of_file(path: &Path) -> Result<CtfFormat, Error> {
+    let read = || {
+        let file = OpenFile::open(path)?;
+        let size = usize::try_from(file.size()?).unwrap_or(usize::MAX);
+        file.read_at(0, size.min(4))
+    };
+    let start = read().map_err(|source| Error::blob("open", path.display().to_string(), source))?;
+    Ok(if is_gzip(&start) {
+        CtfFormat::TarGzip
+    } else {
+        CtfFormat::Tar
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_tells_the_form() {
+        for (name, format) in [
+            ("a.tgz", CtfFormat::TarGzip),
+            ("dir.tar/a.TAR.GZ", CtfFormat::TarGzip),
+            ("a.tar", CtfFormat::Tar),
+            ("a", CtfFormat::Directory),
+            ("a.tar/b.ctf", CtfFormat::Directory),
+        ] {
+            assert_eq!(CtfFormat::of_name(Path::new(name)), format, "{name}");
+        }
+    }
 }

@@ -14,7 +14,9 @@ use ocm_blob::{
 use ocm_digest::Digest;
 
 use crate::content::{Content, digest_of_path};
+use crate::index::INDEX_FILE;
 use crate::sink::{blocking, write_stream};
+use crate::writer::EntryName;
 
 /// Where temporary files go, and how large they may get.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -183,8 +185,20 @@ impl TarContent {
         self.tape.bytes(extent).map(Some)
     }
 
-    pub(crate) const fn tape(&self) -> &Tape {
-        &self.tape
+    /// Returns all entries but the index, in their order.
+    pub(crate) fn entries(&self) -> Vec<(EntryName, Extent)> {
+        let blobs = self.blobs.iter();
+        let blobs = blobs.map(|(digest, extent)| (EntryName::Blob(*digest), *extent));
+        let files = self.files.iter().filter(|(path, _)| *path != INDEX_FILE);
+        let files = files.map(|(path, extent)| (EntryName::File(path.clone()), *extent));
+        let mut entries: Vec<_> = blobs.chain(files).collect();
+        entries.sort_by_key(|(_, extent)| extent.0);
+        entries
+    }
+
+    /// Returns what stands at a place.
+    pub(crate) fn blob_at(&self, extent: Extent) -> Result<BlobRef, Error> {
+        self.tape.blob(extent)
     }
 }
 

@@ -199,7 +199,7 @@ pub(crate) fn referrers(
 }
 
 /// Returns a manifest, of any repository, that points to content.
-pub(crate) fn user_of(archive: &impl Archive, digest: &Digest) -> Result<Option<Digest>, Error> {
+fn user_of(archive: &impl Archive, digest: &Digest) -> Result<Option<Digest>, Error> {
     for repository in repositories(archive)? {
         for user in scan(archive, &repository)? {
             if let Some(facts) = archive.facts().get(&user)
@@ -210,6 +210,28 @@ pub(crate) fn user_of(archive: &impl Archive, digest: &Digest) -> Result<Option<
         }
     }
     Ok(None)
+}
+
+/// Returns what still needs a blob, as text.
+pub(crate) fn need_of(archive: &impl Archive, digest: &Digest) -> Result<Option<String>, Error> {
+    if archive.with_index(|index| index.lists(digest))? {
+        return Ok(Some("the index".to_owned()));
+    }
+    let user = user_of(archive, digest)?;
+    Ok(user.map(|user| format!("manifest {user}")))
+}
+
+/// Refuses the removal of a blob that something needs.
+pub(crate) fn refuse_needed(archive: &impl Archive, digest: &Digest) -> Result<(), Error> {
+    match need_of(archive, digest)? {
+        None => Ok(()),
+        Some(user) => Err(Error::Denied {
+            what: format!(
+                "removing blob {digest} of {}, to which {user} refers",
+                archive.name()
+            ),
+        }),
+    }
 }
 
 /// Reads those manifests of a repository that have not been read yet; returns all of them.

@@ -12,6 +12,7 @@ use ocm_oci::Error;
 use super::{Change, CtfDirectory, Directory, Names};
 use crate::index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT};
 use crate::lock;
+use crate::reading;
 use crate::sink::Panicked;
 use crate::temporary::{TemporaryFile, sync_directory};
 
@@ -98,7 +99,7 @@ impl CtfDirectory {
         let (index, stamp) = self.merge_and_write(batch)?;
         for digest in &batch.doomed {
             // Somebody else may have come to need it.
-            if !index.lists(digest) && self.need_of(digest)?.is_none() {
+            if !index.lists(digest) && reading::need_of(self, digest)?.is_none() {
                 self.0.remove_doomed(digest).map_err(failed)?;
             }
             self.0.blobs.show(digest);

@@ -1,6 +1,9 @@
 //! What archives do, on real files.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod archive;
 mod directory;
 mod layout;
 mod support;
+mod writer;

@@ -34,13 +34,15 @@ pub(crate) fn memory(content: impl Into<Bytes>) -> BlobRef {
 /// Bytes of any length that no compression makes small.
 pub(crate) fn noise(len: usize, seed: u64) -> Bytes {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
-    let words = std::iter::repeat_with(move || {
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(len).collect()
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes.into()
 }
 
 /// A blob that says of itself only what it is told to say, and may break off.

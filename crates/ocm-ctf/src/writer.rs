@@ -1,0 +1,546 @@
+//! Archives in one file, written.
+//!
+//! Everything goes to `.<name>.partial` beside the archive, which [`Push::commit`] completes and
+//! renames; until then the archive is as it was, and a writer that is dropped or killed leaves it
+//! so. Only one writer is possible at a time. What an existing archive has is copied first.
+//!
+//! The index stands first. Space for it is reserved at the start and filled up with blanks; an
+//! archive of up to 64 MiB is copied once more on commit, without them. Blobs follow in the order
+//! in which they were pushed, so that the same pushes one after another give the same bytes;
+//! pushes at the same time may stand in another order each time.
+//!
+//! Call commit once, at the end: what is pushed after a commit starts with a copy of the archive.
+
+mod gzip;
+mod packing;
+mod partial;
+mod tar;
+mod upload;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ocm_blob::{BlobRef, CHUNK, read_to_end};
+use ocm_digest::{Digest, HashAlgorithm};
+use ocm_oci::{
+    BlobUpload, Delete, Error, Fetch as _, Ingest, Outcome, Push, Pushed, RawManifest, Reference,
+    RepositoryName, Store, Tag,
+};
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard};
+
+use self::gzip::GzipPacking;
+pub(crate) use self::packing::EntryName;
+use self::packing::{Hold, Packing};
+use self::partial::Partial;
+use self::tar::TarPacking;
+use self::upload::ArchiveUpload;
+use crate::archive::CtfArchive;
+use crate::content::Content;
+use crate::facts::FactCache;
+use crate::index::ArtifactIndex;
+use crate::open::CtfFormat;
+use crate::packed::Scratch;
+use crate::reading::{self, Archive, impl_reading};
+use crate::sink::{Panicked, blocking, write_stream};
+
+/// An archive in one file, opened for writing. Clones share it.
+///
+/// What is pushed can be read at once; others see it after [`Push::commit`].
+#[derive(Clone, Debug)]
+pub struct CtfArchiveWriter(Arc<Writer>);
+
+#[derive(Debug)]
+struct Writer {
+    name: Arc<str>,
+    target: PathBuf,
+    format: CtfFormat,
+    scratch: Scratch,
+    names: Mutex<ArtifactIndex>,
+    shelves: Arc<Shelves>,
+    content: Arc<dyn Content>,
+    facts: FactCache,
+    /// What was locked and read when the archive was opened, until the first write needs it.
+    opened: Mutex<Option<Opened>>,
+    /// Shared by pushes, alone with a commit.
+    session: Arc<tokio::sync::RwLock<Option<Arc<Session>>>>,
+    /// One push of a blob at a time.
+    pushing: Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    partial: Partial,
+    base: Option<CtfArchive>,
+}
+
+/// A partial archive that is being filled.
+#[derive(Debug)]
+struct Session {
+    partial: Partial,
+    packing: Arc<dyn Packing>,
+}
+
+/// A session that cannot be committed as long as this is held.
+struct Writing {
+    packing: Arc<dyn Packing>,
+    hold: Hold,
+}
+
+/// Where blobs may be: first what is written now, then what was there.
+#[derive(Debug, Default)]
+struct Shelves(RwLock<Vec<Arc<dyn Content>>>);
+
+impl CtfArchiveWriter {
+    /// Opens an archive for writing, new or existing. `format` decides how it will be written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Blob`] if somebody else is writing it or files cannot be created; what
+    /// [`CtfArchive::open`] says of an existing archive.
+    pub async fn open(
+        path: impl AsRef<Path>,
+        format: CtfFormat,
+        scratch: &Scratch,
+    ) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let name: Arc<str> = path.display().to_string().into();
+        // A link stays, what it points to is replaced.
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let opened = Opened::new(&target, &name, scratch).await?;
+        let shelves = Arc::new(Shelves::default());
+        let mut names = ArtifactIndex::default();
+        if let Some(base) = &opened.base {
+            names = base.index().clone();
+            shelves.set(vec![Arc::clone(base.content())]);
+        }
+        Ok(Self(Arc::new(Writer {
+            name,
+            target,
+            format,
+            scratch: scratch.clone(),
+            names: Mutex::new(names),
+            content: Arc::clone(&shelves) as Arc<dyn Content>,
+            shelves,
+            facts: FactCache::default(),
+            opened: Mutex::new(Some(opened)),
+            session: Arc::default(),
+            pushing: Mutex::default(),
+        })))
+    }
+
+    /// Joins the session that is going on, or starts one.
+    async fn writing(&self) -> Result<Writing, Error> {
+        let session = Arc::clone(&self.0.session);
+        loop {
+            let guard = Arc::clone(&session).read_owned().await;
+            if let Some(current) = guard.as_ref() {
+                return Ok(Writing {
+                    packing: Arc::clone(&current.packing),
+                    hold: Arc::new(guard) as Arc<OwnedRwLockReadGuard<_>>,
+                });
+            }
+            drop(guard);
+            let mut guard = Arc::clone(&session).write_owned().await;
+            if guard.is_none() {
+                *guard = Some(Arc::new(self.begin().await?));
+            }
+        }
+    }
+
+    /// Starts a partial archive with what the archive has.
+    async fn begin(&self) -> Result<Session, Error> {
+        let opened = lock(&self.0.opened).take();
+        let Opened { partial, base } = match opened {
+            Some(opened) => opened,
+            None => Opened::new(&self.0.target, &self.0.name, &self.0.scratch).await?,
+        };
+        let file = partial.file().clone();
+        let packing: Arc<dyn Packing> = match self.0.format {
+            CtfFormat::TarGzip => Arc::new(GzipPacking::new(file)),
+            CtfFormat::Tar | CtfFormat::Directory => Arc::new(TarPacking::new(file)),
+        };
+        if let Some(base) = &base {
+            copy_entries(base, packing.as_ref())
+                .await
+                .map_err(|source| Error::blob("copy", &*self.0.name, source))?;
+            let mut index = base.index().clone();
+            let mut names = lock(&self.0.names);
+            index.supersede(&names);
+            *names = index;
+        }
+        let base = base.map(|base| Arc::clone(base.content()));
+        let written = Arc::clone(&packing).into_content();
+        self.0
+            .shelves
+            .set([written].into_iter().chain(base).collect());
+        Ok(Session { partial, packing })
+    }
+
+    async fn store(&self, blob: &BlobRef) -> Result<Pushed, Error> {
+        let what = blob
+            .digest()
+            .map_or_else(|| "blob".to_owned(), |digest| format!("blob {digest}"));
+        let failed = |source| Error::blob("store", format!("{what} in {}", self.0.name), source);
+        let _turn = match blob.digest() {
+            Some(digest) => {
+                let turn = self.turn(digest).await;
+                if let Some(size) = self.0.shelves.size(&digest).map_err(failed)?
+                    && blob.size().is_none_or(|expected| expected == size)
+                {
+                    return Ok(pushed(digest, size, Outcome::Existed));
+                }
+                Some(turn)
+            }
+            None => None,
+        };
+        if let Some(bytes) = small(blob).await.map_err(failed)? {
+            let digest = blob.digest().unwrap_or_else(|| Digest::sha256(&bytes));
+            return self.store_bytes(digest, bytes).await;
+        }
+        let writing = self.writing().await?;
+        let stored = match (blob.size(), blob.digest()) {
+            (Some(size), Some(digest)) => store_known(&writing, blob, digest, size).await,
+            (Some(size), None) => {
+                writing
+                    .packing
+                    .append_unhashed(blob, size, &writing.hold)
+                    .await
+            }
+            (None, _) => self.store_spooled(&writing, blob).await,
+        };
+        stored.map_err(failed)
+    }
+
+    /// Stores bytes that are in memory.
+    async fn store_bytes(&self, digest: Digest, bytes: Bytes) -> Result<Pushed, Error> {
+        let failed = |source| {
+            let what = format!("blob {digest} in {}", self.0.name);
+            Error::blob("store", what, source)
+        };
+        let actual = digest.algorithm().digest(&bytes);
+        if actual != digest {
+            return Err(Error::DigestMismatch {
+                what: format!("blob for {}", self.0.name),
+                expected: digest,
+                actual,
+            });
+        }
+        let size = bytes.len() as u64;
+        if self.0.shelves.size(&digest).map_err(failed)? == Some(size) {
+            return Ok(pushed(digest, size, Outcome::Existed));
+        }
+        let writing = self.writing().await?;
+        let name = EntryName::Blob(digest);
+        let append = writing.packing.append(name, bytes, &writing.hold);
+        append.await.map_err(failed)?;
+        Ok(pushed(digest, size, Outcome::Copied))
+    }
+
+    /// Stores a blob whose size is not known before it has been read: by a temporary file.
+    async fn store_spooled(
+        &self,
+        writing: &Writing,
+        blob: &BlobRef,
+    ) -> Result<Pushed, ocm_blob::Error> {
+        let file = self.0.scratch.file().await?;
+        let algorithm = blob.digest().is_none().then(HashAlgorithm::default);
+        let stream = blob.open().await?;
+        let written = write_stream(stream, file.clone(), 0, u64::MAX, algorithm, ()).await?;
+        let digest = blob.digest().or(written.digest);
+        let digest = digest.expect("a blob without digest has been hashed");
+        let _turn = match blob.digest() {
+            Some(_) => None,
+            None => Some(self.turn(digest).await),
+        };
+        if self.0.shelves.size(&digest)? == Some(written.size) {
+            return Ok(pushed(digest, written.size, Outcome::Existed));
+        }
+        let spooled: BlobRef = Arc::new(file.blob(0, written.size));
+        store_known(writing, &spooled, digest, written.size).await
+    }
+
+    /// Waits until nobody else pushes this blob.
+    async fn turn(&self, digest: Digest) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut pushing = lock(&self.0.pushing);
+            pushing.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(pushing.entry(digest).or_default())
+        };
+        turn.lock_owned().await
+    }
+
+    fn remove(&self, writing: &Writing, digest: &Digest) -> Result<(), Error> {
+        if writing.packing.remove(digest) {
+            self.0.shelves.forget_base();
+            Ok(())
+        } else {
+            Err(Error::Unsupported {
+                store: self.0.name.to_string(),
+                operation: "removing content",
+            })
+        }
+    }
+}
+
+impl Opened {
+    async fn new(target: &Path, name: &Arc<str>, scratch: &Scratch) -> Result<Self, Error> {
+        let path = target.to_owned();
+        let partial = blocking(move || Partial::create(&path)).await;
+        let partial = partial.map_err(|source| Error::blob("open", &**name, source))?;
+        let base = match CtfArchive::open(target, scratch).await {
+            Ok(base) => Some(base),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { partial, base })
+    }
+}
+
+/// Copies everything but the index, as it is and in its order.
+async fn copy_entries(base: &CtfArchive, packing: &dyn Packing) -> Result<(), ocm_blob::Error> {
+    let hold: Hold = Arc::new(());
+    for (name, extent) in base.tar().entries() {
+        let blob = base.tar().blob_at(extent)?;
+        if extent.1 <= CHUNK as u64 {
+            let bytes = read_to_end(blob.as_ref(), CHUNK as u64).await?;
+            packing.append(name, bytes, &hold).await?;
+        } else {
+            let stream = blob.open().await?;
+            packing.append_stream(name, extent.1, stream, &hold).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn store_known(
+    writing: &Writing,
+    blob: &BlobRef,
+    digest: Digest,
+    size: u64,
+) -> Result<Pushed, ocm_blob::Error> {
+    let name = EntryName::Blob(digest);
+    let stream = blob.open().await?;
+    let append = writing
+        .packing
+        .append_stream(name, size, stream, &writing.hold);
+    append.await?;
+    Ok(pushed(digest, size, Outcome::Copied))
+}
+
+/// Returns the content of a small blob.
+async fn small(blob: &BlobRef) -> Result<Option<Bytes>, ocm_blob::Error> {
+    if let Some(bytes) = blob.bytes().filter(|bytes| bytes.len() <= CHUNK) {
+        return Ok(Some(bytes));
+    }
+    match blob.size() {
+        Some(size) if size <= CHUNK as u64 => {
+            read_to_end(blob.as_ref(), CHUNK as u64).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+const fn pushed(digest: Digest, size: u64, outcome: Outcome) -> Pushed {
+    Pushed {
+        digest,
+        size,
+        outcome,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is changed here in more than one step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shelves {
+    fn set(&self, contents: Vec<Arc<dyn Content>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = contents;
+    }
+
+    /// Leaves only what is written now, to which everything else has been copied.
+    fn forget_base(&self) {
+        let mut contents = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        contents.truncate(1);
+    }
+
+    fn first<T>(
+        &self,
+        look: impl Fn(&dyn Content) -> Result<Option<T>, ocm_blob::Error>,
+    ) -> Result<Option<T>, ocm_blob::Error> {
+        let contents = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for content in contents.iter() {
+            if let Some(found) = look(content.as_ref())? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Content for Shelves {
+    fn size(&self, digest: &Digest) -> Result<Option<u64>, ocm_blob::Error> {
+        self.first(|content| content.size(digest))
+    }
+
+    fn open(&self, digest: &Digest) -> Result<Option<BlobRef>, ocm_blob::Error> {
+        self.first(|content| content.open(digest))
+    }
+
+    fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, ocm_blob::Error> {
+        self.first(|content| content.read(digest, limit))
+    }
+}
+
+impl Archive for CtfArchiveWriter {
+    fn name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    fn content(&self) -> &Arc<dyn Content> {
+        &self.0.content
+    }
+
+    fn with_index<R>(&self, look: impl FnOnce(&ArtifactIndex) -> R) -> Result<R, Error> {
+        Ok(look(&lock(&self.0.names)))
+    }
+
+    fn facts(&self) -> &FactCache {
+        &self.0.facts
+    }
+}
+
+impl_reading!(CtfArchiveWriter);
+
+impl Store for CtfArchiveWriter {
+    fn location(&self) -> String {
+        self.0.name.to_string()
+    }
+
+    fn ingest(&self) -> Option<&dyn Ingest> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Push for CtfArchiveWriter {
+    async fn push_blob(
+        &self,
+        _repository: &RepositoryName,
+        blob: &BlobRef,
+    ) -> Result<Pushed, Error> {
+        self.store(blob).await
+    }
+
+    async fn mount_blob(
+        &self,
+        repository: &RepositoryName,
+        _from: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        Ok(self.stat_blob(repository, digest).await?.is_some())
+    }
+
+    async fn push_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &RawManifest,
+        tag: Option<&Tag>,
+    ) -> Result<(), Error> {
+        reading::check_children(self, repository, manifest)?;
+        let digest = manifest.digest();
+        let turn = self.turn(digest).await;
+        self.store_bytes(digest, manifest.bytes().clone()).await?;
+        drop(turn);
+        let reference = tag.map_or(Reference::Digest(digest), |tag| tag.clone().into());
+        let listed = self.with_index(|index| {
+            let listed = index.resolve(repository, &reference);
+            listed.is_some_and(|listed| listed.digest == digest)
+        })?;
+        if !listed {
+            // The session may replace the index when it starts, so it starts before the change.
+            let _writing = self.writing().await?;
+            lock(&self.0.names).add(repository, tag, digest, manifest.media_type());
+        }
+        Ok(())
+    }
+
+    async fn commit(&self) -> Result<(), Error> {
+        let mut session = Arc::clone(&self.0.session).write_owned().await;
+        let Some(current) = session.clone() else {
+            return Ok(());
+        };
+        let index = lock(&self.0.names).write();
+        // The session ends with the work, also where nobody waits for it any more.
+        let work = tokio::task::spawn_blocking(move || {
+            current.packing.finish(&index, &current.partial)?;
+            *session = None;
+            Ok(())
+        });
+        let outcome = work
+            .await
+            .unwrap_or_else(|error| Err(Panicked::from(error).into()));
+        outcome.map_err(|source| Error::blob("commit", &*self.0.name, source))
+    }
+}
+
+#[async_trait]
+impl Delete for CtfArchiveWriter {
+    /// Removes a tag, or a manifest with its tags, and its content unless something else refers to
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none; [`Error::Unsupported`] for a manifest of a compressed
+    /// archive, whose content cannot be taken out.
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(), Error> {
+        if self.with_index(|index| index.resolve(repository, reference).is_none())? {
+            return Err(reading::missing(self, repository, reference));
+        }
+        let writing = self.writing().await?;
+        let digest = match reference {
+            Reference::Tag(tag) => {
+                lock(&self.0.names).remove_tag(repository, tag);
+                return Ok(());
+            }
+            Reference::Digest(digest) => digest,
+        };
+        if self.0.format == CtfFormat::TarGzip {
+            return self.remove(&writing, digest);
+        }
+        lock(&self.0.names).remove_manifest(repository, digest);
+        match reading::need_of(self, digest)? {
+            Some(_) => Ok(()),
+            None => self.remove(&writing, digest),
+        }
+    }
+
+    /// Removes a blob that nothing refers to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none, [`Error::Denied`] if it is still needed,
+    /// [`Error::Unsupported`] for a compressed archive.
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
+        if self.stat_blob(repository, digest).await?.is_none() {
+            let what = format!("blob {digest} of {}", self.0.name);
+            return Err(Error::not_found(what));
+        }
+        reading::refuse_needed(self, digest)?;
+        self.remove(&self.writing().await?, digest)
+    }
+}
+
+#[async_trait]
+impl Ingest for CtfArchiveWriter {
+    async fn begin(&self, _repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error> {
+        Ok(Box::new(ArchiveUpload::begin(self.clone()).await?))
+    }
+}

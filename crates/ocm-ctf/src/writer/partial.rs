@@ -1,0 +1,140 @@
+//! The file that becomes the archive.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ocm_blob::{Error, OpenFile};
+
+use crate::lock;
+use crate::temporary::sync_directory;
+
+/// `.<name>.partial`, locked by who writes it, removed unless it has become the archive.
+#[derive(Debug)]
+pub(super) struct Partial {
+    file: OpenFile,
+    path: PathBuf,
+    target: PathBuf,
+    replaced: AtomicBool,
+}
+
+impl Partial {
+    /// Creates the file beside its target, or takes over what a killed writer has left.
+    pub(super) fn create(target: &Path) -> Result<Self, Error> {
+        let path = beside(target, "partial");
+        let failed = |action, source| Error::file(action, &path, source);
+        loop {
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(|source| failed("create", source))?;
+            if !lock::try_exclusive(&file).map_err(|source| failed("lock", source))? {
+                let source = io::Error::new(
+                    io::ErrorKind::WouldBlock,
+                    "somebody else is writing this archive",
+                );
+                return Err(failed("lock", source));
+            }
+            // Between opening and locking, its owner may have renamed or removed it.
+            if is_at(&file, &path) {
+                file.set_len(0).map_err(|source| failed("create", source))?;
+                return Ok(Self {
+                    file: OpenFile::new(file, &path),
+                    path,
+                    target: target.to_owned(),
+                    replaced: AtomicBool::new(false),
+                });
+            }
+        }
+    }
+
+    pub(super) const fn file(&self) -> &OpenFile {
+        &self.file
+    }
+
+    /// Creates another file, to which a better order is copied. The lock covers it, too.
+    pub(super) fn rewrite(&self) -> Result<OpenFile, Error> {
+        let path = beside(&self.target, "rewrite");
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path);
+        let file = file.map_err(|source| Error::file("create", &path, source))?;
+        Ok(OpenFile::new(file, path))
+    }
+
+    /// Makes a complete file durable and gives it the archive's name: this one, or its rewriting.
+    pub(super) fn replace(&self, complete: &OpenFile) -> Result<(), Error> {
+        let path = complete.path();
+        let failed = |source| Error::file("write", path, source);
+        complete.file().sync_all().map_err(failed)?;
+        std::fs::rename(path, &self.target).map_err(failed)?;
+        if path == self.path {
+            self.replaced.store(true, Ordering::Release);
+        }
+        let directory = self.target.parent().filter(|path| *path != Path::new(""));
+        sync_directory(directory.unwrap_or(Path::new("."))).map_err(failed)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.replaced.load(Ordering::Acquire) {
+            // What cannot be removed is taken over by the next writer.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Appends part of one file to another, by the file system itself where it can.
+pub(super) fn copy_range(
+    from: &OpenFile,
+    (start, len): (u64, u64),
+    to: &OpenFile,
+    at: u64,
+) -> Result<(), Error> {
+    let copy = || -> io::Result<u64> {
+        let (mut source, mut target) = (from.file(), to.file());
+        source.seek(SeekFrom::Start(start))?;
+        target.seek(SeekFrom::Start(at))?;
+        io::copy(&mut source.take(len), &mut target)
+    };
+    let copied = copy().map_err(|source| Error::file("write", to.path(), source))?;
+    if copied == len {
+        Ok(())
+    } else {
+        Err(Error::SizeMismatch {
+            expected: len,
+            actual: copied,
+        })
+    }
+}
+
+fn beside(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".");
+    name.push(suffix);
+    target.with_file_name(name)
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}

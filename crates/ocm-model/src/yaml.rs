@@ -131,13 +131,18 @@ impl Error {
     fn new(error: &serde_saphyr::Error) -> Self {
         let location = error.location();
         let text = error.without_snippet().to_string();
+        let message = text
+            .rsplit_once(" at line ")
+            .map_or(&*text, |(text, _)| text);
+        // What a programmer could set does not help who wrote the document.
+        let message = message
+            .split(", set DuplicateKeyPolicy")
+            .next()
+            .unwrap_or(message);
         Self {
             line: location.map_or(0, |location| location.line()),
             column: location.map_or(0, |location| location.column()),
-            message: match text.rsplit_once(" at line ") {
-                Some((message, _)) => message.to_owned(),
-                None => text,
-            },
+            message: message.to_owned(),
         }
     }
 }

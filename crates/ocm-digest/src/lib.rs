@@ -15,8 +15,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 use thiserror::Error;
 
 /// A hash algorithm that names content.
@@ -74,9 +74,16 @@ impl HashAlgorithm {
 
     /// Returns the digest of bytes that are in memory.
     pub fn digest(self, bytes: impl AsRef<[u8]>) -> Digest {
-        let mut digester = Digester::new(self);
-        digester.update(bytes.as_ref());
-        digester.finish()
+        let value = digest::digest(self.implementation(), bytes.as_ref());
+        Digest::of_value(self, value.as_ref())
+    }
+
+    fn implementation(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        }
     }
 }
 
@@ -110,9 +117,14 @@ impl Digest {
                 actual: bytes.len() * 2,
             });
         }
+        Ok(Self::of_value(algorithm, bytes))
+    }
+
+    /// Takes a value that has the length of its algorithm.
+    fn of_value(algorithm: HashAlgorithm, bytes: &[u8]) -> Self {
         let mut value = [0; 64];
         value[..bytes.len()].copy_from_slice(bytes);
-        Ok(Self { algorithm, value })
+        Self { algorithm, value }
     }
 
     /// Makes a digest of a hash value in lower-case hexadecimal.
@@ -210,54 +222,42 @@ impl From<Digest> for String {
 }
 
 /// Computes a digest from chunks.
-#[derive(Clone, Debug)]
-pub struct Digester(State);
-
-#[derive(Clone, Debug)]
-enum State {
-    Sha256(sha2::Sha256),
-    Sha384(sha2::Sha384),
-    Sha512(sha2::Sha512),
+#[derive(Clone)]
+pub struct Digester {
+    algorithm: HashAlgorithm,
+    context: digest::Context,
 }
 
 impl Digester {
     /// Starts a computation.
     pub fn new(algorithm: HashAlgorithm) -> Self {
-        Self(match algorithm {
-            HashAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
-            HashAlgorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
-            HashAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
-        })
+        Self {
+            algorithm,
+            context: digest::Context::new(algorithm.implementation()),
+        }
     }
 
     /// Adds a chunk.
     pub fn update(&mut self, chunk: &[u8]) {
-        match &mut self.0 {
-            State::Sha256(state) => state.update(chunk),
-            State::Sha384(state) => state.update(chunk),
-            State::Sha512(state) => state.update(chunk),
-        }
+        self.context.update(chunk);
     }
 
     /// Returns the digest of all chunks.
     pub fn finish(self) -> Digest {
-        let (algorithm, mut value) = (self.algorithm(), [0; 64]);
-        let filled = &mut value[..algorithm.size()];
-        match self.0 {
-            State::Sha256(state) => filled.copy_from_slice(&state.finalize()),
-            State::Sha384(state) => filled.copy_from_slice(&state.finalize()),
-            State::Sha512(state) => filled.copy_from_slice(&state.finalize()),
-        }
-        Digest { algorithm, value }
+        Digest::of_value(self.algorithm, self.context.finish().as_ref())
     }
 
     /// Returns the algorithm in use.
     pub const fn algorithm(&self) -> HashAlgorithm {
-        match self.0 {
-            State::Sha256(_) => HashAlgorithm::Sha256,
-            State::Sha384(_) => HashAlgorithm::Sha384,
-            State::Sha512(_) => HashAlgorithm::Sha512,
-        }
+        self.algorithm
+    }
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Digester")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
     }
 }
 

@@ -34,7 +34,13 @@ impl Inner {
         if is_known(headers, &digest) {
             return Ok(not_modified(&digest));
         }
-        let (status, first, len) = match selected(headers, size, &digest) {
+        // Ranges are for GET (RFC 9110, section 14.2).
+        let selection = if head {
+            Selection::Whole
+        } else {
+            selected(headers, size, &digest)
+        };
+        let (status, first, len) = match selection {
             Selection::Whole => (StatusCode::OK, 0, size),
             Selection::Part { first, last } => {
                 (StatusCode::PARTIAL_CONTENT, first, last - first + 1)

@@ -41,6 +41,7 @@ mod registry;
 pub mod route;
 mod server;
 mod sessions;
+mod upload_id;
 mod uploads;
 
 pub use options::RegistryOptions;

@@ -11,13 +11,12 @@
 //! /v2/<name>/tags/list
 //! ```
 
-use std::fmt;
-use std::str::FromStr;
-
 use http::Method;
 use ocm_digest::{Digest, ParseDigestError};
 use ocm_oci::{ParseNameError, Reference, RepositoryName};
 use percent_encoding::percent_decode_str;
+
+pub use crate::upload_id::UploadId;
 
 /// What a request asks for. HEAD is GET.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -231,51 +230,6 @@ fn upload(method: &Method, name: &str, id: &str) -> Result<Route, Error> {
     }
 }
 
-/// The name of an upload: a random UUID, which only the client that started it knows.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub struct UploadId(u128);
-
-impl UploadId {
-    /// Makes an identifier of random bits (RFC 9562, version 4).
-    pub const fn from_random(bits: u128) -> Self {
-        const VERSION: u128 = 0xf000 << 64;
-        const VARIANT: u128 = 0xc000 << 48;
-        Self(bits & !VERSION & !VARIANT | 0x4000 << 64 | 0x8000 << 48)
-    }
-}
-
-impl fmt::Display for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = format!("{:032x}", self.0);
-        let [first, second, third, fourth] = [0..8, 8..12, 12..16, 16..20].map(|part| &hex[part]);
-        write!(f, "{first}-{second}-{third}-{fourth}-{}", &hex[20..])
-    }
-}
-
-impl fmt::Debug for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for UploadId {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let dashed = text.len() == 36
-            && text.bytes().enumerate().all(|(at, byte)| match (at, byte) {
-                (8 | 13 | 18 | 23, byte) => byte == b'-',
-                (_, byte) => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-            });
-        if !dashed {
-            return Err(Error::NoSuchUpload);
-        }
-        u128::from_str_radix(&text.replace('-', ""), 16)
-            .map(Self)
-            .map_err(|_| Error::NoSuchUpload)
-    }
-}
-
 /// Why a request is none of the API.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -311,6 +265,8 @@ pub enum Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -419,6 +375,34 @@ mod tests {
         refused(&Method::POST, &path);
     }
 
+    proptest! {
+        #[test]
+        fn any_text_is_a_route_or_an_error(path in ".{0,80}", delete: bool) {
+            let method = if delete { Method::DELETE } else { Method::GET };
+            let _ = parse(&method, &path);
+            let _ = parse(&method, &format!("/v2/{path}"));
+        }
+
+        #[test]
+        fn every_name_finds_its_way(
+            words in prop::collection::vec(
+                "[a-z0-9]{1,8}|blobs|uploads|manifests|tags|list|referrers|v2",
+                1..6,
+            ),
+        ) {
+            let text = words.join("/");
+            let repository = name(&text);
+            let digest: Digest = DIGEST.parse().unwrap();
+            let blob = Route::GetBlob { repository: repository.clone(), digest };
+            check(&Method::GET, &format!("/v2/{text}/blobs/{DIGEST}"), &blob);
+            let id = ID.parse().unwrap();
+            let upload = Route::UploadStatus { repository: repository.clone(), id };
+            check(&Method::GET, &format!("/v2/{text}/blobs/uploads/{ID}"), &upload);
+            let tags = Route::ListTags { repository };
+            check(&Method::GET, &format!("/v2/{text}/tags/list"), &tags);
+        }
+    }
+
     #[test]
     fn names_may_contain_the_words_of_the_api() {
         for (path, repository) in [
@@ -499,17 +483,5 @@ mod tests {
         ] {
             assert_eq!(refused(&Method::GET, path), Error::NoSuchPath, "{path}");
         }
-    }
-
-    #[test]
-    fn a_random_upload_id_is_a_uuid_of_version_four() {
-        assert_eq!(
-            UploadId::from_random(u128::MAX).to_string(),
-            "ffffffff-ffff-4fff-bfff-ffffffffffff"
-        );
-        assert_eq!(
-            UploadId::from_random(0).to_string(),
-            "00000000-0000-4000-8000-000000000000"
-        );
     }
 }

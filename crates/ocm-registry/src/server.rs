@@ -31,6 +31,7 @@ const READ_BUFFER: usize = 256 * 1024;
 /// is a tenth as fast on loopback.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+const FRAME: u32 = 256 * 1024;
 
 /// A TCP socket that serves a router by HTTP/1.1 and HTTP/2.
 #[derive(Debug)]
@@ -164,6 +165,7 @@ fn http() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
         .max_concurrent_streams(256)
         .keep_alive_interval(HEAD_TIMEOUT)
         .max_header_list_size(64 * 1024);

@@ -44,18 +44,19 @@ async fn a_range_is_answered_with_that_part() {
         ("bytes=-7".to_owned(), size - 7, size),
         (format!("bytes=0-{}", size * 2), 0, size),
     ] {
-        for method in [Method::GET, Method::HEAD] {
-            let request = registry.request(method.clone(), &path);
-            let response = request.header("range", &range).send().await.unwrap();
-            check_header(&response, "content-length", &(end - first).to_string());
-            let expected = format!("bytes {first}-{}/{size}", end - 1);
-            check_header(&response, "content-range", &expected);
-            let body = expect(response, 206).await;
-            assert!(
-                method == Method::HEAD || body == content[first..end],
-                "{range}"
-            );
-        }
+        let request = registry.request(Method::GET, &path);
+        let response = request.header("range", &range).send().await.unwrap();
+        check_header(&response, "content-length", &(end - first).to_string());
+        let expected = format!("bytes {first}-{}/{size}", end - 1);
+        check_header(&response, "content-range", &expected);
+        assert!(
+            expect(response, 206).await == content[first..end],
+            "{range}"
+        );
+        let request = registry.request(Method::HEAD, &path);
+        let response = request.header("range", &range).send().await.unwrap();
+        check_header(&response, "content-length", &size.to_string());
+        expect(response, 200).await;
     }
     let beyond = registry
         .request(Method::GET, &path)

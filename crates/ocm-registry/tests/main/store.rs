@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK};
+use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK, Promise, verify};
 use ocm_digest::{Digest, Digester};
 use ocm_oci::{
     BlobUpload, Delete, Descriptor, Error, Fetch, Ingest, List, MemoryStore, Outcome, Push, Pushed,
@@ -88,7 +88,10 @@ impl Fetch for TestStore {
 
     fn blob(&self, repository: &RepositoryName, descriptor: &Descriptor) -> BlobRef {
         match &self.endless {
-            Some(endless) => Arc::new(EndlessBlob(Arc::clone(endless))),
+            Some(endless) => Arc::new(EndlessBlob {
+                endless: Arc::clone(endless),
+                digest: descriptor.digest,
+            }),
             None => self.memory.blob(repository, descriptor),
         }
     }
@@ -258,20 +261,32 @@ impl Endless {
 }
 
 #[derive(Debug)]
-struct EndlessBlob(Arc<Endless>);
+struct EndlessBlob {
+    endless: Arc<Endless>,
+    digest: Digest,
+}
 
 #[async_trait]
 impl Blob for EndlessBlob {
     fn size(&self) -> Option<u64> {
-        Some(self.0.size)
+        Some(self.endless.size)
     }
 
     fn digest(&self) -> Option<Digest> {
-        None
+        Some(self.digest)
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        Ok(self.0.content(|endless| &endless.store))
+        let promise = Promise {
+            size: self.size(),
+            digest: self.digest(),
+        };
+        Ok(verify(self.open_at(0).await?, promise))
+    }
+
+    async fn open_at(&self, offset: u64) -> Result<ByteStream, ocm_blob::Error> {
+        assert_eq!(offset, 0);
+        Ok(self.endless.content(|endless| &endless.store))
     }
 }
 

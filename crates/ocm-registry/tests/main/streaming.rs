@@ -17,12 +17,16 @@ const SIZE: u64 = 64 << 20;
 const BETWEEN: u64 = 32 << 20;
 
 async fn endless() -> (Fixture, Arc<Endless>) {
+    with(RegistryOptions::default()).await
+}
+
+async fn with(options: RegistryOptions) -> (Fixture, Arc<Endless>) {
     let endless = Endless::new(SIZE);
     let store = TestStore {
         endless: Some(Arc::clone(&endless)),
         ..TestStore::default()
     };
-    let registry = Fixture::over(Arc::new(store), RegistryOptions::default()).await;
+    let registry = Fixture::over(Arc::new(store), options).await;
     (registry, endless)
 }
 
@@ -79,15 +83,29 @@ async fn a_large_chunk_passes_through() {
 }
 
 #[tokio::test]
+async fn a_store_with_other_bytes_is_broken_off_where_that_is_checked() {
+    for verify_reads in [false, true] {
+        let options = RegistryOptions {
+            verify_reads,
+            ..RegistryOptions::default()
+        };
+        let (registry, _endless) = with(options).await;
+        let path = format!("/v2/a/blobs/{}", Digest::sha256(b"other"));
+        let response = registry.get(&path).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.bytes().await.is_err(), verify_reads);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_stops_the_reading() {
     let (registry, endless) = endless().await;
     let path = format!("/v2/a/blobs/{}", Digest::sha256(b"any"));
     let mut body = registry.get(&path).await.bytes_stream();
     body.next().await.unwrap().unwrap();
     drop(body);
-    drop(registry.client.clone());
-    let mut fixture = registry;
-    fixture.stop();
-    fixture.stopped().await;
+    let mut registry = registry;
+    registry.stop();
+    registry.stopped().await;
     assert!(endless.store.load(Ordering::SeqCst) <= BETWEEN);
 }

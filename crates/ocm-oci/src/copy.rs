@@ -53,6 +53,11 @@ impl CopyOptions {
     pub const fn parallel(&self) -> usize {
         self.parallel
     }
+
+    /// Returns who is told how blobs move, for callers that want to listen too.
+    pub const fn progress(&self) -> &Arc<dyn CopyProgress> {
+        &self.progress
+    }
 }
 
 impl Default for CopyOptions {

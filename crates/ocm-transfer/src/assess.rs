@@ -1,0 +1,261 @@
+//! From two descriptors to what is to be done: the decision, and a step for each content.
+
+use ocm_model::access::AccessKind;
+use ocm_model::element::Element as _;
+use ocm_model::{Access, Descriptor, DigestSpec, Identity};
+use ocm_oci::ImageReference;
+use ocm_oci::media_type::is_manifest;
+use ocm_repository::AccessMethods;
+
+use crate::decide::{Decision, Difference, decide};
+use crate::options::TransferOptions;
+use crate::plan::{Action, ElementPlan};
+use crate::step::{Choice, Step, resource_step, source_step};
+
+/// What is to be done with a component version.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Assessment {
+    pub(crate) action: Action,
+    pub(crate) reason: String,
+    pub(crate) resources: Vec<ElementPlan>,
+    pub(crate) sources: Vec<ElementPlan>,
+}
+
+/// Decides what is to be done.
+///
+/// # Errors
+///
+/// The target has other content, which must not be replaced.
+pub(crate) fn assess(
+    existing: Option<&Descriptor>,
+    incoming: &Descriptor,
+    options: &TransferOptions,
+    access: &AccessMethods,
+) -> Result<Assessment, Difference> {
+    let (action, reason) = match decide(existing, incoming, options.existing) {
+        Decision::Refuse(difference) => return Err(difference),
+        Decision::Add => (Action::Add, "the target does not have it".to_owned()),
+        Decision::Replace(None) => (Action::Replace, "it is written again as asked".to_owned()),
+        Decision::Replace(Some(difference)) => {
+            let reason = format!("the target has another, which differs in {difference}");
+            (Action::Replace, reason)
+        }
+        Decision::Skip { same: false } => {
+            return Ok(skip("the target has a component version of this name"));
+        }
+        Decision::Skip { same: true } => (Action::Skip, "the target has the same".to_owned()),
+        Decision::Update(merged) => (Action::Update, news(existing, &merged)),
+    };
+    // What the target has is only of use where it is the same content.
+    let same = existing.filter(|_| matches!(action, Action::Skip | Action::Update));
+    let (resources, sources) = elements(same, incoming, options, access);
+    if action != Action::Skip {
+        return Ok(Assessment {
+            action,
+            reason,
+            resources,
+            sources,
+        });
+    }
+    if resources
+        .iter()
+        .chain(&sources)
+        .any(|element| element.step.moves())
+    {
+        return Ok(Assessment {
+            action: Action::Update,
+            reason: "the target has the same, but not all content by value".to_owned(),
+            resources,
+            sources,
+        });
+    }
+    Ok(skip(&reason))
+}
+
+fn skip(reason: &str) -> Assessment {
+    Assessment {
+        action: Action::Skip,
+        reason: reason.to_owned(),
+        resources: Vec::new(),
+        sources: Vec::new(),
+    }
+}
+
+/// Says what an update brings.
+fn news(existing: Option<&Descriptor>, merged: &Descriptor) -> String {
+    let old = existing.map(Descriptor::signatures).unwrap_or_default();
+    let new: Vec<String> = merged
+        .signatures()
+        .iter()
+        .filter(|signature| !old.contains(signature))
+        .map(|signature| format!("`{}`", signature.name))
+        .collect();
+    if new.is_empty() {
+        "the target has the same content, but other parts that are not signed".to_owned()
+    } else {
+        format!(
+            "the target has the same content without the signatures {}",
+            new.join(", ")
+        )
+    }
+}
+
+fn elements(
+    existing: Option<&Descriptor>,
+    incoming: &Descriptor,
+    options: &TransferOptions,
+    methods: &AccessMethods,
+) -> (Vec<ElementPlan>, Vec<ElementPlan>) {
+    let fetchable = |access: Option<&Access>| {
+        access.is_some_and(|access| methods.method(access, "reading").is_ok())
+    };
+    // Where the same is covered by signatures, element by element corresponds.
+    let old: Vec<_> = existing.map(Descriptor::resources).unwrap_or_default();
+    let resources = incoming.resources();
+    let resources = resources.iter().enumerate().map(|(index, resource)| {
+        let access = resource.access.as_ref();
+        let choice = resource_step(&resource.name, access, fetchable(access), options);
+        let at_target = old.get(index).and_then(|old| old.access.as_ref());
+        element(
+            resource.identity(),
+            access,
+            resource.digest.as_ref(),
+            choice,
+            at_target,
+        )
+    });
+    let old: Vec<_> = existing.map(Descriptor::sources).unwrap_or_default();
+    let sources = incoming.sources();
+    let sources = sources.iter().enumerate().map(|(index, source)| {
+        let access = source.access.as_ref();
+        let choice = source_step(&source.name, access, fetchable(access), options);
+        let at_target = old.get(index).and_then(|old| old.access.as_ref());
+        element(source.identity(), access, None, choice, at_target)
+    });
+    (resources.collect(), sources.collect())
+}
+
+fn element(
+    identity: Identity,
+    access: Option<&Access>,
+    digest: Option<&DigestSpec>,
+    choice: Choice,
+    at_target: Option<&Access>,
+) -> ElementPlan {
+    let satisfied = match (at_target, access) {
+        (Some(at_target), Some(access)) => is_satisfied(&choice.step, access, at_target),
+        _ => false,
+    };
+    ElementPlan {
+        identity,
+        access_type: access.map(Access::type_text).unwrap_or_default().to_owned(),
+        digest: digest.cloned(),
+        size: None,
+        step: if satisfied {
+            Step::Present
+        } else {
+            choice.step
+        },
+        note: choice.note,
+    }
+}
+
+/// Tells whether the target has the content of an element where a step would put it.
+fn is_satisfied(step: &Step, access: &Access, at_target: &Access) -> bool {
+    match step {
+        Step::Keep | Step::Present => false,
+        Step::CopyLocalBlob | Step::CopyByValue { .. } => at_target.is_local_blob(),
+        Step::UploadArtifact { path, .. } => {
+            let image = match at_target.kind() {
+                Ok(AccessKind::OciImage(image)) => image,
+                // What turned out to be no artifact was not uploaded, and will not be.
+                Ok(AccessKind::LocalBlob(blob)) => return !is_manifest(&blob.media_type),
+                _ => return false,
+            };
+            let Ok(reference) = image.image_reference.parse::<ImageReference>() else {
+                return false;
+            };
+            let repository = reference.repository.as_str();
+            // The same access at both would be the place it came from.
+            at_target != access
+                && repository
+                    .strip_suffix(path.as_str())
+                    .is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('/'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{component, descriptor};
+    use crate::options::{Policy, ResourceCopy, UploadAs};
+
+    fn with_access(access: &Value) -> Descriptor {
+        descriptor(&component(json!({
+            "resources": [{"name": "image", "version": "1.0.0", "type": "ociImage",
+                "relation": "local", "access": access}],
+        })))
+    }
+
+    fn local() -> Descriptor {
+        let media_type = ocm_oci::media_type::IMAGE_MANIFEST;
+        with_access(
+            &json!({"type": "localBlob", "localReference": "sha256:0", "mediaType": media_type,
+            "referenceName": "acme/notes:1"}),
+        )
+    }
+
+    fn image(reference: &str) -> Descriptor {
+        with_access(&json!({"type": "ociArtifact", "imageReference": reference}))
+    }
+
+    #[track_caller]
+    fn check(existing: &Descriptor, incoming: &Descriptor, upload_as: UploadAs, action: Action) {
+        let options = TransferOptions {
+            copy_resources: ResourceCopy::All,
+            upload_as,
+            ..TransferOptions::default()
+        };
+        let assessment = assess(Some(existing), incoming, &options, &AccessMethods::new()).unwrap();
+        assert_eq!(assessment.action, action, "{}", assessment.reason);
+    }
+
+    #[test]
+    fn content_that_is_where_it_is_asked_for_is_skipped() {
+        check(&local(), &local(), UploadAs::LocalBlob, Action::Skip);
+        let uploaded = image("target.io/prefix/acme/notes:1");
+        check(&uploaded, &local(), UploadAs::OciArtifact, Action::Skip);
+    }
+
+    #[test]
+    fn content_that_is_elsewhere_is_brought() {
+        check(&local(), &local(), UploadAs::OciArtifact, Action::Update);
+        let elsewhere = image("ghcr.io/acme/other:1");
+        check(&elsewhere, &local(), UploadAs::LocalBlob, Action::Update);
+        check(&elsewhere, &local(), UploadAs::OciArtifact, Action::Update);
+        let only_looks_so = image("ghcr.io/my-acme/notes:1");
+        check(
+            &only_looks_so,
+            &local(),
+            UploadAs::OciArtifact,
+            Action::Update,
+        );
+    }
+
+    #[test]
+    fn whatever_is_there_is_left_alone_when_asked_to() {
+        let options = TransferOptions {
+            existing: Policy::Skip,
+            ..TransferOptions::default()
+        };
+        let other = descriptor(&component(json!({"provider": "other.org"})));
+        let assessment = assess(Some(&other), &local(), &options, &AccessMethods::new()).unwrap();
+        assert_eq!(
+            (assessment.action, assessment.resources.len()),
+            (Action::Skip, 0)
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! What can go wrong in a transfer.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use ocm_model::{ComponentVersionId, Identity};
+
+use crate::decide::Difference;
+
+/// Why a transfer was not planned, or not carried out.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message names its fields")]
+#[non_exhaustive]
+pub enum Error {
+    /// A repository failed; its own error is the source.
+    #[error("cannot {action} {what}")]
+    Repository {
+        action: &'static str,
+        what: String,
+        #[source]
+        source: Box<ocm_repository::Error>,
+    },
+
+    /// A component version refers to one that is nowhere to be found.
+    #[error("{child}, to which {parent} refers, not found in {looked}")]
+    MissingReference {
+        parent: ComponentVersionId,
+        child: ComponentVersionId,
+        looked: String,
+    },
+
+    /// A component version is not the one that a reference to it promises.
+    #[error("reference `{reference}` of {parent} has not the digest of {child}: {reason}")]
+    ReferenceDigest {
+        parent: ComponentVersionId,
+        reference: Identity,
+        child: ComponentVersionId,
+        reason: String,
+    },
+
+    /// Component versions refer to each other in a circle.
+    #[error("component versions refer to each other in a circle: {}", path(.circle))]
+    Circle { circle: Vec<ComponentVersionId> },
+
+    /// The target has other content under the same names.
+    #[error("{target} has other content for {}", list(.conflicts))]
+    Conflict {
+        target: String,
+        /// Never empty.
+        conflicts: Vec<Conflict>,
+    },
+
+    /// The content of a resource or source cannot be moved; the source says why.
+    #[error("cannot transfer {element} of {id}")]
+    Content {
+        id: ComponentVersionId,
+        element: ElementId,
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// The content of a resource is not what the component descriptor states.
+    #[error("{element} of {id} has digest {actual}, its component descriptor states {expected}")]
+    ContentDigest {
+        id: ComponentVersionId,
+        element: ElementId,
+        expected: String,
+        actual: String,
+    },
+
+    /// A component version has changed since the plan was made.
+    #[error("{id} in {location} has changed since the transfer was planned")]
+    SourceChanged {
+        id: ComponentVersionId,
+        location: String,
+    },
+
+    /// The descriptor that would be written is not what was signed.
+    #[error("transferring {id} would change its digest in {difference}")]
+    DigestChanged {
+        id: ComponentVersionId,
+        difference: Difference,
+    },
+
+    /// A plan that was read is none, or does not fit.
+    #[error("transfer plan cannot be used: {reason}")]
+    Plan { reason: String },
+}
+
+impl Error {
+    pub(crate) fn repository(
+        action: &'static str,
+        what: impl fmt::Display,
+        source: ocm_repository::Error,
+    ) -> Self {
+        Self::Repository {
+            action,
+            what: what.to_string(),
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn plan(reason: impl Into<String>) -> Self {
+        Self::Plan {
+            reason: reason.into(),
+        }
+    }
+
+    /// Returns whether a component version was asked for that is not there.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::MissingReference { .. } => true,
+            Self::Repository { source, .. } => source.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether content or a component version is not what a digest promises.
+    pub fn is_verification(&self) -> bool {
+        match self {
+            Self::ReferenceDigest { .. } | Self::ContentDigest { .. } => true,
+            Self::Content { source, .. } => is_mismatch(source.as_ref()),
+            Self::Repository { source, .. } => is_mismatch(source.as_ref()),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the target has something else, or was changed by somebody else meanwhile.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Conflict { .. } => true,
+            Self::Repository { source, .. } => {
+                matches!(source.as_ref(), ocm_repository::Error::Changed { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Looks for content that is not what was promised, anywhere below an error.
+fn is_mismatch(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error
+            .downcast_ref()
+            .is_some_and(ocm_oci::Error::is_mismatch)
+            || error
+                .downcast_ref()
+                .is_some_and(ocm_blob::Error::is_mismatch)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// A component version of which the target has other content.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Conflict {
+    /// The component version.
+    pub id: ComponentVersionId,
+    /// Where the two differ.
+    pub difference: Difference,
+}
+
+/// Names a resource or a source of a component version in messages.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ElementId {
+    /// Which list it is in.
+    pub kind: ocm_model::ElementKind,
+    /// Which element of it.
+    pub identity: Identity,
+}
+
+impl fmt::Display for ElementId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.kind, self.identity)
+    }
+}
+
+fn path(circle: &[ComponentVersionId]) -> String {
+    let names: Vec<String> = circle.iter().map(ToString::to_string).collect();
+    names.join(" → ")
+}
+
+fn list(conflicts: &[Conflict]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = conflicts
+        .iter()
+        .take(SHOWN)
+        .map(|conflict| format!("{} (in {})", conflict.id, conflict.difference))
+        .collect();
+    match conflicts.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,143 @@
+//! A blob that is also checked against the digest of a descriptor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt as _};
+use ocm_blob::{Blob, BlobRef, ByteStream, Error, Promise, verify};
+use ocm_digest::{Digest, HashAlgorithm};
+
+/// A blob that is also checked against a digest whenever it is read from its start.
+#[derive(Clone, Debug)]
+pub(super) struct Checked {
+    inner: BlobRef,
+    expected: Digest,
+    proven: Arc<AtomicBool>,
+    shows_media_type: bool,
+}
+
+impl Checked {
+    pub(super) fn new(inner: BlobRef, expected: Digest) -> Self {
+        Self {
+            inner,
+            expected,
+            proven: Arc::default(),
+            shows_media_type: true,
+        }
+    }
+
+    /// Keeps the media type to itself.
+    pub(super) const fn without_media_type(mut self) -> Self {
+        self.shows_media_type = false;
+        self
+    }
+
+    /// Returns the digest that is expected.
+    pub(super) const fn expected(&self) -> Digest {
+        self.expected
+    }
+
+    /// Returns whether the content has been read whole and was right.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Acquire)
+    }
+}
+
+#[async_trait]
+impl Blob for Checked {
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    /// Stores know content by SHA-256 and are not offered anything else.
+    fn digest(&self) -> Option<Digest> {
+        let expected = Some(self.expected);
+        let promised = expected.filter(|digest| digest.algorithm() == HashAlgorithm::Sha256);
+        self.inner.digest().or(promised)
+    }
+
+    fn media_type(&self) -> Option<&str> {
+        self.inner.media_type().filter(|_| self.shows_media_type)
+    }
+
+    async fn open(&self) -> Result<ByteStream, Error> {
+        let size = self.inner.size();
+        let promise = Promise {
+            size,
+            digest: Some(self.expected),
+        };
+        let proven = Arc::clone(&self.proven);
+        let state = (verify(self.inner.open().await?, promise), 0_u64);
+        let watched = stream::unfold(Some(state), move |state| {
+            let proven = Arc::clone(&proven);
+            async move {
+                let (mut inner, mut seen) = state?;
+                match inner.next().await {
+                    Some(Ok(chunk)) => {
+                        seen += chunk.len() as u64;
+                        // The chunk that completes the size is handed out once it is right.
+                        if size == Some(seen) {
+                            proven.store(true, Ordering::Release);
+                        }
+                        Some((Ok(chunk), Some((inner, seen))))
+                    }
+                    Some(Err(error)) => Some((Err(error), None)),
+                    None => {
+                        proven.store(true, Ordering::Release);
+                        None
+                    }
+                }
+            }
+        });
+        Ok(watched.boxed())
+    }
+
+    async fn open_at(&self, offset: u64) -> Result<ByteStream, Error> {
+        if offset == 0 {
+            return self.open().await;
+        }
+        self.inner.open_at(offset).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ocm_blob::{MemoryBlob, read_to_end};
+
+    use super::*;
+
+    fn checked(content: &'static str, expected: &str) -> Checked {
+        let expected = HashAlgorithm::Sha512.digest(expected);
+        Checked::new(Arc::new(MemoryBlob::new(content)), expected)
+    }
+
+    #[tokio::test]
+    async fn only_right_content_is_proven() {
+        for content in ["hello", ""] {
+            let right = checked(content, content);
+            assert!(!right.is_proven());
+            read_to_end(&right, 100).await.unwrap();
+            assert!(right.is_proven());
+        }
+        let wrong = checked("hello", "other");
+        assert!(read_to_end(&wrong, 100).await.unwrap_err().is_mismatch());
+        assert!(!wrong.is_proven());
+    }
+
+    #[tokio::test]
+    async fn a_part_proves_nothing() {
+        let right = checked("hello", "hello");
+        let tail = right.open_at(1).await.unwrap();
+        ocm_blob::collect(tail, 100).await.unwrap();
+        assert!(!right.is_proven());
+    }
+
+    #[test]
+    fn stores_are_offered_sha256_only() {
+        assert_eq!(
+            checked("hello", "hello").digest(),
+            Some(Digest::sha256("hello"))
+        );
+    }
+}

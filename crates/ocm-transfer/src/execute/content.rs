@@ -1,0 +1,256 @@
+//! Bringing the content of one resource or source to the target.
+
+use std::error::Error as StdError;
+
+use ocm_blob::BlobRef;
+use ocm_digest::Digest;
+use ocm_model::access::LocalBlob;
+use ocm_model::{Access, ComponentVersionId, DigestSpec, TypedSpec};
+use ocm_oci::{CopyOptions, Tag, check_blob};
+use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef};
+use serde_json::{Map, Value};
+
+use super::expectation::{Check, Expectation, Mismatch, Ready};
+use crate::error::{ElementId, Error};
+use crate::gather::local_access;
+use crate::step::Step;
+
+/// What it takes to move the content of a component version.
+#[derive(Debug)]
+pub(super) struct Mover {
+    pub(super) id: ComponentVersionId,
+    pub(super) source: RepositoryRef,
+    pub(super) target: RepositoryRef,
+    pub(super) access: AccessMethods,
+    pub(super) copy: CopyOptions,
+}
+
+/// Content that is at the target.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) access: Access,
+    pub(super) note: Option<String>,
+}
+
+impl Mover {
+    /// Moves content and returns how it is reached from now on.
+    pub(super) async fn bring(
+        &self,
+        element: &ElementId,
+        access: &Access,
+        digest: Option<&DigestSpec>,
+        step: &Step,
+    ) -> Result<Moved, Error> {
+        let failed = |source| self.failed(element, source);
+        let content = match local_access(access) {
+            Some(local) => self.source.local_content(&self.id, &local).await,
+            None => self.access.content(access).await,
+        };
+        let content = content.map_err(failed)?;
+        let prepared = Expectation::of(digest).prepare(content).await;
+        let Ready {
+            content,
+            check,
+            hidden_media_type,
+            mut note,
+        } = prepared.map_err(|mismatch| match mismatch {
+            Mismatch::Digest(actual) => self.mismatch(element, digest, &actual.to_string()),
+            Mismatch::Store(error) => self.failed(element, error),
+        })?;
+
+        if let (Step::UploadArtifact { path, .. }, Content::Blob(_)) = (step, &content) {
+            note.get_or_insert_with(|| {
+                format!("its content is no OCI artifact, so it is a local blob, not at `{path}`")
+            });
+        }
+        let added = self.add(access, &content, step).await;
+        let added = added.map_err(failed)?;
+        self.check(element, digest, check, &added).await?;
+
+        let access = match step {
+            Step::CopyLocalBlob if access.is_local_blob() => relocated(access, &added, &content),
+            _ => with_media_type(added.access, hidden_media_type),
+        };
+        Ok(Moved { access, note })
+    }
+
+    async fn add(
+        &self,
+        access: &Access,
+        content: &Content,
+        step: &Step,
+    ) -> Result<AddedContent, ocm_repository::Error> {
+        if let (Step::UploadArtifact { path, tag }, Content::Artifact(artifact)) = (step, content) {
+            let tag = tag.as_ref().map(Tag::as_str);
+            return self
+                .target
+                .add_artifact(artifact, path.as_str(), tag, &self.copy)
+                .await;
+        }
+        let name = reference_name(access, step);
+        self.target
+            .add_content(&self.id, content, name.as_deref(), &self.copy)
+            .await
+    }
+
+    /// Does what is left to be checked once content has moved.
+    async fn check(
+        &self,
+        element: &ElementId,
+        digest: Option<&DigestSpec>,
+        check: Check,
+        added: &AddedContent,
+    ) -> Result<(), Error> {
+        let (expected, checked) = match check {
+            Check::Done => return Ok(()),
+            Check::Stored(expected) => (expected, None),
+            Check::Read(checked) => (checked.expected(), Some(checked)),
+        };
+        let stored: Option<Digest> = added.digest.digest().ok();
+        match stored.filter(|stored| stored.algorithm() == expected.algorithm()) {
+            Some(stored) if stored == expected => Ok(()),
+            Some(stored) => Err(self.mismatch(element, digest, &stored.to_string())),
+            None => match checked {
+                Some(checked) if checked.is_proven() => Ok(()),
+                // The target had it under a digest of another algorithm.
+                Some(checked) => {
+                    let blob: BlobRef = checked;
+                    let read = check_blob(&blob, &self.copy).await;
+                    read.map(drop).map_err(|error| self.failed(element, error))
+                }
+                None => Err(self.mismatch(element, digest, &added.digest.value)),
+            },
+        }
+    }
+
+    fn failed(&self, element: &ElementId, source: impl StdError + Send + Sync + 'static) -> Error {
+        Error::Content {
+            id: self.id.clone(),
+            element: element.clone(),
+            source: Box::new(source),
+        }
+    }
+
+    fn mismatch(&self, element: &ElementId, digest: Option<&DigestSpec>, actual: &str) -> Error {
+        let expected = digest.and_then(|spec| spec.digest().ok());
+        Error::ContentDigest {
+            id: self.id.clone(),
+            element: element.clone(),
+            expected: expected
+                .map(|digest| digest.to_string())
+                .unwrap_or_default(),
+            actual: actual.to_owned(),
+        }
+    }
+}
+
+/// Returns the name under which content may be uploaded elsewhere.
+fn reference_name(access: &Access, step: &Step) -> Option<String> {
+    match step {
+        Step::CopyByValue { reference_name } => reference_name.clone(),
+        Step::UploadArtifact { path, tag } => {
+            let tag = tag
+                .as_ref()
+                .map(|tag| format!(":{tag}"))
+                .unwrap_or_default();
+            Some(format!("{path}{tag}"))
+        }
+        _ => access.as_local_blob()?.reference_name,
+    }
+}
+
+/// Returns the access of a local blob at its new place. Its spelling and the fields that are not
+/// about the place stay.
+fn relocated(old: &Access, added: &AddedContent, content: &Content) -> Access {
+    let Some(new) = added.access.as_local_blob() else {
+        return added.access.clone();
+    };
+    let mut fields = old.as_json().clone();
+    set(&mut fields, "localReference", new.local_reference.into());
+    let media_type = old.as_local_blob().map(|blob: LocalBlob| blob.media_type);
+    // What was an archive may have been stored as the artifact that it held.
+    let is_new = matches!(content, Content::Artifact(_))
+        || ocm_oci::media_type::is_manifest(&new.media_type);
+    if is_new || media_type.is_none_or(|text| text.is_empty()) {
+        set(&mut fields, "mediaType", new.media_type.into());
+    }
+    fields.retain(|key, _| !key.eq_ignore_ascii_case("globalAccess"));
+    if let Some(global) = new.global_access {
+        fields.insert("globalAccess".to_owned(), global.into_json());
+    }
+    Access::from_json(Value::Object(fields)).unwrap_or_else(|_| added.access.clone())
+}
+
+/// Sets a field in the spelling that it has.
+fn set(fields: &mut Map<String, Value>, name: &str, value: Value) {
+    let spelling = if fields.contains_key(name) {
+        None
+    } else {
+        fields
+            .keys()
+            .find(|key| key.eq_ignore_ascii_case(name))
+            .cloned()
+    };
+    fields.insert(spelling.unwrap_or_else(|| name.to_owned()), value);
+}
+
+fn with_media_type(access: Access, media_type: Option<String>) -> Access {
+    let Some(media_type) = media_type else {
+        return access;
+    };
+    let mut fields = access.as_json().clone();
+    set(&mut fields, "mediaType", media_type.into());
+    TypedSpec::from_json(Value::Object(fields)).map_or(access, Access::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ocm_blob::MemoryBlob;
+    use ocm_oci::Outcome;
+    use serde_json::json;
+
+    use super::*;
+
+    fn added(access: Value) -> AddedContent {
+        AddedContent {
+            access: Access::from_json(access).unwrap(),
+            digest: DigestSpec::default(),
+            size: 0,
+            outcome: Outcome::Copied,
+        }
+    }
+
+    #[test]
+    fn a_local_blob_keeps_its_spelling_and_unknown_fields() {
+        let old = Access::from_json(json!({
+            "type": "localBlob", "LocalReference": "sha256.00", "mediaType": "text/x", "own": {"a": 1},
+            "referenceName": "a/b", "globalAccess": {"type": "old"},
+        }));
+        let new = added(
+            json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
+            "mediaType": "application/octet-stream"}),
+        );
+        let content = Content::Blob(Arc::new(MemoryBlob::new("x")));
+        let access = relocated(&old.unwrap(), &new, &content);
+        assert_eq!(
+            access.into_json(),
+            json!({"type": "localBlob", "LocalReference": "sha256:11", "mediaType": "text/x",
+                "own": {"a": 1}, "referenceName": "a/b"})
+        );
+    }
+
+    #[test]
+    fn a_local_blob_gains_what_it_lacked() {
+        let old = json!({"type": "localBlob", "localReference": "sha256:11", "mediaType": ""});
+        let new = added(
+            json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
+            "mediaType": "text/plain", "globalAccess": {"type": "new"}}),
+        );
+        let content = Content::Blob(Arc::new(MemoryBlob::new("x")));
+        let access = relocated(&Access::from_json(old).unwrap(), &new, &content);
+        assert_eq!(access.as_json()["mediaType"], "text/plain");
+        assert_eq!(access.as_json()["globalAccess"]["type"], "new");
+    }
+}

@@ -1,0 +1,351 @@
+//! Bringing one component version to the target.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use ocm_model::element::Element as _;
+use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, ElementKind};
+use ocm_oci::CopyOptions;
+use ocm_repository::{Expected, RepositoryRef};
+
+use super::content::{Moved, Mover};
+use crate::assess::assess;
+use crate::decide::difference;
+use crate::error::{Conflict, ElementId, Error};
+use crate::gather::{at, read};
+use crate::merge::merge;
+use crate::plan::{Action, ElementPlan, VersionPlan};
+use crate::progress::TransferProgress;
+use crate::report::Note;
+use crate::step::Step;
+use crate::transfer::Transfer;
+
+/// What it takes to work on component versions.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    pub(super) transfer: Transfer,
+    pub(super) copy: CopyOptions,
+    pub(super) progress: Arc<dyn TransferProgress>,
+}
+
+/// What was done with a component version.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) action: Action,
+    pub(super) notes: Vec<Note>,
+}
+
+/// What is to be done with a component version, by the plan or after a second look.
+struct Work {
+    action: Action,
+    expected: Expected,
+    /// What the target has, if that is the same content.
+    existing: Option<Descriptor>,
+    resources: Vec<ElementPlan>,
+    sources: Vec<ElementPlan>,
+}
+
+/// Content that has to move.
+#[derive(Clone)]
+struct Piece {
+    element: ElementId,
+    index: usize,
+    access: Access,
+    digest: Option<DigestSpec>,
+    step: Step,
+}
+
+impl Worker {
+    /// Does what the plan says about a component version. If somebody else has changed the target
+    /// since, it is decided anew, once.
+    pub(super) async fn transfer_version(&self, index: usize) -> Result<Done, Error> {
+        let plan = &self.transfer.plan.component_versions[index];
+        let action = if plan.action == Action::Skip {
+            Done {
+                action: Action::Skip,
+                notes: Vec::new(),
+            }
+        } else {
+            self.progress.started(&plan.id);
+            self.bring(plan).await?
+        };
+        self.progress.finished(&plan.id, action.action);
+        Ok(action)
+    }
+
+    async fn bring(&self, plan: &VersionPlan) -> Result<Done, Error> {
+        let source = self.transfer.sources.get(&plan.source)?;
+        let stored = read(source, &plan.id).await?;
+        if stored.stored_digest != plan.source_digest {
+            return Err(Error::SourceChanged {
+                id: plan.id.clone(),
+                location: source.location(),
+            });
+        }
+        let incoming = stored.descriptor;
+        let first = match self.planned(plan).await? {
+            Some(work) => self.write(source, &incoming, work).await,
+            None => Ok(None),
+        };
+        if let Some(done) = first? {
+            return Ok(done);
+        }
+        let Some(work) = self.second_look(&incoming).await? else {
+            return Ok(Done {
+                action: Action::Skip,
+                notes: Vec::new(),
+            });
+        };
+        self.write(source, &incoming, work).await?.ok_or_else(|| {
+            let changed = ocm_repository::Error::Changed {
+                id: plan.id.clone(),
+                location: self.transfer.target.location(),
+            };
+            Error::repository("write", at(&plan.id, &self.transfer.target), changed)
+        })
+    }
+
+    /// Returns what the plan says; `None` if the target is not any more what it was about.
+    async fn planned(&self, plan: &VersionPlan) -> Result<Option<Work>, Error> {
+        let expected = plan
+            .target_digest
+            .map_or(Expected::Absent, Expected::Stored);
+        let mut existing = None;
+        if plan.action == Action::Update {
+            let stored = match read(&self.transfer.target, &plan.id).await {
+                Ok(stored) => stored,
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if Some(stored.stored_digest) != plan.target_digest {
+                return Ok(None);
+            }
+            existing = Some(stored.descriptor);
+        }
+        Ok(Some(Work {
+            action: plan.action,
+            expected,
+            existing,
+            resources: plan.resources.clone(),
+            sources: plan.sources.clone(),
+        }))
+    }
+
+    /// Decides anew; `None` if there is nothing left to do.
+    async fn second_look(&self, incoming: &Descriptor) -> Result<Option<Work>, Error> {
+        let id = incoming.id();
+        let (expected, existing) = match read(&self.transfer.target, id).await {
+            Ok(stored) => (
+                Expected::Stored(stored.stored_digest),
+                Some(stored.descriptor),
+            ),
+            Err(error) if error.is_not_found() => (Expected::Absent, None),
+            Err(error) => return Err(error),
+        };
+        let options = &self.transfer.plan.options;
+        let assessment = assess(existing.as_ref(), incoming, options, &self.transfer.access)
+            .map_err(|difference| Error::Conflict {
+                target: self.transfer.target.location(),
+                conflicts: vec![Conflict {
+                    id: id.clone(),
+                    difference,
+                }],
+            })?;
+        Ok((assessment.action != Action::Skip).then(|| Work {
+            existing: existing.filter(|_| assessment.action == Action::Update),
+            action: assessment.action,
+            expected,
+            resources: assessment.resources,
+            sources: assessment.sources,
+        }))
+    }
+
+    /// Moves the content, then writes the descriptor; `None` if the target was changed meanwhile.
+    async fn write(
+        &self,
+        source: &RepositoryRef,
+        incoming: &Descriptor,
+        work: Work,
+    ) -> Result<Option<Done>, Error> {
+        let id = incoming.id();
+        let mut descriptor = match &work.existing {
+            None => incoming.clone(),
+            Some(existing) => {
+                merge(existing, incoming).map_err(|error| Error::plan(error.to_string()))?
+            }
+        };
+        let pieces = pieces(incoming, &work)?;
+        let mut notes = kept(id, &work);
+        for (piece, moved) in self.move_all(source, id, pieces).await? {
+            let set = match piece.element.kind {
+                ElementKind::Source => descriptor.set_source_access(piece.index, moved.access),
+                _ => descriptor.set_resource_access(piece.index, moved.access),
+            };
+            set.map_err(|error| Error::plan(error.to_string()))?;
+            notes.extend(moved.note.map(|text| note(id, piece.element, text)));
+        }
+        if let Some(difference) = difference(incoming, &descriptor) {
+            return Err(Error::DigestChanged {
+                id: id.clone(),
+                difference,
+            });
+        }
+        match self.transfer.target.put(&descriptor, work.expected).await {
+            Ok(_) => Ok(Some(Done {
+                action: work.action,
+                notes,
+            })),
+            Err(ocm_repository::Error::Changed { .. }) => Ok(None),
+            Err(error) => Err(Error::repository(
+                "write",
+                at(id, &self.transfer.target),
+                error,
+            )),
+        }
+    }
+
+    /// Moves content, different content side by side, the same one after the other.
+    async fn move_all(
+        &self,
+        source: &RepositoryRef,
+        id: &ComponentVersionId,
+        pieces: Vec<Piece>,
+    ) -> Result<Vec<(Piece, Moved)>, Error> {
+        let mover = Arc::new(Mover {
+            id: id.clone(),
+            source: Arc::clone(source),
+            target: Arc::clone(&self.transfer.target),
+            access: self.transfer.access.clone(),
+            copy: self.copy.clone(),
+        });
+        let mut groups: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+        for piece in pieces {
+            let what = match piece.access.as_local_blob() {
+                Some(blob) => blob.local_reference,
+                None => serde_json::to_string(piece.access.as_json()).unwrap_or_default(),
+            };
+            groups.entry(what).or_default().push(piece);
+        }
+        let moving = groups.into_values().map(|group| {
+            let mover = Arc::clone(&mover);
+            async move {
+                let mut results = Vec::new();
+                for piece in group {
+                    let moved = mover
+                        .bring(
+                            &piece.element,
+                            &piece.access,
+                            piece.digest.as_ref(),
+                            &piece.step,
+                        )
+                        .await?;
+                    results.push((piece, moved));
+                }
+                Ok::<_, Error>(results)
+            }
+        });
+        let moving: Vec<_> = moving.collect();
+        let mut moved: Vec<(Piece, Moved)> = stream::iter(moving)
+            .buffer_unordered(self.copy.parallel())
+            .try_concat()
+            .await?;
+        moved.sort_by_key(|(piece, _)| (piece.element.kind, piece.index));
+        Ok(moved)
+    }
+}
+
+/// Pairs the steps with the elements they are about.
+fn pieces(incoming: &Descriptor, work: &Work) -> Result<Vec<Piece>, Error> {
+    let (resources, sources) = (incoming.resources(), incoming.sources());
+    if (resources.len(), sources.len()) != (work.resources.len(), work.sources.len()) {
+        let reason = format!(
+            "the steps for {} do not fit its resources and sources",
+            incoming.id()
+        );
+        return Err(Error::plan(reason));
+    }
+    let resources = resources.into_iter().zip(&work.resources).enumerate();
+    let resources = resources.filter_map(|(index, (resource, plan))| {
+        piece(
+            ElementKind::Resource,
+            index,
+            resource.identity(),
+            resource.access,
+            resource.digest,
+            plan,
+        )
+    });
+    let sources = sources.into_iter().zip(&work.sources).enumerate();
+    let sources = sources.filter_map(|(index, (source, plan))| {
+        piece(
+            ElementKind::Source,
+            index,
+            source.identity(),
+            source.access,
+            None,
+            plan,
+        )
+    });
+    resources.chain(sources).collect()
+}
+
+fn piece(
+    kind: ElementKind,
+    index: usize,
+    identity: ocm_model::Identity,
+    access: Option<Access>,
+    digest: Option<DigestSpec>,
+    plan: &ElementPlan,
+) -> Option<Result<Piece, Error>> {
+    if !plan.step.moves() {
+        return None;
+    }
+    let element = ElementId { kind, identity };
+    if plan.identity != element.identity {
+        return Some(Err(Error::plan(format!(
+            "its step for `{}` is about {element}",
+            plan.identity
+        ))));
+    }
+    let Some(access) = access else {
+        return Some(Err(Error::plan(format!(
+            "{element} has no content that could move"
+        ))));
+    };
+    Some(Ok(Piece {
+        element,
+        index,
+        access,
+        digest,
+        step: plan.step.clone(),
+    }))
+}
+
+/// Repeats the notes of the plan.
+fn kept(id: &ComponentVersionId, work: &Work) -> Vec<Note> {
+    let lists = [
+        (ElementKind::Resource, &work.resources),
+        (ElementKind::Source, &work.sources),
+    ];
+    let notes = lists.into_iter().flat_map(|(kind, elements)| {
+        elements.iter().filter_map(move |element| {
+            let identity = element.identity.clone();
+            Some(note(
+                id,
+                ElementId { kind, identity },
+                element.note.clone()?,
+            ))
+        })
+    });
+    notes.collect()
+}
+
+fn note(id: &ComponentVersionId, element: ElementId, text: String) -> Note {
+    Note {
+        id: id.clone(),
+        element: element.kind.as_str(),
+        identity: element.identity,
+        text,
+    }
+}

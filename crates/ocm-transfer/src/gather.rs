@@ -1,0 +1,227 @@
+//! Reading what a plan is made of: one component version at its source and at the target.
+
+use std::sync::Arc;
+
+use futures::future::try_join;
+use ocm_digest::Digest;
+use ocm_model::element::Element as _;
+use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, Identity};
+use ocm_repository::{AccessMethods, Content, RepositoryRef, StoredVersion};
+
+use crate::assess::{Assessment, assess};
+use crate::decide::Difference;
+use crate::error::Error;
+use crate::options::{Policy, TransferOptions};
+use crate::plan::{Action, ElementPlan};
+use crate::planner::Resolver;
+use crate::reference::KnownDigests;
+use crate::step::local_blob;
+
+/// A component version that is wanted in the plan.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) id: ComponentVersionId,
+    /// Where to look before the resolver is asked, in this order.
+    pub(crate) repositories: Vec<RepositoryRef>,
+    /// Who refers to it; `None` for a root.
+    pub(crate) parent: Option<ComponentVersionId>,
+}
+
+/// What the plan needs to know of a component version.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(crate) id: ComponentVersionId,
+    pub(crate) source: RepositoryRef,
+    pub(crate) source_digest: Digest,
+    pub(crate) digests: KnownDigests,
+    pub(crate) references: Vec<Promise>,
+    pub(crate) target_digest: Option<Digest>,
+    pub(crate) assessment: Result<Assessment, Difference>,
+}
+
+/// A reference, and what it says of the component version that it is to.
+#[derive(Clone, Debug)]
+pub(crate) struct Promise {
+    pub(crate) identity: Identity,
+    pub(crate) child: ComponentVersionId,
+    pub(crate) digest: Option<DigestSpec>,
+}
+
+/// What it takes to read component versions.
+#[derive(Clone, Debug)]
+pub(crate) struct Gatherer {
+    pub(crate) target: RepositoryRef,
+    pub(crate) options: Arc<TransferOptions>,
+    pub(crate) access: AccessMethods,
+    pub(crate) resolver: Option<Arc<dyn Resolver>>,
+}
+
+impl Gatherer {
+    /// Reads a component version at its source, and at the target as far as that is needed.
+    pub(crate) async fn gather(self, wanted: Wanted) -> Result<Gathered, Error> {
+        let (found, at_target) =
+            try_join(self.find(&wanted), self.target_digest(&wanted.id)).await?;
+        let (source, stored) = found;
+        let StoredVersion {
+            descriptor: incoming,
+            stored_digest: source_digest,
+        } = stored;
+
+        let existing = self
+            .existing(&wanted.id, &incoming, source_digest, at_target)
+            .await?;
+        let (target_digest, existing) = existing.unzip();
+        let mut assessment = assess(existing.as_ref(), &incoming, &self.options, &self.access);
+        if let Ok(assessment) = &mut assessment {
+            let accesses = incoming
+                .resources()
+                .into_iter()
+                .map(|resource| resource.access);
+            sizes(&source, &incoming, accesses, &mut assessment.resources).await?;
+            let accesses = incoming.sources().into_iter().map(|source| source.access);
+            sizes(&source, &incoming, accesses, &mut assessment.sources).await?;
+        }
+        Ok(Gathered {
+            source,
+            source_digest,
+            digests: KnownDigests::of(&incoming),
+            references: promises(&incoming),
+            target_digest,
+            assessment,
+            id: wanted.id,
+        })
+    }
+
+    /// Looks for a component version where it may be.
+    async fn find(&self, wanted: &Wanted) -> Result<(RepositoryRef, StoredVersion), Error> {
+        let mut looked: Vec<String> = Vec::new();
+        let mut last = None;
+        for repository in &wanted.repositories {
+            match read(repository, &wanted.id).await {
+                Ok(stored) => return Ok((Arc::clone(repository), stored)),
+                Err(error) if error.is_not_found() => last = Some(error),
+                Err(error) => return Err(error),
+            }
+            looked.push(repository.location());
+        }
+        if let Some(resolver) = &self.resolver
+            && let Some(repository) = resolver
+                .repository(&wanted.id)
+                .await
+                .map_err(|source| Error::repository("find", &wanted.id, source))?
+        {
+            match read(&repository, &wanted.id).await {
+                Ok(stored) => return Ok((repository, stored)),
+                Err(error) if error.is_not_found() => last = Some(error),
+                Err(error) => return Err(error),
+            }
+            looked.push(repository.location());
+        }
+        match (&wanted.parent, last) {
+            (None, Some(error)) => Err(error),
+            (parent, _) => Err(Error::MissingReference {
+                parent: parent.clone().unwrap_or_else(|| wanted.id.clone()),
+                child: wanted.id.clone(),
+                looked: looked.join(", "),
+            }),
+        }
+    }
+
+    async fn target_digest(&self, id: &ComponentVersionId) -> Result<Option<Digest>, Error> {
+        let digest = self.target.stored_digest(id).await;
+        digest.map_err(|source| Error::repository("look for", at(id, &self.target), source))
+    }
+
+    /// Returns what the target has. The descriptor is only read where it can make a difference:
+    /// not if it is stored as at the source, nor under a policy that does not look at it.
+    async fn existing(
+        &self,
+        id: &ComponentVersionId,
+        incoming: &Descriptor,
+        source_digest: Digest,
+        at_target: Option<Digest>,
+    ) -> Result<Option<(Digest, Descriptor)>, Error> {
+        let Some(digest) = at_target else {
+            return Ok(None);
+        };
+        let blind = matches!(self.options.existing, Policy::Skip | Policy::Enforce);
+        if blind || digest == source_digest {
+            return Ok(Some((digest, incoming.clone())));
+        }
+        match read(&self.target, id).await {
+            Ok(stored) => Ok(Some((stored.stored_digest, stored.descriptor))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Reads a component version.
+pub(crate) async fn read(
+    repository: &RepositoryRef,
+    id: &ComponentVersionId,
+) -> Result<StoredVersion, Error> {
+    let stored = repository.component_version(id).await;
+    stored.map_err(|source| Error::repository("read", at(id, repository), source))
+}
+
+/// Names a component version together with its place.
+pub(crate) fn at(id: &ComponentVersionId, repository: &RepositoryRef) -> String {
+    format!("{id} in {}", repository.location())
+}
+
+/// Returns an access under which the component repository finds a local blob, if it is one.
+pub(crate) fn local_access(access: &Access) -> Option<Access> {
+    if access.is_local_blob() {
+        Some(access.clone())
+    } else {
+        local_blob(access).map(|blob| Access::local_blob(&blob))
+    }
+}
+
+/// Fills in the sizes of local blobs that move, which repositories know without reading them.
+async fn sizes(
+    source: &RepositoryRef,
+    descriptor: &Descriptor,
+    accesses: impl Iterator<Item = Option<Access>>,
+    elements: &mut [ElementPlan],
+) -> Result<(), Error> {
+    for (element, access) in elements.iter_mut().zip(accesses) {
+        let Some(access) = access.as_ref().and_then(local_access) else {
+            continue;
+        };
+        if !element.step.moves() {
+            continue;
+        }
+        let content = source.local_content(descriptor.id(), &access).await;
+        let content = content
+            .map_err(|error| Error::repository("read", at(descriptor.id(), source), error))?;
+        if let Content::Blob(blob) = content {
+            element.size = blob.size();
+        }
+    }
+    Ok(())
+}
+
+fn promises(descriptor: &Descriptor) -> Vec<Promise> {
+    let references = descriptor.references();
+    let promises = references.into_iter().map(|reference| Promise {
+        identity: reference.identity(),
+        child: reference.component(),
+        digest: reference.digest,
+    });
+    promises.collect()
+}
+
+impl Gathered {
+    /// Returns the digest at the target that the plan has to name.
+    pub(crate) fn planned_target_digest(&self) -> Option<Digest> {
+        let action = self
+            .assessment
+            .as_ref()
+            .ok()
+            .map(|assessment| assessment.action);
+        self.target_digest
+            .filter(|_| matches!(action, Some(Action::Update | Action::Replace)))
+    }
+}

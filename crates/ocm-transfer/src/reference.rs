@@ -1,0 +1,124 @@
+//! Whether a component version is the one that a reference promises.
+
+use ocm_digest::{Digest, HashAlgorithm};
+use ocm_model::{Descriptor, DigestSpec, NormalisationAlgorithm};
+
+/// The digests of a component version under the algorithms that nearly all references use, so
+/// that its descriptor need not be kept.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownDigests(Vec<(NormalisationAlgorithm, Vec<Digest>)>);
+
+impl KnownDigests {
+    pub(crate) fn of(descriptor: &Descriptor) -> Self {
+        let algorithms = [
+            NormalisationAlgorithm::JsonV4Alpha1,
+            NormalisationAlgorithm::JsonV3,
+        ];
+        let digests = |algorithm| candidates(descriptor, algorithm, HashAlgorithm::Sha256);
+        Self(
+            algorithms
+                .map(|algorithm| (algorithm, digests(algorithm)))
+                .into(),
+        )
+    }
+
+    /// Returns the digest that is written for this component version.
+    pub(crate) fn digest_spec(&self) -> DigestSpec {
+        let (algorithm, digests) = &self.0[0];
+        DigestSpec::new(&digests[0], algorithm.as_str())
+    }
+
+    /// Checks a digest in a reference, as [`check`] does. `None` if that takes the descriptor.
+    pub(crate) fn check(&self, promised: &DigestSpec) -> Option<Result<(), String>> {
+        let (algorithm, digest) = match read(promised) {
+            Ok(read) => read,
+            Err(reason) => return Some(Err(reason)),
+        };
+        if digest.algorithm() != HashAlgorithm::Sha256 {
+            return None;
+        }
+        let (_, known) = self.0.iter().find(|(known, _)| *known == algorithm)?;
+        Some(compare(&digest, known))
+    }
+}
+
+/// Checks that a component version has the digest which a reference promises, computed in any of
+/// the ways in which the algorithm has been implemented.
+///
+/// # Errors
+///
+/// Says why it has not.
+pub(crate) fn check(descriptor: &Descriptor, promised: &DigestSpec) -> Result<(), String> {
+    let (algorithm, digest) = read(promised)?;
+    compare(
+        &digest,
+        &candidates(descriptor, algorithm, digest.algorithm()),
+    )
+}
+
+fn read(promised: &DigestSpec) -> Result<(NormalisationAlgorithm, Digest), String> {
+    let algorithm = promised
+        .normalisation_algorithm
+        .parse::<NormalisationAlgorithm>();
+    let algorithm = algorithm.map_err(|error| error.to_string())?;
+    let digest = promised.digest().map_err(|error| error.to_string())?;
+    Ok((algorithm, digest))
+}
+
+fn candidates(
+    descriptor: &Descriptor,
+    algorithm: NormalisationAlgorithm,
+    hash: HashAlgorithm,
+) -> Vec<Digest> {
+    let normalised = descriptor.normalise_candidates(algorithm);
+    normalised
+        .iter()
+        .map(|normalised| normalised.digest(hash))
+        .collect()
+}
+
+fn compare(promised: &Digest, known: &[Digest]) -> Result<(), String> {
+    if known.contains(promised) {
+        return Ok(());
+    }
+    let actual = known.first().map(ToString::to_string).unwrap_or_default();
+    Err(format!(
+        "the reference states {promised}, the component version has {actual}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{component, descriptor};
+
+    #[test]
+    fn every_algorithm_is_checked_with_and_without_the_descriptor() {
+        let descriptor = descriptor(&component(json!({})));
+        let known = KnownDigests::of(&descriptor);
+        for algorithm in NormalisationAlgorithm::ALL {
+            for hash in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
+                let right = descriptor.normalise(algorithm).digest_spec(hash);
+                let wrong = DigestSpec::new(&hash.digest("other"), algorithm.as_str());
+                assert_eq!(check(&descriptor, &right), Ok(()));
+                assert!(check(&descriptor, &wrong).is_err());
+                if let Some(checked) = known.check(&right) {
+                    assert_eq!(checked, Ok(()));
+                    assert!(known.check(&wrong).unwrap().is_err());
+                }
+            }
+        }
+        assert_eq!(known.check(&known.digest_spec()), Some(Ok(())));
+    }
+
+    #[test]
+    fn what_cannot_be_computed_is_not_taken_as_right() {
+        let descriptor = descriptor(&component(json!({})));
+        let mut promised = KnownDigests::of(&descriptor).digest_spec();
+        promised.normalisation_algorithm = "jsonNormalisation/v9".to_owned();
+        assert!(check(&descriptor, &promised).unwrap_err().contains("v9"));
+        assert!(check(&descriptor, &DigestSpec::excluded()).is_err());
+    }
+}

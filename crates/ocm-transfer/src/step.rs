@@ -1,0 +1,433 @@
+//! What is to be done with the content of one resource or source.
+
+use ocm_model::access::{AccessKind, Helm, LocalBlob, OciImage};
+use ocm_model::{Access, TypeName};
+use ocm_oci::{ImageReference, RepositoryName, Tag, media_type};
+use serde::{Deserialize, Serialize};
+
+use crate::options::{ResourceCopy, TransferOptions, UploadAs};
+
+/// What is to be done with the content of one resource or source.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Step {
+    /// The access stays as it is; no content moves.
+    Keep,
+    /// The target has the content where it is asked for.
+    Present,
+    /// A local blob becomes a local blob at the target.
+    CopyLocalBlob,
+    /// Content from elsewhere becomes a local blob at the target.
+    CopyByValue {
+        /// The name under which it may be uploaded elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference_name: Option<String>,
+    },
+    /// An OCI artifact gets a repository of its own beside the components.
+    UploadArtifact {
+        /// The repository, below the prefix of the target.
+        path: RepositoryName,
+        /// The tag there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+    },
+}
+
+impl Step {
+    /// Returns whether content moves.
+    pub const fn moves(&self) -> bool {
+        !matches!(self, Self::Keep | Self::Present)
+    }
+}
+
+/// A step, and what the user should know about it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Choice {
+    /// The step.
+    pub step: Step,
+    /// Why it is not what one would expect.
+    pub note: Option<String>,
+}
+
+/// Chooses what is to be done with a resource. `fetchable` tells whether there is a way to read
+/// content with this access, apart from local blobs.
+pub fn resource_step(
+    name: &str,
+    access: Option<&Access>,
+    fetchable: bool,
+    options: &TransferOptions,
+) -> Choice {
+    choose(name, access, fetchable, options, options.copy_resources)
+}
+
+/// Chooses what is to be done with a source, as [`resource_step`] does.
+pub fn source_step(
+    name: &str,
+    access: Option<&Access>,
+    fetchable: bool,
+    options: &TransferOptions,
+) -> Choice {
+    choose(name, access, fetchable, options, options.copy_sources)
+}
+
+/// Returns the local blob behind an access that only holds within its component repository,
+/// whichever of the types it has that were used over time.
+pub(crate) fn local_blob(access: &Access) -> Option<LocalBlob> {
+    let stored = |reference: String, media_type: Option<String>| LocalBlob {
+        local_reference: reference,
+        media_type: media_type.unwrap_or_default(),
+        reference_name: None,
+        global_access: None,
+    };
+    match access.kind().ok()? {
+        AccessKind::LocalBlob(blob) => Some(blob),
+        AccessKind::LocalOciBlob(digest) => Some(stored(digest, None)),
+        AccessKind::LocalFilesystemBlob(file) => Some(stored(file.file_name, file.media_type)),
+        _ => None,
+    }
+}
+
+fn choose(
+    name: &str,
+    access: Option<&Access>,
+    fetchable: bool,
+    options: &TransferOptions,
+    copy: ResourceCopy,
+) -> Choice {
+    let Some(access) = access else {
+        return step(Step::Keep);
+    };
+    let kind = match access.kind() {
+        Ok(kind) => kind,
+        Err(error) => return noted(Step::Keep, format!("its access cannot be read: {error}")),
+    };
+    if let Some(blob) = local_blob(access) {
+        return local_step(&blob, options.upload_as);
+    }
+    match &kind {
+        AccessKind::None => return step(Step::Keep),
+        AccessKind::RelativeOciReference(_) => {
+            return noted(
+                Step::Keep,
+                "its access holds only where it comes from".to_owned(),
+            );
+        }
+        _ => {}
+    }
+    if copy == ResourceCopy::LocalOnly || is_omitted(access, &options.omit_access_types) {
+        return step(Step::Keep);
+    }
+    if !fetchable {
+        let reason = format!(
+            "access type `{}` cannot be read, so it is not copied",
+            access.type_text()
+        );
+        return noted(Step::Keep, reason);
+    }
+    match &kind {
+        AccessKind::OciImage(image) => image_step(name, image, options.upload_as),
+        AccessKind::Helm(chart) => artifact_step(&chart_name(chart), options.upload_as),
+        _ => by_value(name),
+    }
+}
+
+fn local_step(blob: &LocalBlob, upload_as: UploadAs) -> Choice {
+    match (&blob.reference_name, upload_as) {
+        (Some(name), UploadAs::OciArtifact) if media_type::is_manifest(&blob.media_type) => {
+            match upload(name) {
+                Some(upload) => step(upload),
+                None => noted(Step::CopyLocalBlob, not_a_repository(name)),
+            }
+        }
+        _ => step(Step::CopyLocalBlob),
+    }
+}
+
+fn image_step(name: &str, image: &OciImage, upload_as: UploadAs) -> Choice {
+    match image.image_reference.parse::<ImageReference>() {
+        Ok(reference) => {
+            let tag = reference
+                .tag
+                .map(|tag| format!(":{tag}"))
+                .unwrap_or_default();
+            artifact_step(&format!("{}{tag}", reference.repository), upload_as)
+        }
+        // Whoever fetches it may understand what is no reference here.
+        Err(_) => by_value(name),
+    }
+}
+
+fn artifact_step(reference_name: &str, upload_as: UploadAs) -> Choice {
+    let copy = Step::CopyByValue {
+        reference_name: Some(reference_name.to_owned()),
+    };
+    match upload_as {
+        UploadAs::LocalBlob => step(copy),
+        UploadAs::OciArtifact => match upload(reference_name) {
+            Some(upload) => step(upload),
+            None => noted(copy, not_a_repository(reference_name)),
+        },
+    }
+}
+
+fn by_value(name: &str) -> Choice {
+    step(Step::CopyByValue {
+        reference_name: Some(name.to_owned()),
+    })
+}
+
+/// Returns the name of a chart as OCI registries have it: the path of its repository, its name,
+/// and its version, whose `+` a tag cannot have (Helm, "OCI-based registries").
+fn chart_name(chart: &Helm) -> String {
+    let rest = chart
+        .repository
+        .split_once("://")
+        .map_or(chart.repository.as_str(), |(_, rest)| rest);
+    let path = rest
+        .split_once('/')
+        .map_or("", |(_, path)| path)
+        .trim_matches('/');
+    let separator = if path.is_empty() { "" } else { "/" };
+    let version = chart
+        .chart_version()
+        .map(|version| format!(":{}", version.replace('+', "_")));
+    format!(
+        "{path}{separator}{}{}",
+        chart.chart_name(),
+        version.unwrap_or_default()
+    )
+}
+
+/// Reads `path[:tag][@digest]`.
+fn upload(reference_name: &str) -> Option<Step> {
+    let name = reference_name
+        .split_once('@')
+        .map_or(reference_name, |(name, _)| name);
+    let (path, tag) = match name.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag.parse().ok()?)),
+        _ => (name, None),
+    };
+    let path = path.parse().ok()?;
+    Some(Step::UploadArtifact { path, tag })
+}
+
+fn not_a_repository(name: &str) -> String {
+    format!("`{name}` names no OCI repository, so it becomes a local blob")
+}
+
+/// Compares the names of types; one without version stands for all of its versions.
+fn is_omitted(access: &Access, omitted: &[String]) -> bool {
+    let text = access.type_text();
+    let name = text.parse::<TypeName>().ok();
+    omitted
+        .iter()
+        .any(|omitted| omitted == text || name.as_ref().is_some_and(|name| name.name() == omitted))
+}
+
+const fn step(step: Step) -> Choice {
+    Choice { step, note: None }
+}
+
+const fn noted(step: Step, note: String) -> Choice {
+    Choice {
+        step,
+        note: Some(note),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const IMAGE: &str = media_type::IMAGE_MANIFEST;
+
+    fn options(copy: ResourceCopy, upload_as: UploadAs) -> TransferOptions {
+        TransferOptions {
+            copy_resources: copy,
+            upload_as,
+            ..TransferOptions::default()
+        }
+    }
+
+    fn choice(access: Value, options: &TransferOptions) -> Choice {
+        let access = Access::from_json(access).unwrap();
+        resource_step("image", Some(&access), true, options)
+    }
+
+    /// Checks the step without copying, copied as local blob, and copied as OCI artifact.
+    #[track_caller]
+    fn check(access: &Value, kept: &Step, local: &Step, artifact: &Step) {
+        for (copy, upload_as, expected) in [
+            (ResourceCopy::LocalOnly, UploadAs::LocalBlob, kept),
+            (ResourceCopy::All, UploadAs::LocalBlob, local),
+            (ResourceCopy::All, UploadAs::OciArtifact, artifact),
+        ] {
+            let choice = choice(access.clone(), &options(copy, upload_as));
+            assert_eq!(choice.step, *expected, "{access} {copy:?} {upload_as:?}");
+        }
+    }
+
+    fn by_value(name: &str) -> Step {
+        Step::CopyByValue {
+            reference_name: Some(name.to_owned()),
+        }
+    }
+
+    fn upload(path: &str, tag: &str) -> Step {
+        Step::UploadArtifact {
+            path: path.parse().unwrap(),
+            tag: Some(tag.parse().unwrap()),
+        }
+    }
+
+    fn local(media_type: &str, reference_name: Option<&str>) -> Value {
+        let mut access =
+            json!({"type": "localBlob", "localReference": "sha256:0", "mediaType": media_type});
+        if let Some(name) = reference_name {
+            access["referenceName"] = name.into();
+        }
+        access
+    }
+
+    #[test]
+    fn local_blobs_are_always_copied() {
+        let copy = &Step::CopyLocalBlob;
+        check(&local("text/plain", Some("a/b:1")), copy, copy, copy);
+        check(&local(IMAGE, None), copy, copy, copy);
+        check(
+            &local(IMAGE, Some("a/b:1")),
+            copy,
+            copy,
+            &upload("a/b", "1"),
+        );
+        check(
+            &json!({"type": "localOciBlob", "digest": "sha256:0"}),
+            copy,
+            copy,
+            copy,
+        );
+        check(
+            &json!({"type": "localFilesystemBlob", "fileName": "sha256.0"}),
+            copy,
+            copy,
+            copy,
+        );
+    }
+
+    #[test]
+    fn images_are_named_without_their_host() {
+        let image = |reference: &str| json!({"type": "OCIImage", "imageReference": reference});
+        let digest = ocm_digest::Digest::sha256("");
+        check(
+            &image(&format!("ghcr.io/acme/notes:1.0@{digest}")),
+            &Step::Keep,
+            &by_value("acme/notes:1.0"),
+            &upload("acme/notes", "1.0"),
+        );
+        check(
+            &image(&format!("ghcr.io:443/acme/notes@{digest}")),
+            &Step::Keep,
+            &by_value("acme/notes"),
+            &Step::UploadArtifact {
+                path: "acme/notes".parse().unwrap(),
+                tag: None,
+            },
+        );
+    }
+
+    #[test]
+    fn charts_are_named_by_the_path_of_their_repository() {
+        let chart = |repository: &str, chart: &str| json!({"type": "helm", "helmRepository": repository, "helmChart": chart});
+        check(
+            &chart("https://charts.acme.org/stable/", "notes:1.0.0+1"),
+            &Step::Keep,
+            &by_value("stable/notes:1.0.0_1"),
+            &upload("stable/notes", "1.0.0_1"),
+        );
+        check(
+            &chart("https://charts.acme.org", "Notes:1.0.0"),
+            &Step::Keep,
+            &by_value("Notes:1.0.0"),
+            &by_value("Notes:1.0.0"),
+        );
+    }
+
+    #[test]
+    fn other_content_becomes_a_local_blob_named_by_the_resource() {
+        for access in [
+            json!({"type": "wget", "url": "https://acme.org/x"}),
+            json!({"type": "gitHub", "repoUrl": "https://github.com/acme/x"}),
+            json!({"type": "acme.org/own/v1"}),
+            json!({"type": "acmeOwn/v1"}),
+        ] {
+            check(&access, &Step::Keep, &by_value("image"), &by_value("image"));
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_as_nothing() {
+        check(
+            &json!({"type": "none"}),
+            &Step::Keep,
+            &Step::Keep,
+            &Step::Keep,
+        );
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_kept_with_a_note() {
+        let access = Access::from_json(json!({"type": "acmeOwn/v1"})).unwrap();
+        let all = options(ResourceCopy::All, UploadAs::LocalBlob);
+        let choice = resource_step("image", Some(&access), false, &all);
+        assert_eq!(choice.step, Step::Keep);
+        assert!(choice.note.unwrap().contains("`acmeOwn/v1`"));
+    }
+
+    #[test]
+    fn omitted_types_are_kept_with_or_without_version() {
+        let image = json!({"type": "ociArtifact/v1", "imageReference": "ghcr.io/a:1"});
+        for (omitted, expected) in [
+            ("ociArtifact", Step::Keep),
+            ("ociArtifact/v1", Step::Keep),
+            ("ociArtifact/v2", by_value("a:1")),
+        ] {
+            let mut options = options(ResourceCopy::All, UploadAs::LocalBlob);
+            options.omit_access_types = vec![omitted.to_owned()];
+            assert_eq!(choice(image.clone(), &options).step, expected);
+            assert_eq!(
+                choice(local(IMAGE, None), &options).step,
+                Step::CopyLocalBlob
+            );
+        }
+    }
+
+    #[test]
+    fn sources_have_a_switch_of_their_own() {
+        let access =
+            Access::from_json(json!({"type": "wget", "url": "https://acme.org/x"})).unwrap();
+        let mut options = options(ResourceCopy::All, UploadAs::LocalBlob);
+        assert_eq!(
+            source_step("src", Some(&access), true, &options).step,
+            Step::Keep
+        );
+        options.copy_sources = ResourceCopy::All;
+        assert_eq!(
+            source_step("src", Some(&access), true, &options).step,
+            by_value("src")
+        );
+    }
+
+    #[test]
+    fn names_that_are_no_repository_stay_local_with_a_note() {
+        let options = options(ResourceCopy::LocalOnly, UploadAs::OciArtifact);
+        let choice = choice(local(IMAGE, Some("No Repository")), &options);
+        assert_eq!(choice.step, Step::CopyLocalBlob);
+        assert!(choice.note.is_some());
+    }
+}

@@ -1,0 +1,114 @@
+//! A plan together with the repositories that it is about.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ocm_repository::{AccessMethods, RepositoryRef};
+
+use crate::error::Error;
+use crate::execute::{ExecuteOptions, execute};
+use crate::plan::TransferPlan;
+use crate::report::TransferReport;
+
+/// A transfer that has been planned and can be carried out.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    pub(crate) plan: Arc<TransferPlan>,
+    pub(crate) target: RepositoryRef,
+    pub(crate) sources: Sources,
+    pub(crate) access: AccessMethods,
+}
+
+impl Transfer {
+    pub(crate) fn new(
+        plan: TransferPlan,
+        target: RepositoryRef,
+        sources: Sources,
+        access: AccessMethods,
+    ) -> Self {
+        Self {
+            plan: Arc::new(plan),
+            target,
+            sources,
+            access,
+        }
+    }
+
+    /// Takes a plan that was made before. `sources` has a repository under each name by which
+    /// the plan calls one ([`TransferPlan::sources`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Plan`] if one is missing.
+    pub fn from_plan(
+        plan: TransferPlan,
+        target: RepositoryRef,
+        sources: BTreeMap<String, RepositoryRef>,
+        access: AccessMethods,
+    ) -> Result<Self, Error> {
+        if let Some(missing) = plan
+            .sources()
+            .into_iter()
+            .find(|name| !sources.contains_key(*name))
+        {
+            return Err(Error::plan(format!("its source {missing} is not at hand")));
+        }
+        Ok(Self::new(plan, target, Sources(sources), access))
+    }
+
+    /// Returns the plan.
+    pub fn plan(&self) -> &TransferPlan {
+        &self.plan
+    }
+
+    /// Carries the plan out.
+    ///
+    /// Children are written before those that refer to them, and content before the descriptor
+    /// that names it. What is written is committed, also when something fails on the way; then
+    /// planning and executing again continues where it ended.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future stops all work and leaves no half component version. The target has
+    /// not been committed then: a caller that wants to keep what has been written, so that the
+    /// next run need not move it again, calls
+    /// [`commit`](ocm_repository::ComponentRepository::commit) of the target.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that fails ends the transfer.
+    pub async fn execute(&self, options: &ExecuteOptions) -> Result<TransferReport, Error> {
+        execute(self, options).await
+    }
+}
+
+/// The repositories that a plan reads, under the names by which it calls them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources(BTreeMap<String, RepositoryRef>);
+
+impl Sources {
+    /// Returns the name of a repository: its location, told apart from others of that location.
+    pub(crate) fn name(&mut self, repository: &RepositoryRef) -> String {
+        let known = self
+            .0
+            .iter()
+            .find(|(_, known)| Arc::ptr_eq(known, repository));
+        if let Some((name, _)) = known {
+            return name.clone();
+        }
+        let location = repository.location();
+        let names = (2..).map(|number: u32| format!("{location}#{number}"));
+        let name = std::iter::once(location.clone())
+            .chain(names)
+            .find(|name| !self.0.contains_key(name))
+            .unwrap_or(location);
+        self.0.insert(name.clone(), Arc::clone(repository));
+        name
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Result<&RepositoryRef, Error> {
+        self.0
+            .get(name)
+            .ok_or_else(|| Error::plan(format!("its source {name} is not at hand")))
+    }
+}

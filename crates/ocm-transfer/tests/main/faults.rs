@@ -1,0 +1,350 @@
+//! Content that is not what it should be, and work that is cut short.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use ocm_backends::OciComponentRepository;
+use ocm_blob::{Blob, ByteStream, Bytes, Promise, once, verify};
+use ocm_ctf::CtfDirectory;
+use ocm_digest::{Digest, HashAlgorithm};
+use ocm_model::DigestSpec;
+use ocm_oci::StoreRef;
+use ocm_repository::{Content, RepositoryRef};
+use ocm_transfer::{Error, ExecuteOptions, Policy, Recursion, TransferOptions};
+use serde_json::json;
+
+use crate::watched::Watched;
+use crate::world::{
+    Build, Place, blob, chain, check_only_access_differs, id, image, plan, transfer,
+};
+
+const ID: &str = "acme.org/notes:1.0.0";
+const BASE: &str = "acme.org/base:1.0.0";
+
+/// A blob that was changed in its place: its digest is as it was, its bytes are not.
+#[derive(Debug)]
+struct Tampered {
+    digest: Digest,
+}
+
+#[async_trait]
+impl Blob for Tampered {
+    fn size(&self) -> Option<u64> {
+        Some(5)
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        Some(self.digest)
+    }
+
+    async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
+        let promise = Promise {
+            size: self.size(),
+            digest: Some(self.digest),
+        };
+        Ok(verify(once(Bytes::from_static(b"hellO")), promise))
+    }
+}
+
+/// Transfers from a source that hands out changed content, and expects that to be found out.
+async fn check_found_out(
+    digest: Option<DigestSpec>,
+    change: impl Fn(Content) -> Content + Send + Sync + 'static,
+) -> Error {
+    let (source, target) = (Place::new(), Place::new());
+    let mut build = Build::new(&source, ID).blob("text", "hello").await;
+    if let Some(digest) = digest {
+        build.descriptor.set_resource_digest(0, &digest).unwrap();
+    }
+    build.signed().await;
+    let tampered: RepositoryRef = Arc::new(Watched::changing(&source.repository, change));
+    let error = transfer(
+        &tampered,
+        &target.repository,
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await
+    .unwrap_err();
+    assert!(error.is_verification(), "{}", chain(&error));
+    assert!(
+        error
+            .to_string()
+            .contains("resource `name=text,version=1.0.0` of acme.org/notes:1.0.0"),
+        "{error}"
+    );
+    let there = target.repository.stored_digest(&id(ID)).await.unwrap();
+    assert_eq!(there, None, "nothing refers to content that is wrong");
+    error
+}
+
+#[tokio::test]
+async fn a_blob_changed_in_its_place_is_found_out() {
+    let digest = Digest::sha256("hello");
+    check_found_out(None, move |_| Content::Blob(Arc::new(Tampered { digest }))).await;
+}
+
+#[tokio::test]
+async fn another_blob_is_found_out_before_it_moves() {
+    let error = check_found_out(None, |_| Content::Blob(blob("other", "text/plain"))).await;
+    assert!(matches!(error, Error::ContentDigest { .. }));
+}
+
+#[tokio::test]
+async fn an_artifact_in_place_of_a_blob_is_found_out() {
+    let store = ocm_oci::MemoryStore::new();
+    let artifact = image(&store, "a", "1", "hellO").await;
+    check_found_out(None, move |_| Content::Artifact(Box::new(artifact.clone()))).await;
+}
+
+#[tokio::test]
+async fn wrong_content_is_found_out_by_another_hash() {
+    for expected in ["other", "hello"] {
+        let digest = HashAlgorithm::Sha512.digest(expected);
+        let spec = DigestSpec::generic_blob(&digest);
+        check_found_out(Some(spec), |_| Content::Blob(blob("wrong", "text/plain"))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reference_to_another_local_blob_is_found_out() {
+    let (source, target) = (Place::new(), Place::new());
+    let mut build = Build::new(&source, ID)
+        .blob("text", "hello")
+        .await
+        .blob("other", "other")
+        .await;
+    let other = build.descriptor.resources()[1].access.clone().unwrap();
+    build.descriptor.set_resource_access(0, other).unwrap();
+    build.signed().await;
+    let error = transfer(
+        &source.repository,
+        &target.repository,
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await;
+    assert!(error.unwrap_err().is_verification());
+}
+
+#[tokio::test]
+async fn content_known_at_the_target_by_another_hash_is_checked_all_the_same() {
+    let (source, target) = (Place::new(), Place::new());
+    Build::new(&target, ID).blob("text", "hello").await;
+    for (expected, holds) in [("hello", true), ("other", false)] {
+        let mut build = Build::new(&source, ID).blob("text", "hello").await;
+        let spec = DigestSpec::generic_blob(&HashAlgorithm::Sha512.digest(expected));
+        build.descriptor.set_resource_digest(0, &spec).unwrap();
+        build.stored().await;
+        let options = TransferOptions {
+            existing: Policy::Enforce,
+            ..TransferOptions::default()
+        };
+        let result = transfer(&source.repository, &target.repository, options, &[ID]).await;
+        assert_eq!(result.is_ok(), holds);
+    }
+}
+
+#[tokio::test]
+async fn content_that_is_excluded_may_be_anything() {
+    let (source, target) = (Place::new(), Place::new());
+    let mut build = Build::new(&source, ID).blob("text", "hello").await;
+    build
+        .descriptor
+        .set_resource_digest(0, &DigestSpec::excluded())
+        .unwrap();
+    let before = build.signed().await;
+    transfer(
+        &source.repository,
+        &target.repository,
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await
+    .unwrap();
+    check_only_access_differs(&before, &target.read(ID).await);
+}
+
+#[tokio::test]
+async fn a_missing_local_blob_is_named_when_planning() {
+    let source = Place::new();
+    let access = json!({"type": "localOciBlob", "digest": Digest::sha256("x").to_string()});
+    Build::new(&source, ID)
+        .external("text", access, None)
+        .stored()
+        .await;
+    let error = plan(
+        &source.repository,
+        &Place::new().repository,
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await;
+    let error = chain(&error.unwrap_err());
+    assert!(error.contains("has no local blob"), "{error}");
+}
+
+fn archive(path: &std::path::Path) -> RepositoryRef {
+    let store = CtfDirectory::open(path, ocm_ctf::Access::ReadWrite).unwrap();
+    let store: StoreRef = Arc::new(store);
+    Arc::new(OciComponentRepository::new(store, None))
+}
+
+#[tokio::test]
+async fn an_archive_with_a_changed_blob_is_found_out() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("shop.ctf");
+    let (source, target) = (Place::new(), Place::new());
+    let before = Build::new(&source, ID)
+        .blob("text", "hello")
+        .await
+        .signed()
+        .await;
+    transfer(
+        &source.repository,
+        &archive(&path),
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await
+    .unwrap();
+    transfer(
+        &archive(&path),
+        &target.repository,
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await
+    .unwrap();
+    check_only_access_differs(&before, &target.read(ID).await);
+
+    let file = path
+        .join("blobs")
+        .join(format!("sha256.{}", Digest::sha256("hello").to_hex()));
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "hellO").unwrap();
+    let error = transfer(
+        &archive(&path),
+        &Place::new().repository,
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await;
+    let error = error.unwrap_err();
+    assert!(error.is_verification(), "{}", chain(&error));
+    assert!(error.to_string().contains("name=text"), "{error}");
+}
+
+/// A component version with blobs and an artifact, and one that it refers to.
+async fn tree(source: &Place) {
+    let inner = image(&source.store, "somewhere", "1.0.0", "an artifact").await;
+    let base = Build::new(source, BASE)
+        .blob("one", "one")
+        .await
+        .blob("two", "two")
+        .await
+        .signed()
+        .await;
+    Build::new(source, ID)
+        .blob("three", "three")
+        .await
+        .artifact("artifact", inner, "acme/artifact:1")
+        .await
+        .source("code", "four")
+        .await
+        .reference("base", BASE, Some(&base))
+        .signed()
+        .await;
+}
+
+fn recursive() -> TransferOptions {
+    TransferOptions {
+        recursive: Recursion::Unlimited,
+        ..TransferOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_transfer_is_continued_by_doing_it_again() {
+    let (source, undisturbed) = (Place::new(), Place::new());
+    tree(&source).await;
+    let counting = Arc::new(Watched::new(&undisturbed.repository));
+    let shared: RepositoryRef = Arc::<Watched>::clone(&counting);
+    transfer(&source.repository, &shared, recursive(), &[ID])
+        .await
+        .unwrap();
+    let writes = counting.writes();
+    assert_eq!(writes, 5 + 2, "five contents, two descriptors");
+
+    for number in 0..writes {
+        let target = Place::new();
+        let failing = Arc::new(Watched::failing_at(&target.repository, number));
+        let shared: RepositoryRef = Arc::<Watched>::clone(&failing);
+        transfer(&source.repository, &shared, recursive(), &[ID])
+            .await
+            .unwrap_err();
+        assert_eq!(
+            failing.commits.load(Ordering::SeqCst),
+            1,
+            "what was written is kept"
+        );
+        // Whatever can be read is whole.
+        for text in [ID, BASE] {
+            if target
+                .repository
+                .stored_digest(&id(text))
+                .await
+                .unwrap()
+                .is_some()
+            {
+                check_only_access_differs(&source.read(text).await, &target.read(text).await);
+            }
+        }
+        let second = transfer(&source.repository, &shared, recursive(), &[ID])
+            .await
+            .unwrap();
+        assert_eq!(second.added + second.skipped, 2, "at write {number}");
+        for text in [ID, BASE] {
+            let (expected, actual) = (undisturbed.read(text).await, target.read(text).await);
+            assert_eq!(expected, actual, "at write {number}");
+            let stored = target.repository.stored_digest(&id(text)).await.unwrap();
+            assert_eq!(
+                stored,
+                undisturbed
+                    .repository
+                    .stored_digest(&id(text))
+                    .await
+                    .unwrap()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_changed_after_planning_is_not_transferred() {
+    let (source, target) = (Place::new(), Place::new());
+    Build::new(&source, ID)
+        .blob("text", "hello")
+        .await
+        .signed()
+        .await;
+    let planned = plan(
+        &source.repository,
+        &target.repository,
+        TransferOptions::default(),
+        &[ID],
+    )
+    .await
+    .unwrap();
+    Build::new(&source, ID)
+        .blob("text", "other")
+        .await
+        .signed()
+        .await;
+    let error = planned
+        .execute(&ExecuteOptions::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::SourceChanged { .. }));
+}

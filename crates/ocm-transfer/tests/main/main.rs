@@ -1,0 +1,12 @@
+//! Transfers between repositories in memory and in archives.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod existing;
+mod faults;
+mod limits;
+mod paths;
+mod references;
+mod replay;
+mod watched;
+mod world;

@@ -1,7 +1,7 @@
 //! What the manifests of an archive say about each other, remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ocm_digest::Digest;
 use ocm_oci::{Descriptor, RawManifest, RepositoryName};
@@ -14,7 +14,7 @@ pub(crate) struct FactCache(Mutex<Cache>);
 
 #[derive(Debug, Default)]
 struct Cache {
-    manifests: BTreeMap<Digest, Arc<Facts>>,
+    manifests: BTreeMap<Digest, Facts>,
     /// The manifests that refer to a subject.
     referrers: BTreeMap<Digest, BTreeSet<Digest>>,
     /// The generation of the index in which all manifests of a repository were read.
@@ -23,10 +23,10 @@ struct Cache {
 
 /// What a manifest points to.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
-    pub(crate) children: Vec<Digest>,
+struct Facts {
+    children: Vec<Digest>,
     /// How a list of referrers shows the manifest, if it has a subject.
-    pub(crate) referrer: Option<Descriptor>,
+    referrer: Option<Descriptor>,
 }
 
 impl FactCache {
@@ -40,13 +40,23 @@ impl FactCache {
         self.lock().scanned.insert(repository.clone(), generation);
     }
 
-    /// Returns what is known of a manifest.
-    pub(crate) fn get(&self, digest: &Digest) -> Option<Arc<Facts>> {
-        self.lock().manifests.get(digest).cloned()
+    /// Returns whether a manifest has been read.
+    pub(crate) fn knows(&self, digest: &Digest) -> bool {
+        self.lock().manifests.contains_key(digest)
+    }
+
+    /// Returns the manifests that are known to point to content.
+    pub(crate) fn users(&self, digest: &Digest) -> Vec<Digest> {
+        let cache = self.lock();
+        let users = cache.manifests.iter();
+        users
+            .filter(|(_, facts)| facts.children.contains(digest))
+            .map(|(user, _)| *user)
+            .collect()
     }
 
     /// Remembers what a manifest points to. One that cannot be parsed points to nothing.
-    pub(crate) fn insert(&self, raw: &RawManifest) -> Arc<Facts> {
+    pub(crate) fn insert(&self, raw: &RawManifest) {
         let (mut facts, mut subject) = (Facts::default(), None);
         if let Ok(document) = raw.parse() {
             facts.children = document
@@ -57,14 +67,12 @@ impl FactCache {
             subject = document.subject().map(|subject| subject.digest);
             facts.referrer = subject.and_then(|subject| raw.as_referrer_of(&subject));
         }
-        let facts = Arc::new(facts);
         let mut cache = self.lock();
-        cache.manifests.insert(raw.digest(), Arc::clone(&facts));
+        cache.manifests.insert(raw.digest(), facts);
         if let Some(subject) = subject {
             let referrers = cache.referrers.entry(subject).or_default();
             referrers.insert(raw.digest());
         }
-        facts
     }
 
     /// Returns the manifests that are known to refer to a subject.

@@ -7,7 +7,7 @@ use ocm_digest::Digest;
 use ocm_oci::{Descriptor, Document, Error, RawManifest, Reference, RepositoryName, Tag};
 
 use crate::content::{Content, StoredBlob};
-use crate::facts::{FactCache, Facts};
+use crate::facts::FactCache;
 use crate::index::ArtifactIndex;
 
 /// An index of names over content by digest.
@@ -201,15 +201,10 @@ pub(crate) fn referrers(
 /// Returns a manifest, of any repository, that points to content.
 fn user_of(archive: &impl Archive, digest: &Digest) -> Result<Option<Digest>, Error> {
     for repository in repositories(archive)? {
-        for user in scan(archive, &repository)? {
-            if let Some(facts) = archive.facts().get(&user)
-                && facts.children.contains(digest)
-            {
-                return Ok(Some(user));
-            }
-        }
+        scan(archive, &repository)?;
     }
-    Ok(None)
+    let users = archive.facts().users(digest);
+    archive.with_index(|index| users.into_iter().find(|user| index.lists(user)))
 }
 
 /// Returns what still needs a blob, as text.
@@ -234,34 +229,33 @@ pub(crate) fn refuse_needed(archive: &impl Archive, digest: &Digest) -> Result<(
     }
 }
 
-/// Reads those manifests of a repository that have not been read yet; returns all of them.
-fn scan(archive: &impl Archive, repository: &RepositoryName) -> Result<Vec<Digest>, Error> {
+/// Reads those manifests of a repository that have not been read yet.
+fn scan(archive: &impl Archive, repository: &RepositoryName) -> Result<(), Error> {
+    let facts = archive.facts();
     let (generation, digests) = archive.with_index(|index| {
-        let digests: Vec<Digest> = index
-            .manifests(repository)
-            .map(|listed| listed.digest)
-            .collect();
-        (index.generation(), digests)
+        let generation = index.generation();
+        let known = facts.is_scanned(repository, generation);
+        let listed = (!known).then(|| index.manifests(repository));
+        let digests = listed.into_iter().flatten().map(|listed| listed.digest);
+        (generation, digests.collect::<Vec<_>>())
     })?;
-    if !archive.facts().is_scanned(repository, generation) {
-        for digest in &digests {
-            facts_of(archive, repository, digest)?;
-        }
-        archive.facts().set_scanned(repository, generation);
+    for digest in &digests {
+        read_facts(archive, repository, digest)?;
     }
-    Ok(digests)
+    facts.set_scanned(repository, generation);
+    Ok(())
 }
 
-fn facts_of(
+fn read_facts(
     archive: &impl Archive,
     repository: &RepositoryName,
     digest: &Digest,
-) -> Result<Arc<Facts>, Error> {
-    if let Some(facts) = archive.facts().get(digest) {
-        return Ok(facts);
+) -> Result<(), Error> {
+    if !archive.facts().knows(digest) {
+        let raw = manifest(archive, repository, &Reference::Digest(*digest))?;
+        archive.facts().insert(&raw);
     }
-    let raw = manifest(archive, repository, &Reference::Digest(*digest))?;
-    Ok(archive.facts().insert(&raw))
+    Ok(())
 }
 
 /// Checks that everything a manifest points to is in the archive.

@@ -5,7 +5,7 @@
 //! so. Only one writer is possible at a time. What an existing archive has is copied first.
 //!
 //! The index stands first. Space for it is reserved at the start and filled up with blanks; an
-//! archive of up to 64 MiB is copied once more on commit, without them. Blobs follow in the order
+//! archive of up to 32 MiB is copied once more on commit, without them. Blobs follow in the order
 //! in which they were pushed, so that the same pushes one after another give the same bytes;
 //! pushes at the same time may stand in another order each time.
 //!
@@ -14,12 +14,13 @@
 mod gzip;
 mod packing;
 mod partial;
+mod shelves;
 mod tar;
 mod upload;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,6 +36,7 @@ use self::gzip::GzipPacking;
 pub(crate) use self::packing::EntryName;
 use self::packing::{Hold, Packing};
 use self::partial::Partial;
+use self::shelves::Shelves;
 use self::tar::TarPacking;
 use self::upload::ArchiveUpload;
 use crate::archive::CtfArchive;
@@ -88,10 +90,6 @@ struct Writing {
     packing: Arc<dyn Packing>,
     hold: Hold,
 }
-
-/// Where blobs may be: first what is written now, then what was there.
-#[derive(Debug, Default)]
-struct Shelves(RwLock<Vec<Arc<dyn Content>>>);
 
 impl CtfArchiveWriter {
     /// Opens an archive for writing, new or existing. `format` decides how it will be written.
@@ -354,45 +352,6 @@ const fn pushed(digest: Digest, size: u64, outcome: Outcome) -> Pushed {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing is changed here in more than one step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shelves {
-    fn set(&self, contents: Vec<Arc<dyn Content>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = contents;
-    }
-
-    /// Leaves only what is written now, to which everything else has been copied.
-    fn forget_base(&self) {
-        let mut contents = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        contents.truncate(1);
-    }
-
-    fn first<T>(
-        &self,
-        look: impl Fn(&dyn Content) -> Result<Option<T>, ocm_blob::Error>,
-    ) -> Result<Option<T>, ocm_blob::Error> {
-        let contents = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        for content in contents.iter() {
-            if let Some(found) = look(content.as_ref())? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-}
-
-impl Content for Shelves {
-    fn size(&self, digest: &Digest) -> Result<Option<u64>, ocm_blob::Error> {
-        self.first(|content| content.size(digest))
-    }
-
-    fn open(&self, digest: &Digest) -> Result<Option<BlobRef>, ocm_blob::Error> {
-        self.first(|content| content.open(digest))
-    }
-
-    fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, ocm_blob::Error> {
-        self.first(|content| content.read(digest, limit))
-    }
 }
 
 impl Archive for CtfArchiveWriter {

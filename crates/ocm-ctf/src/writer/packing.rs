@@ -16,7 +16,7 @@ use crate::content::{Content, blob_path};
 pub(super) const MODE: u32 = 0o644;
 
 /// The size up to which an archive is copied on commit, to have its index first without blanks.
-pub(super) const SMALL: u64 = 64 * 1024 * 1024;
+pub(super) const SMALL: u64 = 32 * 1024 * 1024;
 
 /// Something that must stay until nothing is written any more, whoever waits for that.
 pub(super) type Hold = Arc<dyn Any + Send + Sync>;

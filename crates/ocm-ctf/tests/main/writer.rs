@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ocm_blob::CHUNK;
+use ocm_blob::{CHUNK, TarBlob};
 use ocm_ctf::{Access, CtfArchive, CtfArchiveWriter, CtfFormat, INDEX_FILE, Scratch, open};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{
@@ -401,7 +401,7 @@ fn file_start(reader: &mut impl std::io::Read, start: &mut [u8]) {
 #[tokio::test]
 async fn a_large_archive_has_its_index_first_as_long_as_it_fits() {
     let (_place, paths) = place();
-    let large = [1, 2].map(|seed| noise(34 << 20, seed));
+    let large = [1, 2].map(|seed| noise(17 << 20, seed));
     for path in paths {
         let store = writable(&path).await.unwrap();
         let name = repository("a/repository/with/a/long/name");
@@ -528,6 +528,39 @@ async fn content_is_removed_from_a_tar_and_names_from_both() {
         assert_eq!(archive.repositories().await.unwrap(), []);
         assert!(fs::metadata(&path).unwrap().len() < before - CHUNK as u64 * 2);
     }
+}
+
+#[tokio::test]
+async fn a_broken_blob_is_replaced_in_a_tar() {
+    let (place, [tar, tgz]) = place();
+    let name = repository("a");
+    let content = noise(CHUNK * 2, 1);
+    let mut broken = TarBlob::new();
+    let path = format!("blobs/sha256.{}", Digest::sha256(&content).to_hex());
+    let index = r#"{"schemaVersion":1,"artifacts":[]}"#;
+    broken.add_file(INDEX_FILE, 0o644, memory(index)).unwrap();
+    broken.add_file(&path, 0o644, memory("half")).unwrap();
+    broken.add_file("README", 0o600, memory("kept")).unwrap();
+    let bytes = ocm_blob::read_to_end(&broken, u64::MAX).await.unwrap();
+    for path in [&tar, &tgz] {
+        fs::write(path, &bytes).unwrap();
+    }
+    let blob = Stream::known(content.clone()).shared();
+    let store = writable(&tar).await.unwrap();
+    let pushed = store.push_blob(&name, &blob).await.unwrap();
+    assert_eq!(pushed.outcome, Outcome::Copied);
+    store.commit().await.unwrap();
+    read_back(&readable(&tar).await.unwrap(), &name, &content).await;
+    let file = fs::File::open(&tar).unwrap();
+    let mut archive = tar::Archive::new(file);
+    let mut entries = archive.entries().unwrap();
+    assert!(entries.any(|entry| entry.unwrap().path().unwrap() == Path::new("README")));
+
+    let store = writable(&tgz).await.unwrap();
+    let error = store.push_blob(&name, &blob).await.unwrap_err();
+    assert!(error.is_mismatch(), "{error}");
+    drop(store);
+    assert_eq!(names_in(place.path()), ["shop.tar", "shop.tgz"]);
 }
 
 #[tokio::test]

@@ -98,10 +98,12 @@ impl Outgoing {
         let mut answer = pin!(answer);
         let mut seen = self.mark();
         let mut since = Instant::now();
+        // Content moves without telling, so it is looked at often enough.
+        let tick = timeouts.read.min(timeouts.finish) / 4;
         loop {
-            let (limit, tick) = match seen.1 {
-                Phase::Done => (timeouts.finish, timeouts.finish.min(timeouts.read)),
-                Phase::Sending | Phase::Reading => (timeouts.read, timeouts.read),
+            let limit = match seen.1 {
+                Phase::Done => timeouts.finish,
+                Phase::Sending | Phase::Reading => timeouts.read,
             };
             tokio::select! {
                 answer = &mut answer => return Ok(answer),

@@ -153,10 +153,13 @@ impl RegistryClient {
     async fn attempt(&self, call: &Call) -> Result<(Response, bool), Failure> {
         let proof = self.proof(call).await?;
         let response = self.send(call, proof.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !self.trusts(&call.request.url) {
-            return Ok((response, proof.is_some_and(|proof| proof.with_credentials)));
-        }
-        let better = self.renew(call, response.headers(), proof.as_ref()).await?;
+        let better = match response.status() {
+            StatusCode::UNAUTHORIZED => {
+                let (url, headers) = (response.url(), response.headers());
+                self.renew(call, url, headers, proof.as_ref()).await?
+            }
+            _ => None,
+        };
         let Some(better) = better else {
             return Ok((response, proof.is_some_and(|proof| proof.with_credentials)));
         };
@@ -177,13 +180,20 @@ impl RegistryClient {
             .await
     }
 
-    /// Returns another proof after a refusal.
+    /// Returns another proof after a refusal by whoever answered at a URL.
+    ///
+    /// Only the registry itself may say who is to be told its credentials: the storage behind it,
+    /// which a redirect or a location leads to, may not.
     pub(crate) async fn renew(
         &self,
         call: &Call,
+        answered: &Url,
         headers: &HeaderMap,
         refused: Option<&Authorization>,
     ) -> Result<Option<Authorization>, Failure> {
+        if !self.trusts(answered) {
+            return Ok(None);
+        }
         let inner = &self.inner;
         let challenges = challenges(headers);
         inner

@@ -208,7 +208,9 @@ impl Upload<'_> {
         reply.with_credentials = proof.as_ref().is_some_and(|proof| proof.with_credentials);
         if reply.status == StatusCode::UNAUTHORIZED && !self.has_renewed {
             self.has_renewed = true;
-            let better = self.client.renew(&call, &reply.headers, proof.as_ref());
+            let better = self
+                .client
+                .renew(&call, &reply.url, &reply.headers, proof.as_ref());
             self.at_once = better.await?.is_some();
         }
         self.accept(reply)

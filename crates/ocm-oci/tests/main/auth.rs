@@ -321,3 +321,37 @@ async fn tls_to_a_registry_without_it_fails_at_once() {
         .unwrap_err();
     assert!(!error.is_transient(), "{error:?}");
 }
+
+#[tokio::test]
+async fn storage_behind_a_registry_cannot_ask_for_its_credentials() {
+    let (fake, storage) = (Fake::start().await, Fake::start().await);
+    let realm = format!(r#"Bearer realm="http://{}/token""#, storage.host);
+    for method in [Method::GET, Method::PUT, Method::PATCH] {
+        let realm = realm.clone();
+        storage.rule(9, method, "/v2/", move |_| {
+            Answer::Reply(reply_with(401, &[("www-authenticate", &realm)], ""))
+        });
+    }
+    let target = format!("http://{}/v2/x/blobs/uploads/1", storage.host);
+    for (method, status) in [(Method::GET, 307), (Method::POST, 202)] {
+        let target = target.clone();
+        fake.rule(9, method, "/blobs/", move |_| {
+            Answer::Reply(reply_with(status, &[("location", &target)], ""))
+        });
+    }
+    let client = client(&fake, password());
+    let descriptor = ocm_oci::Descriptor::of("", b"x");
+    let download = client.blob(&repository(), &descriptor).open().await;
+    assert!(download.is_err());
+    let blob: BlobRef = Arc::new(MemoryBlob::new("x"));
+    let upload = client.push_blob(&repository(), &blob).await;
+    assert!(matches!(upload, Err(Error::Unauthenticated { .. })));
+    let asked = storage.state().seen.clone();
+    assert!(asked.iter().all(|seen| seen.uri.path() != "/token"));
+    assert!(
+        asked
+            .iter()
+            .all(|seen| seen.header("authorization").is_none())
+    );
+    assert_eq!(storage.seen(&Method::PUT).len(), 1);
+}

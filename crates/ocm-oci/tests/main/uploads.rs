@@ -255,3 +255,18 @@ async fn a_blob_is_uploaded_from_the_registry_that_takes_it() {
     let (one, two) = tokio::join!(one, two);
     assert_eq!(one.unwrap(), two.unwrap());
 }
+
+#[tokio::test]
+async fn a_registry_that_never_answers_an_upload_is_left() {
+    use std::time::Duration;
+    let fake = Fake::start().await;
+    fake.rule(9, Method::PUT, "/uploads/", |_| Answer::Silence);
+    let mut options = fake.options();
+    options.retry.attempts = 2;
+    options.timeouts.finish = Duration::from_millis(20);
+    let client = ocm_oci::RegistryClient::new(options).unwrap();
+    let blob: BlobRef = Arc::new(MemoryBlob::new("x"));
+    let error = client.push_blob(&repository(), &blob).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    assert_eq!(fake.seen(&Method::PUT).len(), 2);
+}

@@ -1,6 +1,7 @@
 //! Checking artifacts: reading everything, and believing nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_blob::BlobRef;
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::graph::{Children, Kind, MAX_MANIFESTS, fetch, too_many};
 use crate::name::RepositoryName;
 use crate::store::StoreRef;
+use crate::task::on_own_task;
 
 /// What checking an artifact found to be right.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -76,10 +78,14 @@ pub async fn check_graph(
 /// It cannot be read or is not what it promised.
 pub async fn check_blob(blob: &BlobRef, options: &CopyOptions) -> Result<u64, ocm_blob::Error> {
     let _slot = options.slots.acquire().await;
-    let mut stream = blob.open().await?;
-    let mut size = 0;
-    while let Some(chunk) = stream.try_next().await? {
-        size += chunk.len() as u64;
-    }
-    Ok(size)
+    let blob = Arc::clone(blob);
+    on_own_task(async move {
+        let mut stream = blob.open().await?;
+        let mut size = 0;
+        while let Some(chunk) = stream.try_next().await? {
+            size += chunk.len() as u64;
+        }
+        Ok(size)
+    })
+    .await
 }

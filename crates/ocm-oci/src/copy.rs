@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::graph::{Missing, Node, fetch, levels};
 use crate::name::{Reference, RepositoryName, Tag};
 use crate::store::{Outcome, Pushed, StoreRef};
+use crate::task::on_own_task;
 
 /// How blobs are moved: how many at a time, and who is told.
 ///
@@ -156,7 +157,9 @@ pub async fn push_blob(
         progress: Arc::clone(progress),
         seen: Arc::default(),
     });
-    let pushed = target.push_blob(repository, &metered).await?;
+    let (target, repository) = (Arc::clone(target), repository.clone());
+    let push = async move { target.push_blob(&repository, &metered).await };
+    let pushed = on_own_task(push).await?;
     progress.finished(&pushed);
     Ok(pushed)
 }

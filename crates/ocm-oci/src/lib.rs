@@ -21,6 +21,7 @@ mod graph;
 mod memory;
 mod name;
 mod store;
+mod task;
 
 pub use check::{CheckReport, check_blob, check_graph};
 pub use client::{

@@ -3,4 +3,4 @@
 pub mod access;
 pub mod oci;
 
-pub use oci::{OciComponentRepository, Registry, decode_descriptor};
+pub use oci::{OciComponentRepository, Registry, decode_descriptor, open_layout};

@@ -34,6 +34,7 @@ use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, Error, Expected, StoredVersion,
 };
 
+pub use self::layout::open_layout;
 use self::manifest::Layout;
 pub use self::read::decode_descriptor;
 
@@ -414,7 +415,7 @@ impl ComponentRepository for OciComponentRepository {
         let repository = self.repository(&id.name)?;
         let artifact = match content {
             Content::Artifact(artifact) => artifact.as_ref().clone(),
-            Content::Blob(blob) if is_oci_layout(blob) => layout::open(blob)?,
+            Content::Blob(blob) if is_oci_layout(blob) => open_layout(blob).await?,
             Content::Blob(blob) => {
                 let (entry, outcome) = self.add_blob(&repository, blob, options).await?;
                 let size = entry.size;

@@ -53,6 +53,15 @@ pub enum Relation {
     External,
 }
 
+impl std::fmt::Display for Relation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::External => "external",
+        })
+    }
+}
+
 /// Something a component version delivers (OCM specification, "Resources").
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

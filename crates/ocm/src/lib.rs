@@ -1,1 +1,59 @@
 //! The paved path through the Open Component Model.
+//!
+//! [`Ocm`] wires the crates together with what a user has configured: it opens repositories by
+//! the text that names them, finds referenced components, and finds credentials when they are
+//! asked for. Nothing is read and nobody is asked before a call needs it.
+//!
+//! ```no_run
+//! use ocm::{Environment, Ocm, VerifyOptions};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let ocm = Ocm::new(Environment::default());
+//! let product = ocm.reference("./product.tar//acme.org/shop:1.0.0")?;
+//! let key = ocm::signing::key::PublicKey::parse(&std::fs::read("acme.pub")?)?;
+//! let report = ocm.verify(&product, &VerifyOptions::with_key(key)).await?;
+//! println!("{} signatures hold", report.signatures.len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })
+//! # ?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The crates themselves are re-exported: [`model`] for descriptors, [`oci`] for stores,
+//! [`constructor`] for packing, [`transfer`] for moving, and so on. The terminal is not known here.
+
+mod address;
+mod credentials;
+mod download;
+mod error;
+mod kind;
+mod resolver;
+mod session;
+mod sign;
+mod unpack;
+mod verify;
+
+pub use ocm_backends as backends;
+pub use ocm_blob as blob;
+pub use ocm_config as config;
+pub use ocm_config::Environment;
+pub use ocm_constructor as constructor;
+pub use ocm_ctf as ctf;
+pub use ocm_digest as digest;
+pub use ocm_model as model;
+pub use ocm_oci as oci;
+pub use ocm_registry as registry;
+pub use ocm_repository as repository;
+pub use ocm_signing as signing;
+pub use ocm_transfer as transfer;
+
+pub use address::{Error as AddressError, Located};
+pub use download::{DownloadRequest, Downloaded, Extraction};
+pub use error::Error;
+pub use kind::Kind;
+pub use resolver::Resolvers;
+pub use session::{Ocm, Use};
+pub use sign::{SignReport, SignRequest};
+pub use verify::{
+    ContentCheck, ContentOutcome, ReferenceCheck, VerifyError, VerifyOptions, VerifyReport,
+};

@@ -1,0 +1,205 @@
+//! Downloading the content of a resource.
+
+use std::path::PathBuf;
+
+use ocm_blob::{Blob as _, ByteStream, Promise, gunzip, gzip, verify};
+use ocm_ctf::{CtfFormat, ReferrersOf, write_layout};
+use ocm_digest::Digest;
+use ocm_model::element::{Element as _, Resource};
+use ocm_model::{ComponentVersionId, Identity};
+use ocm_oci::Reference;
+use ocm_repository::{Artifact, Content};
+
+use crate::address::Located;
+use crate::error::Error;
+use crate::session::{Ocm, Use};
+use crate::unpack::{self, Packing};
+
+/// What becomes of content that is packed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Extraction {
+    /// A tar becomes a directory, and what is compressed is expanded.
+    #[default]
+    Auto,
+    /// Bytes are written as they are.
+    Disable,
+}
+
+/// Which resource is downloaded, and where to.
+#[derive(Clone, Debug)]
+pub struct DownloadRequest {
+    /// What identifies the resource: its name, and more of its identity where that is not unique.
+    pub selector: Identity,
+    /// Where the content goes; without it, a file or directory of the resource's name in the
+    /// working directory.
+    pub output: Option<PathBuf>,
+    /// What becomes of archives.
+    pub extraction: Extraction,
+}
+
+/// What was downloaded.
+#[derive(Clone, Debug)]
+pub struct Downloaded {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The digest that was checked, if the descriptor has one.
+    pub digest: Option<Digest>,
+    /// The media type of the content, if it has one.
+    pub media_type: Option<String>,
+}
+
+impl Ocm {
+    /// Downloads a resource. The content is checked against the digest in the descriptor while it
+    /// is read, and the target appears only once it is whole and right.
+    ///
+    /// An OCI artifact becomes an OCI layout: a directory, or a file if the output is named like
+    /// a tar.
+    ///
+    /// # Errors
+    ///
+    /// There is no such resource, its content is not what its digest says, or the target cannot
+    /// be written.
+    pub async fn download(
+        &self,
+        located: &Located,
+        request: &DownloadRequest,
+    ) -> Result<Downloaded, Error> {
+        let repository = self.open(&located.repository, Use::Read).await?;
+        let id = self.one_version(&repository, located).await?;
+        let stored = repository.component_version(&id).await?;
+        located.check_digest(&id, &stored)?;
+        let (_, resource) = stored.descriptor.find_resource(&request.selector)?;
+        let access = resource.access.as_ref().filter(|access| !access.is_none());
+        let access = access.ok_or_else(|| Error::NoContent {
+            id: id.clone(),
+            resource: resource.identity(),
+        })?;
+        let content = if access.is_local_blob() {
+            repository.local_content(&id, access).await?
+        } else {
+            self.access_methods().content(access).await?
+        };
+        let path = match &request.output {
+            Some(path) => self.path(path),
+            None => self.path(&resource.name),
+        };
+        let task = Task {
+            id: &id,
+            resource: &resource,
+            path,
+            extraction: request.extraction,
+        };
+        task.run(content).await
+    }
+}
+
+/// One download, with what its messages name.
+struct Task<'a> {
+    id: &'a ComponentVersionId,
+    resource: &'a Resource,
+    path: PathBuf,
+    extraction: Extraction,
+}
+
+impl Task<'_> {
+    async fn run(self, content: Content) -> Result<Downloaded, Error> {
+        let spec = self
+            .resource
+            .digest
+            .as_ref()
+            .filter(|digest| !digest.is_excluded());
+        let expected = spec.and_then(|digest| digest.digest().ok());
+        let media_type = content.media_type().map(str::to_owned);
+        match content {
+            Content::Artifact(artifact) => self.write_artifact(&artifact, expected).await?,
+            Content::Blob(blob) => {
+                let stream = blob.open().await.map_err(|error| self.failed(error))?;
+                // A blob that knows its digest checks it by itself.
+                let stream = match expected {
+                    Some(digest) if blob.digest() != expected => verify(
+                        stream,
+                        Promise {
+                            size: None,
+                            digest: Some(digest),
+                        },
+                    ),
+                    _ => stream,
+                };
+                self.write_blob(stream, media_type.as_deref().unwrap_or_default())
+                    .await?;
+            }
+        }
+        Ok(Downloaded {
+            path: self.path,
+            digest: expected,
+            media_type,
+        })
+    }
+
+    async fn write_blob(&self, stream: ByteStream, media_type: &str) -> Result<(), Error> {
+        let packing = match self.extraction {
+            Extraction::Auto => Packing::of(media_type),
+            Extraction::Disable => Packing {
+                tar: false,
+                gzip: false,
+            },
+        };
+        let stream = if packing.gzip {
+            gunzip(stream, u64::MAX)
+        } else {
+            stream
+        };
+        let written = if packing.tar {
+            unpack::tree(stream, &self.path).await
+        } else {
+            let executable = self.resource.r#type == "executable";
+            unpack::file(stream, &self.path, executable).await
+        };
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Writes an artifact as an OCI layout.
+    async fn write_artifact(
+        &self,
+        artifact: &Artifact,
+        expected: Option<Digest>,
+    ) -> Result<(), Error> {
+        let Artifact {
+            store,
+            repository,
+            root,
+        } = artifact;
+        if let Some(expected) = expected.filter(|expected| *expected != root.digest) {
+            let actual = root.digest;
+            return Err(self.failed(ocm_blob::Error::DigestMismatch { expected, actual }));
+        }
+        let reference = Reference::Digest(root.digest);
+        let name = self.resource.version.as_str();
+        let layout = write_layout(
+            store.as_ref(),
+            repository,
+            &reference,
+            Some(name),
+            ReferrersOf::Nobody,
+        )
+        .await
+        .map_err(|error| self.failed(error))?;
+        let stream = layout.open().await.map_err(|error| self.failed(error))?;
+        let written = match CtfFormat::of_name(&self.path) {
+            CtfFormat::TarGzip => unpack::file(gzip(stream), &self.path, false).await,
+            CtfFormat::Directory if self.extraction == Extraction::Auto => {
+                unpack::tree(stream, &self.path).await
+            }
+            CtfFormat::Tar | CtfFormat::Directory => unpack::file(stream, &self.path, false).await,
+        };
+        written.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::Download {
+            id: self.id.clone(),
+            resource: self.resource.identity(),
+            source: Box::new(source),
+        }
+    }
+}

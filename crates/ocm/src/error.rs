@@ -1,0 +1,128 @@
+//! Why an operation of [`Ocm`](crate::Ocm) did not do what it was asked to.
+
+use std::path::PathBuf;
+
+use ocm_digest::Digest;
+use ocm_model::{ComponentVersionId, Identity};
+
+use crate::address;
+use crate::verify::VerifyError;
+
+/// Why an operation of [`Ocm`](crate::Ocm) did not do what it was asked to. The variants pass on
+/// what the crates underneath say; [`Kind::of`](crate::Kind::of) sorts them.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message names its fields")]
+#[non_exhaustive]
+pub enum Error {
+    /// A reference or a repository cannot be read.
+    #[error(transparent)]
+    Address(#[from] address::Error),
+
+    /// The configuration cannot be read.
+    #[error("cannot read the configuration")]
+    Config(#[from] ocm_config::LoadError),
+
+    /// A section of the configuration is malformed.
+    #[error("cannot use the configuration")]
+    Section(#[from] ocm_config::DocumentError),
+
+    /// Credentials are configured but cannot be had.
+    #[error("cannot obtain credentials")]
+    Credentials(#[from] ocm_config::graph::Error),
+
+    /// A repository failed.
+    #[error(transparent)]
+    Repository(#[from] ocm_repository::Error),
+
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] ocm_oci::Error),
+
+    /// A component version is not what was signed.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+
+    /// A signature does not hold.
+    #[error(transparent)]
+    Signature(#[from] ocm_signing::verify::Error),
+
+    /// A signature cannot be made.
+    #[error(transparent)]
+    Sign(#[from] ocm_signing::sign::Error),
+
+    /// A key cannot be read.
+    #[error("cannot read {what}")]
+    Key {
+        what: String,
+        #[source]
+        source: ocm_signing::key::Error,
+    },
+
+    /// A file that the configuration names cannot be read.
+    #[error("cannot read a configured key")]
+    KeyFile(#[source] ocm_config::FileError),
+
+    /// A file cannot be read.
+    #[error("cannot {action} {path}", path = path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// There is nothing at this place.
+    #[error("there is no repository at {location}")]
+    NoRepository { location: String },
+
+    /// A repository of a kind that is not known here.
+    #[error("repository `{spec}` is of a type that is not supported")]
+    UnknownRepository { spec: String },
+
+    /// A reference names no version where one is needed.
+    #[error("`{reference}` names no version")]
+    NoVersion { reference: String },
+
+    /// A reference states a digest that the component version does not have.
+    #[error("component version {id} has digest {actual}, the reference states {expected}")]
+    ReferenceDigest {
+        id: ComponentVersionId,
+        expected: Digest,
+        actual: Digest,
+    },
+
+    /// No key is there to sign with.
+    #[error("no private key for signature `{signature}` with {algorithm}")]
+    NoPrivateKey {
+        signature: String,
+        algorithm: String,
+    },
+
+    /// The component version cannot be signed as it is.
+    #[error("component version {id} cannot be signed")]
+    NotDigestible {
+        id: ComponentVersionId,
+        #[source]
+        source: ocm_model::normalisation::NotDigestible,
+    },
+
+    /// No resource, source or reference has this identity, or several have.
+    #[error(transparent)]
+    Lookup(#[from] ocm_model::descriptor::LookupError),
+
+    /// A resource has no content to download.
+    #[error("resource {resource} of {id} has no content")]
+    NoContent {
+        id: ComponentVersionId,
+        resource: Identity,
+    },
+
+    /// The content cannot be written where it should go.
+    #[error("cannot download resource {resource} of {id}")]
+    Download {
+        id: ComponentVersionId,
+        resource: Identity,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,204 @@
+//! What sort of error an error is, whichever crate it comes from.
+
+use std::error::Error as StdError;
+
+use crate::error::Error;
+
+/// The sort of an error, for exit codes and status messages.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Kind {
+    /// What the user gave is malformed: a name, a constructor, a configuration, a key.
+    Invalid,
+    /// What was named does not exist.
+    NotFound,
+    /// A signature, a digest or content is not what was promised.
+    VerificationFailed,
+    /// The other side wants credentials, or better ones.
+    NotAllowed,
+    /// The target has something else under that name, or cannot be changed.
+    Conflict,
+    /// The other side or the network failed; trying again may help.
+    Remote,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// Looks at an error and its causes.
+    ///
+    /// Content that is not what was promised counts wherever it stands in the chain, since it is
+    /// the reason for whatever failed around it. Otherwise the outermost error that has a kind
+    /// decides.
+    pub fn of(error: &(dyn StdError + 'static)) -> Self {
+        let kinds = || chain(error).filter_map(kind_of);
+        if kinds().any(|kind| kind == Self::VerificationFailed) {
+            return Self::VerificationFailed;
+        }
+        kinds().next().unwrap_or(Self::Other)
+    }
+}
+
+/// Returns an error and its causes, outermost first.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+/// Returns the kind that one error has by itself.
+fn kind_of(error: &(dyn StdError + 'static)) -> Option<Kind> {
+    None.or_else(|| error.downcast_ref().and_then(of_operation))
+        .or_else(|| error.downcast_ref().and_then(of_blob))
+        .or_else(|| error.downcast_ref().and_then(of_oci))
+        .or_else(|| error.downcast_ref().and_then(of_repository))
+        .or_else(|| error.downcast_ref().map(of_verification))
+        .or_else(|| error.downcast_ref().map(of_signature))
+        .or_else(|| error.downcast_ref().and_then(of_transfer))
+        .or_else(|| error.downcast_ref().and_then(of_build))
+        .or_else(|| is_input(error).then_some(Kind::Invalid))
+}
+
+/// Returns whether an error is about a text or a file that the user gave.
+fn is_input(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<crate::AddressError>()
+        || error.is::<ocm_signing::key::Error>()
+        || error.is::<ocm_config::DocumentError>()
+        || error.is::<ocm_config::LoadError>()
+        || error.is::<ocm_constructor::ConstructorError>()
+        || error.is::<ocm_constructor::template::TemplateError>()
+        || error.is::<ocm_constructor::input::InputError>()
+}
+
+fn of_operation(error: &Error) -> Option<Kind> {
+    match error {
+        Error::Repository(error) => of_repository(error),
+        Error::Store(error) => of_oci(error),
+        Error::Verify(error) => Some(of_verification(error)),
+        Error::Signature(_) | Error::ReferenceDigest { .. } => Some(Kind::VerificationFailed),
+        Error::Sign(ocm_signing::sign::Error::NameTaken { .. }) => Some(Kind::Conflict),
+        Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
+        Error::NoRepository { .. } | Error::Lookup(_) | Error::NoContent { .. } => {
+            Some(Kind::NotFound)
+        }
+        Error::Address(_)
+        | Error::Config(_)
+        | Error::Section(_)
+        | Error::Sign(_)
+        | Error::Key { .. }
+        | Error::KeyFile(_)
+        | Error::NoVersion { .. }
+        | Error::UnknownRepository { .. }
+        | Error::NoPrivateKey { .. }
+        | Error::NotDigestible { .. } => Some(Kind::Invalid),
+        Error::Credentials(_) | Error::File { .. } | Error::Download { .. } => None,
+    }
+}
+
+fn of_blob(error: &ocm_blob::Error) -> Option<Kind> {
+    match error {
+        ocm_blob::Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
+        error if error.is_mismatch() => Some(Kind::VerificationFailed),
+        _ => None,
+    }
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
+}
+
+fn of_oci(error: &ocm_oci::Error) -> Option<Kind> {
+    use ocm_oci::Error;
+    match error {
+        Error::NotFound { .. } => Some(Kind::NotFound),
+        Error::Unauthenticated { .. } | Error::Denied { .. } => Some(Kind::NotAllowed),
+        Error::ReadOnly { .. } => Some(Kind::Conflict),
+        Error::DigestMismatch { .. } => Some(Kind::VerificationFailed),
+        Error::Remote { .. } => Some(Kind::Remote),
+        _ => None,
+    }
+}
+
+fn of_repository(error: &ocm_repository::Error) -> Option<Kind> {
+    use ocm_repository::Error;
+    match error {
+        Error::NotFound { .. } | Error::NoComponent { .. } => Some(Kind::NotFound),
+        Error::NoLocalBlob { .. } => Some(Kind::VerificationFailed),
+        Error::Changed { .. } => Some(Kind::Conflict),
+        _ => None,
+    }
+}
+
+fn of_verification(error: &crate::VerifyError) -> Kind {
+    use crate::VerifyError;
+    match error {
+        VerifyError::NoKey { .. } => Kind::Invalid,
+        VerifyError::Reference { .. }
+        | VerifyError::NoSignatures { .. }
+        | VerifyError::ReferenceDigest { .. }
+        | VerifyError::ReferenceWithoutDigest { .. }
+        | VerifyError::Content { .. }
+        | VerifyError::ContentDigest { .. } => Kind::VerificationFailed,
+    }
+}
+
+fn of_transfer(error: &ocm_transfer::Error) -> Option<Kind> {
+    use ocm_transfer::Error;
+    match error {
+        error if error.is_verification() => Some(Kind::VerificationFailed),
+        error if error.is_conflict() => Some(Kind::Conflict),
+        error if error.is_not_found() => Some(Kind::NotFound),
+        Error::Repository { source, .. } => Some(Kind::of(source.as_ref())),
+        _ => None,
+    }
+}
+
+fn of_build(error: &ocm_constructor::build::BuildError) -> Option<Kind> {
+    use ocm_constructor::build::BuildError;
+    match error {
+        BuildError::Exists { .. } => Some(Kind::Conflict),
+        BuildError::DigestMismatch { .. } => Some(Kind::VerificationFailed),
+        BuildError::NoReference { .. } => Some(Kind::NotFound),
+        BuildError::Cycle { .. } | BuildError::Input(_) => Some(Kind::Invalid),
+        _ => None,
+    }
+}
+
+fn of_signature(_: &ocm_signing::verify::Error) -> Kind {
+    Kind::VerificationFailed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_that_is_wrong_decides_wherever_it_stands() {
+        let digest = ocm_digest::Digest::sha256("");
+        let mismatch = ocm_blob::Error::DigestMismatch {
+            expected: digest,
+            actual: digest,
+        };
+        let remote = ocm_oci::Error::Remote {
+            what: "push".to_owned(),
+            reason: "the body ended early".to_owned(),
+            status: None,
+            transient: false,
+            source: Some(Box::new(mismatch)),
+        };
+        assert_eq!(Kind::of(&remote), Kind::VerificationFailed);
+    }
+
+    #[test]
+    fn the_outermost_kind_decides_otherwise() {
+        let missing = ocm_oci::Error::not_found("a");
+        let backend = ocm_repository::Error::backend("read", "a", missing);
+        assert_eq!(Kind::of(&backend), Kind::NotFound);
+        assert_eq!(Kind::of(&std::io::Error::other("x")), Kind::Other);
+    }
+}

@@ -1,0 +1,233 @@
+//! Writing content to the file system: a file, or the tree of a tar. The target appears only once
+//! the content was read to its end, and so has been checked.
+
+use std::io::{self, Write as _};
+use std::path::{Component, Path, PathBuf};
+
+use ocm_blob::{ByteStream, Error, StreamReader, TarKind, TarScan};
+
+/// How content is packed, told by its media type.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Packing {
+    /// It is a tar.
+    pub(crate) tar: bool,
+    /// It is compressed with gzip.
+    pub(crate) gzip: bool,
+}
+
+impl Packing {
+    /// Reads a media type such as `application/x-tar+gzip`.
+    pub(crate) fn of(media_type: &str) -> Self {
+        let plain = media_type.split(';').next().unwrap_or_default().trim();
+        if plain == "application/x-tgz" {
+            return Self {
+                tar: true,
+                gzip: true,
+            };
+        }
+        let (inner, gzip) = match plain.strip_suffix("+gzip") {
+            Some(inner) => (inner, true),
+            None => (
+                plain,
+                matches!(plain, "application/gzip" | "application/x-gzip"),
+            ),
+        };
+        let tar = matches!(inner, "application/x-tar" | "application/tar")
+            || inner.rsplit(['+', '.']).next() == Some("tar");
+        Self { tar, gzip }
+    }
+}
+
+/// Writes content to a file.
+pub(crate) async fn file(stream: ByteStream, path: &Path, executable: bool) -> Result<(), Error> {
+    let path = path.to_owned();
+    let reader = StreamReader::new(stream);
+    blocking(move || write_file(reader, &path, executable)).await
+}
+
+/// Writes the content of a tar below a directory, which must not exist or be empty.
+pub(crate) async fn tree(stream: ByteStream, directory: &Path) -> Result<(), Error> {
+    let directory = directory.to_owned();
+    let reader = StreamReader::new(stream);
+    blocking(move || write_tree(reader, &directory)).await
+}
+
+async fn blocking<T, F>(work: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.unwrap_or_else(|panic| Err(Error::source("content", panic)))
+}
+
+fn write_file(mut reader: StreamReader, path: &Path, executable: bool) -> Result<(), Error> {
+    let parent = parent_of(path)?;
+    let failed = |source| Error::file("write", path, source);
+    let mut partial = tempfile::Builder::new()
+        .prefix(".ocm-download-")
+        .tempfile_in(&parent)
+        .map_err(|source| Error::file("write to", &parent, source))?;
+    while let Some(chunk) = reader.next_chunk()? {
+        partial.write_all(&chunk).map_err(failed)?;
+    }
+    set_mode(partial.path(), if executable { 0o755 } else { 0o644 }).map_err(failed)?;
+    partial.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn write_tree(mut reader: StreamReader, directory: &Path) -> Result<(), Error> {
+    let parent = parent_of(directory)?;
+    let partial = tempfile::Builder::new()
+        .prefix(".ocm-download-")
+        .tempdir_in(&parent)
+        .map_err(|source| Error::file("write to", &parent, source))?;
+    let mut scan = TarScan::stream(&mut reader);
+    while let Some(entry) = scan.next_entry()? {
+        let target = below(partial.path(), &entry.path)?;
+        match entry.kind {
+            TarKind::Directory => std::fs::create_dir_all(&target)
+                .map_err(|source| Error::file("create", &target, source))?,
+            TarKind::File => {
+                let parent = parent_of(&target)?;
+                std::fs::create_dir_all(&parent)
+                    .map_err(|source| Error::file("create", &parent, source))?;
+                let written = write_entry(&mut scan.content(), &target, entry.mode);
+                written.map_err(|source| Error::file("write", &target, source))?;
+            }
+        }
+    }
+    drop(scan);
+    // What follows the end of the archive belongs to the content that is checked.
+    while reader.next_chunk()?.is_some() {}
+    set_mode(partial.path(), 0o755).map_err(|source| Error::file("write", directory, source))?;
+    std::fs::rename(partial.keep(), directory)
+        .map_err(|source| Error::file("write", directory, source))
+}
+
+fn write_entry(content: &mut impl io::Read, target: &Path, mode: u32) -> io::Result<()> {
+    let mut file = std::fs::File::create_new(target)?;
+    let mut buffer = vec![0; ocm_blob::CHUNK];
+    loop {
+        match content.read(&mut buffer)? {
+            0 => break,
+            count => file.write_all(&buffer[..count])?,
+        }
+    }
+    // The owner can always read and write what was downloaded.
+    set_mode(target, (mode & 0o777) | 0o600)
+}
+
+/// Joins the path of an entry, which the scan has already found to be relative, to a directory.
+fn below(root: &Path, path: &str) -> Result<PathBuf, Error> {
+    let path = Path::new(path);
+    if path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+    {
+        Ok(root.join(path))
+    } else {
+        Err(Error::malformed(
+            "tar",
+            format!("entry `{}` leads out", path.display()),
+        ))
+    }
+}
+
+fn parent_of(path: &Path) -> Result<PathBuf, Error> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(|source| Error::file("create", parent, source))?;
+    Ok(parent.to_owned())
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ocm_blob::{Blob as _, Bytes, MemoryBlob, Promise, TarBlob, once, verify};
+    use ocm_digest::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_media_type_tells_the_packing() {
+        for (media_type, tar, gzip) in [
+            ("application/x-tar", true, false),
+            ("application/x-tar+gzip", true, true),
+            ("application/x-tgz", true, true),
+            (
+                "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+                true,
+                true,
+            ),
+            ("application/gzip", false, true),
+            ("text/plain+gzip", false, true),
+            ("text/plain; charset=utf-8", false, false),
+        ] {
+            assert_eq!(
+                Packing::of(media_type),
+                Packing { tar, gzip },
+                "{media_type}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tree_appears_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("a/tree");
+        let mut tar = TarBlob::new();
+        tar.add_directory("sub", 0o755).unwrap();
+        let blob = std::sync::Arc::new(MemoryBlob::new("hello"));
+        tar.add_file("sub/b", 0o644, blob).unwrap();
+        tree(tar.open().await.unwrap(), &target).await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(target.join("sub/b")).unwrap(),
+            "hello"
+        );
+    }
+
+    #[tokio::test]
+    async fn content_that_is_wrong_leaves_nothing_behind() {
+        let place = tempfile::tempdir().unwrap();
+        let promise = Promise {
+            size: None,
+            digest: Some(Digest::sha256("other")),
+        };
+        let wrong = || verify(once(Bytes::from_static(b"content")), promise);
+        assert!(
+            file(wrong(), &place.path().join("file"), false)
+                .await
+                .is_err()
+        );
+        assert!(tree(wrong(), &place.path().join("tree")).await.is_err());
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_follows_the_archive_is_checked_too() {
+        let place = tempfile::tempdir().unwrap();
+        let tar = ocm_blob::read_to_end(&TarBlob::new(), 1 << 20)
+            .await
+            .unwrap();
+        let longer: Bytes = [&tar[..], b"surprise"].concat().into();
+        let promise = Promise {
+            size: None,
+            digest: Some(Digest::sha256(&tar)),
+        };
+        let stream = verify(once(longer), promise);
+        assert!(tree(stream, &place.path().join("tree")).await.is_err());
+    }
+}

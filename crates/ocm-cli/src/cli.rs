@@ -1,0 +1,199 @@
+//! The grammar of the command line: verbs, then nouns. Spellings of the first Go tool, and of its
+//! users, are aliases.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    add, completion, create, download, get, list, serve, sign, transfer, verify, version,
+};
+use crate::error::LogFormat;
+
+/// Pack, sign, transfer, verify and serve software with the Open Component Model
+#[derive(Debug, Parser)]
+#[command(name = "ocm", version, propagate_version = false, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 verification failed, \
+    5 not allowed, 6 conflict, 7 remote or network, 130 interrupted"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// Options that every command has
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Read configuration from this file, and from no other place
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+
+    /// Resolve relative paths against this directory
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) working_directory: Option<PathBuf>,
+
+    /// Print nothing but results, warnings and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// How messages on stderr look
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) logformat: LogFormat,
+
+    /// Which log messages are printed
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "LEVEL")]
+    pub(crate) loglevel: LogLevel,
+}
+
+/// Which log messages are printed
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Everything that is of use to developers
+    Debug,
+    /// What is done
+    Info,
+    /// What may be wrong
+    #[default]
+    Warn,
+    /// What failed
+    Error,
+}
+
+impl Cli {
+    pub(crate) const fn log_format(&self) -> LogFormat {
+        self.global.logformat
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Pack component versions
+    #[command(subcommand)]
+    Add(AddNoun),
+    /// Sign component versions
+    #[command(subcommand)]
+    Sign(SignNoun),
+    /// Verify component versions
+    #[command(subcommand)]
+    Verify(VerifyNoun),
+    /// Copy component versions to another place
+    #[command(subcommand)]
+    Transfer(TransferNoun),
+    /// Look at component versions and what they consist of
+    #[command(subcommand)]
+    Get(GetNoun),
+    /// Download content
+    #[command(subcommand)]
+    Download(DownloadNoun),
+    /// Make keys
+    #[command(subcommand)]
+    Create(CreateNoun),
+    /// List the components in an archive or a registry
+    List(list::Args),
+    /// Run a registry over a directory, or over an archive as it is
+    Serve(serve::Args),
+    /// Show the version of this program
+    Version(version::Args),
+    /// Print a completion script for a shell
+    Completion(completion::Args),
+}
+
+macro_rules! component_version_noun {
+    ($(#[$doc:meta])* $noun:ident, $about:literal, $args:ty) => {
+        $(#[$doc])*
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum $noun {
+            #[doc = $about]
+            #[command(
+                name = "component-version",
+                visible_alias = "cv",
+                aliases = [
+                    "cvs", "component-versions", "componentversion", "componentversions",
+                    "component", "components", "comp", "comps", "c",
+                ]
+            )]
+            ComponentVersion(Box<$args>),
+        }
+    };
+}
+
+component_version_noun!(
+    AddNoun,
+    "Pack the component versions that a constructor describes",
+    add::Args
+);
+component_version_noun!(
+    SignNoun,
+    "Sign a component version where it is stored",
+    sign::Args
+);
+component_version_noun!(
+    VerifyNoun,
+    "Verify signatures, references and content of a component version",
+    verify::Args
+);
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TransferNoun {
+    /// Copy component versions to another archive or registry
+    #[command(
+        name = "component-version",
+        visible_alias = "cv",
+        aliases = [
+            "cvs", "component-versions", "componentversion", "componentversions", "component",
+            "components", "comp", "comps", "c",
+        ]
+    )]
+    ComponentVersion(Box<transfer::Args>),
+    /// Copy everything in an archive to another archive or registry
+    #[command(visible_alias = "ctf", aliases = ["commontransportarchive", "transportarchive"])]
+    CommonTransportArchive(Box<transfer::ArchiveArgs>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GetNoun {
+    /// Show the versions of a component, or one of them
+    #[command(
+        name = "component-version",
+        visible_alias = "cv",
+        aliases = [
+            "cvs", "component-versions", "componentversion", "componentversions", "component",
+            "components", "comp", "comps", "c",
+        ]
+    )]
+    ComponentVersion(get::VersionArgs),
+    /// Show the resources of a component version
+    #[command(visible_alias = "r", aliases = ["resource", "res"])]
+    Resources(get::ElementArgs),
+    /// Show the sources of a component version
+    #[command(aliases = ["source", "src", "s"])]
+    Sources(get::ElementArgs),
+    /// Show the component versions that a component version refers to
+    #[command(visible_alias = "refs", aliases = ["reference", "ref"])]
+    References(get::ElementArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DownloadNoun {
+    /// Download the content of a resource
+    #[command(aliases = ["resources", "res", "r"])]
+    Resource(download::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CreateNoun {
+    /// Make a pair of RSA keys
+    #[command(aliases = ["rsakeypair", "rsa-keypair", "key-pair"])]
+    Keypair(create::Args),
+}

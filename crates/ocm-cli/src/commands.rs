@@ -1,0 +1,135 @@
+//! The commands, a file for each. A command parses, calls one operation and prints its result.
+
+pub(crate) mod add;
+pub(crate) mod completion;
+pub(crate) mod create;
+pub(crate) mod download;
+pub(crate) mod get;
+pub(crate) mod keys;
+pub(crate) mod list;
+pub(crate) mod serve;
+pub(crate) mod sign;
+pub(crate) mod transfer;
+pub(crate) mod tree;
+pub(crate) mod verify;
+pub(crate) mod version;
+
+use std::path::PathBuf;
+
+use ocm::{Environment, Ocm};
+
+use crate::cli::{
+    AddNoun, Cli, Command, CreateNoun, DownloadNoun, GetNoun, Global, LogLevel, SignNoun,
+    TransferNoun, VerifyNoun,
+};
+use crate::error::{Interrupted, LogFormat, report};
+use crate::exit;
+use crate::ui::Ui;
+
+/// What commands work with.
+pub(crate) struct Session {
+    pub(crate) ocm: Ocm,
+    pub(crate) ui: Ui,
+}
+
+/// Runs a command until it is done or interrupted, and returns the exit code.
+pub(crate) async fn run(cli: Cli) -> u8 {
+    let format = cli.log_format();
+    start_log(&cli.global);
+    // A server ends by itself when it is told to, and is not interrupted by that.
+    let serves = matches!(cli.command, Command::Serve(_));
+    let outcome = tokio::select! {
+        outcome = dispatch(cli) => outcome,
+        () = interrupted(), if !serves => Err(anyhow::Error::new(Interrupted)),
+    };
+    match outcome {
+        Ok(()) => exit::DONE,
+        Err(error) => report(&error, format),
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let Cli { command, global } = cli;
+    if let Command::Completion(args) = &command {
+        return completion::run(args);
+    }
+    let ui = Ui::new(global.quiet);
+    if let Command::Version(args) = &command {
+        return version::run(args, &ui);
+    }
+    let ocm = Ocm::with_config(environment(&global)?, global.config);
+    let session = Session { ocm, ui };
+    match command {
+        Command::Add(AddNoun::ComponentVersion(args)) => add::run(*args, &session).await,
+        Command::Sign(SignNoun::ComponentVersion(args)) => sign::run(*args, &session).await,
+        Command::Verify(VerifyNoun::ComponentVersion(args)) => verify::run(*args, &session).await,
+        Command::Transfer(TransferNoun::ComponentVersion(args)) => {
+            transfer::run(*args, &session).await
+        }
+        Command::Transfer(TransferNoun::CommonTransportArchive(args)) => {
+            transfer::run_archive(*args, &session).await
+        }
+        Command::Get(GetNoun::ComponentVersion(args)) => get::versions(args, &session).await,
+        Command::Get(GetNoun::Resources(args)) => get::resources(args, &session).await,
+        Command::Get(GetNoun::Sources(args)) => get::sources(args, &session).await,
+        Command::Get(GetNoun::References(args)) => get::references(args, &session).await,
+        Command::Download(DownloadNoun::Resource(args)) => download::run(args, &session).await,
+        Command::Create(CreateNoun::Keypair(args)) => create::run(&args, &session).await,
+        Command::List(args) => list::run(args, &session).await,
+        Command::Serve(args) => serve::run(args, &session).await,
+        Command::Version(_) | Command::Completion(_) => Ok(()),
+    }
+}
+
+/// Waits for Ctrl-C, or for a request to end.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the signal ends the process by itself.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn environment(global: &Global) -> anyhow::Result<Environment> {
+    let vars: std::collections::BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let mut cwd = std::env::current_dir()?;
+    if let Some(directory) = &global.working_directory {
+        cwd = cwd.join(directory);
+    }
+    let exe = std::env::current_exe().ok();
+    Ok(Environment {
+        home: vars.get("HOME").map(PathBuf::from),
+        exe_dir: exe.and_then(|exe| exe.parent().map(PathBuf::from)),
+        vars,
+        cwd,
+    })
+}
+
+fn start_log(global: &Global) {
+    let level = match global.loglevel {
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Error => tracing::Level::ERROR,
+    };
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr);
+    // A program that embeds this one may have set up a log of its own.
+    let _ = match global.logformat {
+        LogFormat::Text => log.with_target(false).without_time().try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}

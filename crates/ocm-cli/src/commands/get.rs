@@ -1,0 +1,361 @@
+//! `ocm get component-version | resources | sources | references`.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use ocm::Use;
+use ocm::model::element::{Element, Reference, Resource, Source};
+use ocm::model::{ComponentVersionId, Constraint, Descriptor, Identity};
+use ocm::repository::RepositoryRef;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Session, tree};
+use crate::error::usage;
+use crate::output::{Columns, Format, data};
+
+/// How many descriptors are read at a time.
+const PARALLEL: usize = 16;
+
+/// Show the versions of a component, or one of them
+///
+/// Prints one line for each version, newest first. As JSON or YAML, the component descriptors
+/// are printed as they are stored.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct VersionArgs {
+    /// The component, with or without version, such as `./shop.ctf//acme.org/shop`; or a
+    /// repository, for all its components
+    reference: String,
+
+    /// Only versions that this constraint admits
+    #[arg(long, short = 'c', value_name = "CONSTRAINT")]
+    semver_constraint: Option<Constraint>,
+
+    /// Only the newest version
+    #[arg(long)]
+    latest: bool,
+
+    /// Follow references
+    #[arg(long, short)]
+    recursive: bool,
+
+    /// How to print the result
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// A component version, with where it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) repository: RepositoryRef,
+}
+
+pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Result<()> {
+    let roots = read_roots(&args, session).await?;
+    if roots.is_empty() {
+        session
+            .ui
+            .note(&format!("no versions of {}", args.reference));
+    }
+    if args.output == Format::Tree {
+        let forest = tree::grow(&session.ocm, roots, args.recursive).await?;
+        return Ok(session.ui.print(&tree::render(&forest))?);
+    }
+    let versions = if args.recursive {
+        let forest = tree::grow(&session.ocm, roots, true).await?;
+        tree::flatten(forest)
+    } else {
+        roots
+    };
+    let documents: Vec<Value> = versions
+        .iter()
+        .map(|version| version.descriptor.to_document())
+        .collect();
+    if let Some(text) = data(args.output, &documents)? {
+        return Ok(session.ui.print(&text)?);
+    }
+    Ok(session
+        .ui
+        .print(&version_table(&versions, args.output == Format::Wide))?)
+}
+
+fn version_table(versions: &[Read], wide: bool) -> String {
+    if !wide {
+        let mut columns = Columns::new(&["COMPONENT", "VERSION", "PROVIDER"]);
+        for Read { descriptor, .. } in versions {
+            let id = descriptor.id();
+            columns.row([
+                id.name.to_string(),
+                id.version.to_string(),
+                descriptor.provider().name,
+            ]);
+        }
+        return columns.render();
+    }
+    let mut columns = Columns::new(&[
+        "COMPONENT",
+        "VERSION",
+        "PROVIDER",
+        "RESOURCES",
+        "SOURCES",
+        "REFERENCES",
+        "SIGNATURES",
+        "REPOSITORY",
+    ]);
+    for Read {
+        descriptor,
+        repository,
+    } in versions
+    {
+        let id = descriptor.id();
+        let signatures: Vec<String> = descriptor
+            .signatures()
+            .into_iter()
+            .map(|signature| signature.name)
+            .collect();
+        let signatures = if signatures.is_empty() {
+            "-".to_owned()
+        } else {
+            signatures.join(",")
+        };
+        columns.row([
+            id.name.to_string(),
+            id.version.to_string(),
+            descriptor.provider().name,
+            descriptor.resources().len().to_string(),
+            descriptor.sources().len().to_string(),
+            descriptor.references().len().to_string(),
+            signatures,
+            repository.location(),
+        ]);
+    }
+    columns.render()
+}
+
+/// Reads what the reference means: versions of a component, or of all in a repository.
+async fn read_roots(args: &VersionArgs, session: &Session) -> anyhow::Result<Vec<Read>> {
+    let ocm = &session.ocm;
+    let (repository, ids) = match ocm.reference(&args.reference) {
+        Ok(located) => {
+            let repository = ocm.open(&located.repository, Use::Read).await?;
+            let constraint = args.semver_constraint.as_ref();
+            let ids = ocm
+                .versions(&repository, &located, constraint, args.latest)
+                .await?;
+            if located.digest.is_some() {
+                ocm.check_stored_digest(&repository, &located).await?;
+            }
+            (repository, ids)
+        }
+        Err(error) => {
+            let Ok(spec) = ocm.repository(&args.reference) else {
+                return Err(error.into());
+            };
+            let repository = ocm.open(&spec, Use::Read).await?;
+            let mut ids = Vec::new();
+            for component in repository.components().await? {
+                let constraint = args.semver_constraint.as_ref();
+                ids.extend(
+                    ocm.versions_of(&repository, &component, constraint, args.latest)
+                        .await?,
+                );
+            }
+            (repository, ids)
+        }
+    };
+    read_all(&repository, ids).await
+}
+
+/// Reads descriptors in parallel and returns them in the order of their identifiers. Each is read
+/// by a task of its own, so that decoding uses all processors.
+async fn read_all(
+    repository: &RepositoryRef,
+    ids: Vec<ComponentVersionId>,
+) -> anyhow::Result<Vec<Read>> {
+    let reads = stream::iter(ids).map(|id| {
+        let repository = RepositoryRef::clone(repository);
+        tokio::spawn(async move {
+            let stored = repository.component_version(&id).await?;
+            Ok::<_, ocm::repository::Error>(Read {
+                descriptor: stored.descriptor,
+                repository,
+            })
+        })
+    });
+    let reads = reads.buffered(PARALLEL).map(|joined| anyhow::Ok(joined??));
+    reads.try_collect().await
+}
+
+/// Show what a component version consists of
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ElementArgs {
+    /// The component version, such as `./shop.ctf//acme.org/shop:1.0.0`
+    reference: String,
+
+    /// Only elements of this name, or with this `key=value` in their identity
+    selectors: Vec<String>,
+
+    /// Also those of the component versions below
+    #[arg(long, short)]
+    recursive: bool,
+
+    /// How to print the result
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub(crate) async fn resources(args: ElementArgs, session: &Session) -> anyhow::Result<()> {
+    let heading = ["NAME", "VERSION", "IDENTITY", "TYPE", "RELATION"];
+    let wide = ["ACCESS", "DIGEST"];
+    elements(
+        args,
+        session,
+        (&heading, &wide),
+        Descriptor::resources,
+        |resource: &Resource| {
+            let relation = resource.relation.map(|relation| relation.to_string());
+            let access = resource
+                .access
+                .as_ref()
+                .map(|access| access.type_text().to_owned());
+            let digest = resource.digest.as_ref().map(|digest| digest.value.clone());
+            (
+                vec![
+                    resource.name.clone(),
+                    resource.version.to_string(),
+                    extra(&resource.extra_identity),
+                    resource.r#type.clone(),
+                    relation.unwrap_or_default(),
+                ],
+                vec![access.unwrap_or_default(), digest.unwrap_or_default()],
+            )
+        },
+    )
+    .await
+}
+
+pub(crate) async fn sources(args: ElementArgs, session: &Session) -> anyhow::Result<()> {
+    let heading = ["NAME", "VERSION", "IDENTITY", "TYPE"];
+    elements(
+        args,
+        session,
+        (&heading, &["ACCESS"]),
+        Descriptor::sources,
+        |source: &Source| {
+            let access = source
+                .access
+                .as_ref()
+                .map(|access| access.type_text().to_owned());
+            (
+                vec![
+                    source.name.clone(),
+                    source.version.to_string(),
+                    extra(&source.extra_identity),
+                    source.r#type.clone(),
+                ],
+                vec![access.unwrap_or_default()],
+            )
+        },
+    )
+    .await
+}
+
+pub(crate) async fn references(args: ElementArgs, session: &Session) -> anyhow::Result<()> {
+    let heading = ["NAME", "COMPONENT", "VERSION", "IDENTITY"];
+    let cells = |reference: &Reference| {
+        let digest = reference.digest.as_ref().map(|digest| digest.value.clone());
+        (
+            vec![
+                reference.name.clone(),
+                reference.component_name.to_string(),
+                reference.version.to_string(),
+                extra(&reference.extra_identity),
+            ],
+            vec![digest.unwrap_or_default()],
+        )
+    };
+    elements(
+        args,
+        session,
+        (&heading, &["DIGEST"]),
+        Descriptor::references,
+        cells,
+    )
+    .await
+}
+
+/// Prints the elements of one kind: `of` takes them from a descriptor, `cells` are the columns of
+/// one, those of the wide table apart.
+async fn elements<E: Element + Serialize>(
+    args: ElementArgs,
+    session: &Session,
+    (heading, wide): (&[&'static str], &[&'static str]),
+    of: impl Fn(&Descriptor) -> Vec<E>,
+    cells: impl Fn(&E) -> (Vec<String>, Vec<String>),
+) -> anyhow::Result<()> {
+    let ocm = &session.ocm;
+    let located = ocm.reference(&args.reference)?;
+    let repository = ocm.open(&located.repository, Use::Read).await?;
+    let id = ocm.one_version(&repository, &located).await?;
+    let root = read_all(&repository, vec![id]).await?;
+    let versions = tree::flatten(tree::grow(ocm, root, args.recursive).await?);
+    let selector = selector(&args.selectors)?;
+
+    let found: Vec<(&Read, E)> = versions
+        .iter()
+        .flat_map(|version| {
+            of(&version.descriptor)
+                .into_iter()
+                .map(move |element| (version, element))
+        })
+        .filter(|(_, element)| element.identity().matches(&selector))
+        .collect();
+    if found.is_empty() {
+        session.ui.note("no elements found");
+    }
+    let elements: Vec<&E> = found.iter().map(|(_, element)| element).collect();
+    if let Some(text) = data(args.output, &elements)? {
+        return Ok(session.ui.print(&text)?);
+    }
+    let mut titles: Vec<&'static str> = Vec::new();
+    if args.recursive {
+        titles.push("COMPONENT VERSION");
+    }
+    titles.extend(heading);
+    if args.output == Format::Wide {
+        titles.extend(wide);
+    }
+    let mut columns = Columns::new(&titles);
+    for (version, element) in &found {
+        let (narrow, more) = cells(element);
+        let mut row = Vec::new();
+        if args.recursive {
+            row.push(version.descriptor.id().to_string());
+        }
+        row.extend(narrow);
+        if args.output == Format::Wide {
+            row.extend(more);
+        }
+        columns.push(row);
+    }
+    Ok(session.ui.print(&columns.render())?)
+}
+
+/// Reads selectors: a name, or `key=value`.
+fn selector(texts: &[String]) -> anyhow::Result<Identity> {
+    let mut selector = Identity::new();
+    for text in texts {
+        let (key, value) = text.split_once('=').unwrap_or((Identity::NAME, text));
+        if selector.insert(key, value).is_some() {
+            return Err(usage(format!("`{key}` is selected twice")));
+        }
+    }
+    Ok(selector)
+}
+
+fn extra(identity: &Identity) -> String {
+    if identity.is_empty() {
+        "-".to_owned()
+    } else {
+        identity.to_string()
+    }
+}

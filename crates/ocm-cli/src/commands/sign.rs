@@ -1,0 +1,148 @@
+//! `ocm sign component-version`.
+
+use clap::ValueEnum;
+use ocm::SignRequest;
+use ocm::digest::HashAlgorithm;
+use ocm::model::NormalisationAlgorithm;
+use ocm::signing::SignOptions;
+use ocm::signing::rsa::RsaAlgorithm;
+
+use super::Session;
+use super::keys::KeyFile;
+use crate::error::{hinted, usage};
+
+/// Sign a component version where it is stored
+///
+/// The signature covers the descriptor, and through its digests all resources and references.
+/// The private key is the one given, or the one that the configuration has for the signature.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The component version, such as `./shop.ctf//acme.org/shop:1.0.0`
+    reference: String,
+
+    /// The name of the signature
+    #[arg(long, short, default_value = "default", value_name = "NAME")]
+    signature: String,
+
+    /// Sign with the RSA key in this file
+    #[arg(long, short = 'K', value_name = "[NAME=]FILE")]
+    private_key: Option<KeyFile>,
+
+    /// How the signature is made
+    #[arg(long, short = 'S', default_value = "RSASSA-PSS", value_name = "ALGORITHM",
+        value_parser = algorithm)]
+    algorithm: RsaAlgorithm,
+
+    /// How the descriptor is hashed
+    #[arg(long, short = 'H', default_value = "SHA-256", value_name = "ALGORITHM", value_parser = hash)]
+    hash: HashAlgorithm,
+
+    /// How the descriptor becomes bytes
+    #[arg(
+        long,
+        short = 'N',
+        alias = "normalization",
+        default_value = "jsonNormalisation/v4alpha1",
+        value_name = "ALGORITHM"
+    )]
+    normalisation: NormalisationAlgorithm,
+
+    /// Replace a signature of the same name
+    #[arg(long)]
+    force: bool,
+
+    /// Compute and print the signature, but do not store it
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Accepted for the sake of scripts; references always count by the digests they state
+    #[arg(long, short = 'R', hide = true)]
+    recursive: bool,
+
+    /// How to print the signature
+    #[arg(long, short, value_enum, default_value_t)]
+    output: SignatureFormat,
+}
+
+/// How a signature is printed
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum SignatureFormat {
+    /// As in a component descriptor
+    #[default]
+    Yaml,
+    /// One JSON document
+    Json,
+}
+
+fn algorithm(text: &str) -> Result<RsaAlgorithm, String> {
+    RsaAlgorithm::from_name(text)
+        .ok_or_else(|| "it is none of RSASSA-PSS and RSASSA-PKCS1-V1_5".to_owned())
+}
+
+fn hash(text: &str) -> Result<HashAlgorithm, String> {
+    HashAlgorithm::from_name(text).ok_or_else(|| "it is none of SHA-256 and SHA-512".to_owned())
+}
+
+pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let ocm = &session.ocm;
+    let located = ocm.reference(&args.reference)?;
+    if let Some(name) = args
+        .private_key
+        .as_ref()
+        .and_then(|key| key.signature.as_ref())
+        && *name != args.signature
+    {
+        return Err(usage(format!(
+            "the key is for signature `{name}`, but signature `{}` is made",
+            args.signature
+        )));
+    }
+    let key = args
+        .private_key
+        .as_ref()
+        .map(|file| file.read_private(ocm))
+        .transpose()?;
+    let request = SignRequest {
+        options: SignOptions {
+            name: args.signature.clone(),
+            normalisation: args.normalisation,
+            hash: args.hash,
+            replace: args.force,
+        },
+        algorithm: args.algorithm,
+        key,
+        dry_run: args.dry_run,
+    };
+    let report = ocm
+        .sign(&located, &request)
+        .await
+        .map_err(|error| with_hint(error, &args))?;
+    let text = match args.output {
+        SignatureFormat::Yaml => ocm::model::yaml::to_string(&report.signature)?,
+        SignatureFormat::Json => serde_json::to_string_pretty(&report.signature)? + "\n",
+    };
+    session.ui.print(&text)?;
+    let done = if args.dry_run { "would sign" } else { "signed" };
+    session.ui.note(&format!(
+        "{done} {} as `{}` (digest {})",
+        report.component, report.signature.name, report.signature.digest.value
+    ));
+    Ok(())
+}
+
+fn with_hint(error: ocm::Error, args: &Args) -> anyhow::Error {
+    let hint = match &error {
+        ocm::Error::NoPrivateKey { .. } => {
+            "give the key with --private-key, or configure it for the consumer RSA/v1alpha1"
+                .to_owned()
+        }
+        ocm::Error::Sign(ocm::signing::sign::Error::NameTaken { .. }) => {
+            format!(
+                "sign under another name, or replace `{}` with --force",
+                args.signature
+            )
+        }
+        _ => return error.into(),
+    };
+    hinted(error, hint)
+}

@@ -1,0 +1,163 @@
+//! `ocm verify component-version`.
+
+use ocm::model::{ComponentVersionId, Identity};
+use ocm::oci::CopyOptions;
+use ocm::{ContentOutcome, VerifyError, VerifyOptions, VerifyReport};
+
+use super::Session;
+use super::keys::KeyFile;
+use crate::error::hinted;
+use crate::output::{Columns, Format, bytes, data};
+use crate::progress::Progress;
+
+/// Verify signatures, references and content of a component version
+///
+/// Checks the signatures, then the digest of every referenced component version all the way down,
+/// then the content of every resource that can be reached, and prints what was checked.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The component version, such as `./shop.ctf//acme.org/shop:1.0.0`
+    reference: String,
+
+    /// A signature that must hold; by default all that are there
+    #[arg(long, short, value_name = "NAME")]
+    signature: Vec<String>,
+
+    /// Verify with the RSA key, or the certificate, in this file
+    #[arg(long, short = 'k', value_name = "[NAME=]FILE")]
+    public_key: Vec<KeyFile>,
+
+    /// Do not read content: check signatures and references only
+    #[arg(long)]
+    skip_content: bool,
+
+    /// How many blobs are read at a time
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    concurrency_limit: usize,
+
+    /// How to print the result
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let ocm = &session.ocm;
+    let located = ocm.reference(&args.reference)?;
+    let mut keys = Vec::new();
+    for file in &args.public_key {
+        keys.push((file.signature.clone(), file.read_public(ocm)?));
+    }
+    let progress = Progress::start(&session.ui, "verifying");
+    let options = VerifyOptions {
+        signatures: args.signature.clone(),
+        keys,
+        skip_content: args.skip_content,
+        copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.for_copies()),
+    };
+    let outcome = ocm.verify(&located, &options).await;
+    progress.finish();
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error @ ocm::Error::Verify(VerifyError::NoKey { .. })) => {
+            return Err(hinted(
+                error,
+                "give the key with --public-key, or configure it for the consumer RSA/v1alpha1",
+            ));
+        }
+        Err(error) => {
+            return Err(
+                anyhow::Error::new(error).context(format!("{} is not verified", args.reference))
+            );
+        }
+    };
+    match data(args.output, std::slice::from_ref(&report))? {
+        Some(text) => session.ui.print(&text)?,
+        None => session.ui.print(&table(&report))?,
+    }
+    for (content, reason) in report.unchecked() {
+        session.ui.warn(&format!(
+            "content of {} {} was not checked: {reason}",
+            content.component, content.resource
+        ));
+    }
+    session.ui.note(&summary(&report));
+    Ok(())
+}
+
+fn table(report: &VerifyReport) -> String {
+    let mut columns = Columns::new(&["CHECKED", "COMPONENT VERSION", "WHAT", "OUTCOME"]);
+    for signature in &report.signatures {
+        let what = format!("{} ({})", signature.signature, signature.algorithm);
+        row(
+            &mut columns,
+            "signature",
+            &report.component,
+            what,
+            "verified".to_owned(),
+        );
+    }
+    for reference in &report.references {
+        let what = short(&reference.digest.value);
+        row(
+            &mut columns,
+            "reference",
+            &reference.component,
+            what,
+            "verified".to_owned(),
+        );
+    }
+    for content in &report.content {
+        let outcome = match &content.outcome {
+            ContentOutcome::Verified { size } => format!("verified, {}", bytes(*size)),
+            ContentOutcome::Excluded => "not covered".to_owned(),
+            ContentOutcome::Unchecked { .. } => "not checked".to_owned(),
+        };
+        row(
+            &mut columns,
+            "content",
+            &content.component,
+            name_of(&content.resource),
+            outcome,
+        );
+    }
+    columns.render()
+}
+
+fn row(columns: &mut Columns, kind: &str, id: &ComponentVersionId, what: String, outcome: String) {
+    columns.row([kind.to_owned(), id.to_string(), what, outcome]);
+}
+
+/// Returns the identity of a resource without its version, which is rarely of interest.
+fn name_of(identity: &Identity) -> String {
+    let name = identity.get(Identity::NAME).unwrap_or_default();
+    let rest: Vec<String> = identity
+        .iter()
+        .filter(|(key, _)| *key != Identity::NAME && *key != Identity::VERSION)
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    if rest.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name} ({})", rest.join(","))
+    }
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
+}
+
+fn summary(report: &VerifyReport) -> String {
+    let verified = report
+        .content
+        .iter()
+        .filter(|content| matches!(content.outcome, ContentOutcome::Verified { .. }))
+        .count();
+    format!(
+        "verified {}: {} signatures, {} references, content of {verified} of {} resources ({})",
+        report.component,
+        report.signatures.len(),
+        report.references.len(),
+        report.content.len(),
+        bytes(report.size()),
+    )
+}

@@ -62,8 +62,7 @@ pub(crate) const COVERED: [NormalisationAlgorithm; 2] = [
 
 /// Returns how two descriptors differ in what signatures cover, if they do.
 pub fn difference(left: &Descriptor, right: &Descriptor) -> Option<Difference> {
-    if left.schema() != right.schema() {
-        // The oldest normalisation covers the layout.
+    if left.schema() != right.schema() && (depends_on_layout(left) || depends_on_layout(right)) {
         return Some(Difference {
             paths: vec!["meta.schemaVersion".to_owned()],
             more: 0,
@@ -86,6 +85,15 @@ pub fn difference(left: &Descriptor, right: &Descriptor) -> Option<Difference> {
         paths.truncate(SHOWN);
         Some(Difference { paths, more })
     })
+}
+
+/// The oldest normalisation covers the layout of a descriptor, the others what it says.
+fn depends_on_layout(descriptor: &Descriptor) -> bool {
+    let oldest = NormalisationAlgorithm::JsonV1.as_str();
+    let signatures = descriptor.signatures();
+    signatures
+        .iter()
+        .any(|signature| signature.digest.normalisation_algorithm == oldest)
 }
 
 fn compare(path: &str, left: &Value, right: &Value, paths: &mut Vec<String>) {
@@ -228,6 +236,31 @@ mod tests {
         };
         let difference = difference(&label(json!("v1")), &label(Value::Null)).unwrap();
         assert_eq!(difference.to_string(), "component.labels[0].version");
+    }
+
+    #[test]
+    fn the_layout_matters_to_the_oldest_signatures_only() {
+        let layouts = |normalisation: &str| {
+            let signature = json!({
+                "name": "a", "signature": {},
+                "digest": {"hashAlgorithm": "SHA-256", "normalisationAlgorithm": normalisation, "value": "00"},
+            });
+            let old = Descriptor::from_document(json!({
+                "apiVersion": "ocm.software/v3alpha1", "kind": "ComponentVersion",
+                "metadata": {"name": "acme.org/notes", "version": "1.0.0", "provider": {"name": "acme.org"}},
+                "spec": {}, "signatures": [signature],
+            }));
+            let old = old.unwrap();
+            (old.to_v2(), old)
+        };
+        let (new, old) = layouts("jsonNormalisation/v3");
+        for (existing, incoming) in [(&new, &old), (&old, &new)] {
+            let decision = decide(Some(existing), incoming, Policy::Default);
+            assert_eq!(decision, Decision::Skip { same: true });
+        }
+        let (new, old) = layouts("jsonNormalisation/v1");
+        let decision = decide(Some(&new), &old, Policy::Default);
+        assert!(matches!(decision, Decision::Refuse(_)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use self::version::{Done, Worker};
 use crate::error::Error;
 use crate::parallel::finished;
-use crate::plan::{Action, VersionPlan};
+use crate::plan::VersionPlan;
 use crate::progress::{Silent, Tally, TransferProgress};
 use crate::report::{TransferReport, VersionReport};
 use crate::transfer::Transfer;
@@ -96,8 +96,9 @@ async fn run(transfer: &Transfer, options: &ExecuteOptions) -> Result<TransferRe
         ..TransferReport::default()
     };
     for (version, done) in versions.iter().zip(done) {
-        let (action, notes) =
-            done.map_or((Action::Skip, Vec::new()), |done| (done.action, done.notes));
+        let Some(Done { action, notes }) = done else {
+            return Err(Error::plan(format!("{} waits for itself", version.id)));
+        };
         let id = version.id.clone();
         report.count(VersionReport { id, action });
         report.notes.extend(notes);

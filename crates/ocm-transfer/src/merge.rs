@@ -11,12 +11,16 @@ const HOLDERS: [&str; 3] = ["component", "metadata", "spec"];
 ///
 /// - Accesses stay as the target has them, for that is where its content is.
 /// - Signatures and unsigned labels are united; where both have one of a name, the incoming wins.
+/// - The layout is v2, unless both have another.
 /// - Everything else that no signature covers is as it comes; what only the target has stays.
 ///
 /// # Errors
 ///
 /// The union is larger than a descriptor may be.
 pub fn merge(existing: &Descriptor, incoming: &Descriptor) -> Result<Descriptor, Error> {
+    if existing.schema() != incoming.schema() {
+        return merge(&existing.to_v2(), &incoming.to_v2());
+    }
     let mut document = incoming.as_document().clone();
     let old = existing.as_document();
     fill(&mut document, old);
@@ -34,6 +38,9 @@ pub fn merge(existing: &Descriptor, incoming: &Descriptor) -> Result<Descriptor,
 
 /// Tells whether two descriptors say the same, `null`, empty and absent being one.
 pub(crate) fn says_the_same(left: &Descriptor, right: &Descriptor) -> bool {
+    if left.schema() != right.schema() {
+        return says_the_same(&left.to_v2(), &right.to_v2());
+    }
     pruned(&left.to_document()) == pruned(&right.to_document())
 }
 

@@ -84,7 +84,8 @@ impl TransferPlan {
         versions.map(|version| version.source.as_str()).collect()
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// Checks what the types of the fields cannot say.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.r#type != Self::TYPE {
             return Err(Error::plan(format!(
                 "its type is `{}`, not `{}`",

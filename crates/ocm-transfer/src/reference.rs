@@ -5,27 +5,25 @@ use ocm_model::{Descriptor, DigestSpec, NormalisationAlgorithm};
 
 /// The digests of a component version under the algorithms that nearly all references use, so
 /// that its descriptor need not be kept.
+///
+/// Either algorithm has been implemented in the ways of both, so that one set serves for both.
 #[derive(Clone, Debug)]
-pub(crate) struct KnownDigests(Vec<(NormalisationAlgorithm, Vec<Digest>)>);
+pub(crate) struct KnownDigests(Vec<Digest>);
 
 impl KnownDigests {
+    const ALGORITHM: NormalisationAlgorithm = NormalisationAlgorithm::JsonV4Alpha1;
+
     pub(crate) fn of(descriptor: &Descriptor) -> Self {
-        let algorithms = [
-            NormalisationAlgorithm::JsonV4Alpha1,
-            NormalisationAlgorithm::JsonV3,
-        ];
-        let digests = |algorithm| candidates(descriptor, algorithm, HashAlgorithm::Sha256);
-        Self(
-            algorithms
-                .map(|algorithm| (algorithm, digests(algorithm)))
-                .into(),
-        )
+        Self(candidates(
+            descriptor,
+            Self::ALGORITHM,
+            HashAlgorithm::Sha256,
+        ))
     }
 
     /// Returns the digest that is written for this component version.
     pub(crate) fn digest_spec(&self) -> DigestSpec {
-        let (algorithm, digests) = &self.0[0];
-        DigestSpec::new(&digests[0], algorithm.as_str())
+        DigestSpec::new(&self.0[0], Self::ALGORITHM.as_str())
     }
 
     /// Checks a digest in a reference, as [`check`] does. `None` if that takes the descriptor.
@@ -34,11 +32,12 @@ impl KnownDigests {
             Ok(read) => read,
             Err(reason) => return Some(Err(reason)),
         };
-        if digest.algorithm() != HashAlgorithm::Sha256 {
-            return None;
-        }
-        let (_, known) = self.0.iter().find(|(known, _)| *known == algorithm)?;
-        Some(compare(&digest, known))
+        let known = matches!(
+            algorithm,
+            NormalisationAlgorithm::JsonV3 | NormalisationAlgorithm::JsonV4Alpha1
+        );
+        let known = known && digest.algorithm() == HashAlgorithm::Sha256;
+        known.then(|| compare(&digest, &self.0))
     }
 }
 
@@ -111,6 +110,23 @@ mod tests {
             }
         }
         assert_eq!(known.check(&known.digest_spec()), Some(Ok(())));
+    }
+
+    #[test]
+    fn either_algorithm_has_been_implemented_in_the_ways_of_both() {
+        // Every place where the two differ: label versions, `null`, digests that are absent.
+        let descriptor = descriptor(&component(json!({
+            "labels": [{"name": "a", "value": {"b": null}, "version": "v1", "signing": true}],
+            "componentReferences": [{"name": "base", "componentName": "acme.org/base", "version": "1.0.0"}],
+        })));
+        let digests = |algorithm| {
+            let mut digests = candidates(&descriptor, algorithm, HashAlgorithm::Sha256);
+            digests.sort_unstable();
+            digests
+        };
+        let v3 = digests(NormalisationAlgorithm::JsonV3);
+        assert_eq!(v3.len(), 3);
+        assert_eq!(v3, digests(NormalisationAlgorithm::JsonV4Alpha1));
     }
 
     #[test]

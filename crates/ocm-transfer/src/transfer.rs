@@ -39,13 +39,14 @@ impl Transfer {
     ///
     /// # Errors
     ///
-    /// [`Error::Plan`] if one is missing.
+    /// [`Error::Plan`] if one is missing, or the plan contradicts itself.
     pub fn from_plan(
         plan: TransferPlan,
         target: RepositoryRef,
         sources: BTreeMap<String, RepositoryRef>,
         access: AccessMethods,
     ) -> Result<Self, Error> {
+        plan.check()?;
         if let Some(missing) = plan
             .sources()
             .into_iter()

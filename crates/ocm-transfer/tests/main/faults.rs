@@ -322,6 +322,44 @@ async fn an_interrupted_transfer_is_continued_by_doing_it_again() {
 }
 
 #[tokio::test]
+async fn a_transfer_that_is_dropped_is_continued_by_doing_it_again() {
+    let (source, undisturbed) = (Place::new(), Place::new());
+    tree(&source).await;
+    transfer(
+        &source.repository,
+        &undisturbed.repository,
+        recursive(),
+        &[ID],
+    )
+    .await
+    .unwrap();
+    for number in 0..7 {
+        let target = Place::new();
+        let hanging = Watched::hanging_at(&target.repository, number);
+        let hangs = Arc::clone(&hanging.hangs);
+        let shared: RepositoryRef = Arc::new(hanging);
+        let planned = plan(&source.repository, &shared, recursive(), &[ID])
+            .await
+            .unwrap();
+        let options = ExecuteOptions::default();
+        tokio::select! {
+            _ = planned.execute(&options) => panic!("it does not end"),
+            () = hangs.notified() => {}
+        }
+        transfer(&source.repository, &target.repository, recursive(), &[ID])
+            .await
+            .unwrap();
+        for text in [ID, BASE] {
+            assert_eq!(
+                undisturbed.read(text).await,
+                target.read(text).await,
+                "at write {number}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_changed_after_planning_is_not_transferred() {
     let (source, target) = (Place::new(), Place::new());
     Build::new(&source, ID)

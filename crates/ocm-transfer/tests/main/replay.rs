@@ -82,6 +82,15 @@ async fn a_plan_whose_source_is_not_at_hand_is_refused() {
 }
 
 #[tokio::test]
+async fn a_plan_that_waits_for_itself_is_refused() {
+    let (source, target) = (Place::new(), Place::new());
+    let mut plan = stored_plan(&source, &target).await;
+    let id = plan.component_versions[0].id.clone();
+    plan.component_versions[0].references.push(id);
+    again(plan, &source, &target).unwrap_err();
+}
+
+#[tokio::test]
 async fn steps_that_do_not_fit_are_refused() {
     let (source, target) = (Place::new(), Place::new());
     let plan = stored_plan(&source, &target).await;

@@ -10,6 +10,7 @@ use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, CopyOptions, Error, Expected,
     RepositoryRef, StoredVersion,
 };
+use tokio::sync::Notify;
 
 /// What is asked before each write: it returns the error to fail with.
 type Before = Box<dyn Fn(usize) -> Option<Error> + Send + Sync>;
@@ -25,6 +26,9 @@ pub(crate) struct Watched {
     pub(crate) written: Mutex<Vec<String>>,
     /// What somebody else writes just before our descriptor is written.
     pub(crate) intruders: Mutex<Vec<Descriptor>>,
+    /// Told when the write is reached that never ends.
+    pub(crate) hangs: Arc<Notify>,
+    hangs_at: Option<usize>,
     before_write: Before,
     change: Change,
 }
@@ -38,6 +42,8 @@ impl Watched {
             commits: AtomicUsize::new(0),
             written: Mutex::default(),
             intruders: Mutex::default(),
+            hangs: Arc::default(),
+            hangs_at: None,
             before_write: Box::new(|_| None),
             change: Box::new(|content| content),
         }
@@ -51,6 +57,14 @@ impl Watched {
         };
         Self {
             before_write: Box::new(move |number| (number == write).then(error)),
+            ..Self::new(inner)
+        }
+    }
+
+    /// Never ends one write, counted from zero.
+    pub(crate) fn hanging_at(inner: &RepositoryRef, write: usize) -> Self {
+        Self {
+            hangs_at: Some(write),
             ..Self::new(inner)
         }
     }
@@ -78,8 +92,12 @@ impl Watched {
         self.reads.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn write(&self) -> Result<(), Error> {
+    async fn write(&self) -> Result<(), Error> {
         let number = self.writes.fetch_add(1, Ordering::SeqCst);
+        if self.hangs_at == Some(number) {
+            self.hangs.notify_one();
+            std::future::pending::<()>().await;
+        }
         (self.before_write)(number).map_or(Ok(()), Err)
     }
 }
@@ -132,7 +150,7 @@ impl ComponentRepository for Watched {
         reference_name: Option<&str>,
         options: &CopyOptions,
     ) -> Result<AddedContent, Error> {
-        self.write()?;
+        self.write().await?;
         self.inner
             .add_content(id, content, reference_name, options)
             .await
@@ -145,12 +163,12 @@ impl ComponentRepository for Watched {
         tag: Option<&str>,
         options: &CopyOptions,
     ) -> Result<AddedContent, Error> {
-        self.write()?;
+        self.write().await?;
         self.inner.add_artifact(artifact, path, tag, options).await
     }
 
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error> {
-        self.write()?;
+        self.write().await?;
         let intruder = self.intruders.lock().unwrap().pop();
         if let Some(intruder) = intruder {
             self.inner.put(&intruder, Expected::Anything).await?;

@@ -1,1 +1,16 @@
-//! Fixtures for tests: servers, faults, products.
+//! Fixtures for tests: the command line in an empty world, registries that fail.
+//!
+//! - [`Cli`]: runs a program in a directory of its own, with an empty environment; [`Run`] is what
+//!   came of it, as text in which nothing differs between two runs.
+//! - [`Registry`]: the embedded registry on a free port of this machine, which counts requests,
+//!   asks for a password, or answers as a [`Fault`] says.
+//!
+//! A fixture that cannot be set up has failed the test: everything here panics instead of
+//! returning errors.
+
+mod cli;
+mod filter;
+mod registry;
+
+pub use cli::{Cli, Run, Started};
+pub use registry::{Fault, Registry};

@@ -1,0 +1,14 @@
+//! The command line, run as its users run it: whole outputs and exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod archives;
+mod conformance;
+mod constructors;
+mod interrupted;
+mod keys;
+mod policies;
+mod registries;
+mod tour;
+mod usage;
+mod world;

@@ -1,0 +1,199 @@
+//! Registries that fail.
+
+use insta::assert_snapshot;
+use ocm_testkit::{Cli, Fault, Registry};
+
+use crate::world::{packed, signed};
+
+const FOREVER: usize = usize::MAX;
+
+/// A component version that refers to no other, so that it is known which one fails.
+const LEAF: &str = "shop//acme.org/bar/leaf:1.0.0";
+
+/// Returns the product packed, a registry that has it, and its place there.
+fn stored() -> (Cli, Registry, String) {
+    let mut cli = signed();
+    let registry = Registry::start();
+    cli.name(registry.host(), "host");
+    let place = format!("http://{}/shop", registry.host());
+    cli.ok(&format!("transfer ctf shop {place}"));
+    (cli, registry, place)
+}
+
+#[test]
+fn nobody_listens() {
+    let (cli, mut registry, place) = stored();
+    registry.stop();
+    assert_snapshot!(cli.run(&format!("get cv {place}//acme.org/bar/product:1.0.0")), @r"
+    $ ocm get cv http://<host>/shop//acme.org/bar/product:1.0.0
+    exit 7
+    --- stderr
+    error: cannot read acme.org/bar/product:1.0.0
+      caused by: <host>/shop/component-descriptors/acme.org/bar/product:1.0.0: cannot connect
+      caused by: error sending request
+      caused by: client error (Connect)
+      caused by: tcp connect error
+      caused by: Connection refused (os error 111)
+    ");
+    assert_snapshot!(cli.run(&format!("transfer cv {LEAF} {place}")), @r"
+    $ ocm transfer cv shop//acme.org/bar/leaf:1.0.0 http://<host>/shop
+    exit 7
+    --- stderr
+    error: cannot look for acme.org/bar/leaf:1.0.0 in http://<host>/shop
+      caused by: cannot look for acme.org/bar/leaf:1.0.0
+      caused by: <host>/shop/component-descriptors/acme.org/bar/leaf:1.0.0: cannot connect
+      caused by: error sending request
+      caused by: client error (Connect)
+      caused by: tcp connect error
+      caused by: Connection refused (os error 111)
+    ");
+}
+
+#[test]
+fn a_password_is_wanted() {
+    let mut cli = packed();
+    let registry = Registry::with_password("ann", "hunter2");
+    cli.name(registry.host(), "host");
+    let place = format!("http://{}/shop", registry.host());
+    assert_snapshot!(cli.run(&format!("transfer cv {LEAF} {place}")), @r"
+    $ ocm transfer cv shop//acme.org/bar/leaf:1.0.0 http://<host>/shop
+    exit 5
+    --- stderr
+    error: cannot look for acme.org/bar/leaf:1.0.0 in http://<host>/shop
+      caused by: cannot look for acme.org/bar/leaf:1.0.0
+      caused by: <host>/shop/component-descriptors/acme.org/bar/leaf:1.0.0: not authenticated
+    ");
+    let (host, port) = registry.host().split_once(':').unwrap();
+    let config = |password: &str| {
+        format!(
+            "type: generic.config.ocm.software/v1\nconfigurations:\n\
+             - type: credentials.config.ocm.software\n  consumers:\n  \
+             - identity: {{type: OCIRegistry, hostname: {host}, port: '{port}', scheme: http}}\n    \
+             credentials:\n    - type: Credentials/v1\n      \
+             properties: {{username: ann, password: {password}}}\n"
+        )
+    };
+    cli.write(".ocmconfig", config("wrong-secret"));
+    let run = cli.run(&format!("transfer cv {LEAF} {place}"));
+    assert!(!run.stderr.contains("wrong-secret"), "{run}");
+    assert_snapshot!(run, @r"
+    $ ocm transfer cv shop//acme.org/bar/leaf:1.0.0 http://<host>/shop
+    exit 5
+    --- stderr
+    error: cannot look for acme.org/bar/leaf:1.0.0 in http://<host>/shop
+      caused by: cannot look for acme.org/bar/leaf:1.0.0
+      caused by: <host>/shop/component-descriptors/acme.org/bar/leaf:1.0.0: not authenticated
+    ");
+    cli.write(".ocmconfig", config("hunter2"));
+    let run = cli.run(&format!("transfer ctf shop {place} --loglevel debug"));
+    assert_eq!(run.code, Some(0), "{run}");
+    assert!(!run.stderr.contains("hunter2"), "{run}");
+    cli.ok(&format!("get cv {place}//acme.org/bar/product:1.0.0"));
+}
+
+#[test]
+fn a_registry_that_is_busy_is_asked_again() {
+    let (cli, registry, place) = stored();
+    registry.fail(1, "GET", "/manifests/", Fault::RetryAfter(429, 0));
+    registry.fail(1, "GET", "/blobs/", Fault::Status(503));
+    cli.ok(&format!("transfer ctf {place} far"));
+    registry.fail(1, "POST", "/blobs/", Fault::Status(500));
+    let other = format!("http://{}/other", registry.host());
+    cli.ok(&format!("transfer ctf shop {other}"));
+}
+
+#[test]
+fn a_registry_that_stays_broken_is_named() {
+    let (cli, registry, place) = stored();
+    registry.fail(FOREVER, "GET", "/manifests/", Fault::Status(503));
+    assert_snapshot!(cli.run(&format!("get cv {place}//acme.org/bar/product:1.0.0")), @r"
+    $ ocm get cv http://<host>/shop//acme.org/bar/product:1.0.0
+    exit 7
+    --- stderr
+    error: cannot read acme.org/bar/product:1.0.0
+      caused by: <host>/shop/component-descriptors/acme.org/bar/product:1.0.0: 503 Service Unavailable
+    ");
+}
+
+#[test]
+fn a_stream_that_is_cut_once_is_continued() {
+    let (cli, registry, place) = stored();
+    registry.fail(1, "GET", "/blobs/", Fault::Cut);
+    cli.ok(&format!("transfer ctf {place} far"));
+    cli.ok("verify cv -k acme.pub far//acme.org/bar/product:1.0.0");
+}
+
+#[test]
+fn other_bytes_than_promised_are_refused() {
+    let (cli, registry, place) = stored();
+    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
+    registry.fail(FOREVER, "GET", blob, Fault::OtherBytes);
+    assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
+    $ ocm transfer ctf http://<host>/shop far
+    exit 4
+    --- stderr
+    error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
+      caused by: cannot write to <dir>/far
+      caused by: cannot store blob sha256:<digest> of <dir>/far
+      caused by: content has digest sha256:<digest>, expected sha256:<digest>
+    ");
+    assert!(!cli.run("list far").stdout.contains("acme.org/bar/leaf"));
+    assert_snapshot!(cli.run(&format!("verify cv -k acme.pub {place}//acme.org/bar/product:1.0.0")), @r"
+    $ ocm verify cv -k acme.pub http://<host>/shop//acme.org/bar/product:1.0.0
+    exit 4
+    --- stderr
+    error: http://<host>/shop//acme.org/bar/product:1.0.0 is not verified
+      caused by: resource name=data,version=1.0.0 of acme.org/bar/leaf:1.0.0 is not what was signed
+      caused by: content has digest sha256:<digest>, expected sha256:<digest>
+    ");
+    registry.heal();
+    registry.fail(FOREVER, "GET", blob, Fault::MoreBytes);
+    assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
+    $ ocm transfer ctf http://<host>/shop far
+    exit 4
+    --- stderr
+    error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
+      caused by: cannot write to <dir>/far
+      caused by: cannot store blob sha256:<digest> of <dir>/far
+      caused by: content has 13 bytes, expected 9
+    ");
+    registry.heal();
+    cli.ok(&format!("transfer ctf {place} far"));
+}
+
+#[test]
+fn what_the_registry_does_not_have_is_named() {
+    let (cli, registry, place) = stored();
+    assert_snapshot!(cli.run(&format!("get cv {place}//acme.org/bar/product:7.0.0")), @r"
+    $ ocm get cv http://<host>/shop//acme.org/bar/product:7.0.0
+    exit 3
+    --- stderr
+    error: component version acme.org/bar/product:7.0.0 not found in http://<host>/shop
+    ");
+    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
+    registry.fail(FOREVER, "GET", blob, Fault::Status(404));
+    assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
+    $ ocm transfer ctf http://<host>/shop far
+    exit 1
+    --- stderr
+    error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
+      caused by: cannot write to <dir>/far
+      caused by: cannot store blob sha256:<digest> of <dir>/far
+      caused by: cannot read blob sha256:<digest> of <host>/shop/component-descriptors/acme.org/bar/leaf
+      caused by: blob sha256:<digest> of <host>/shop/component-descriptors/acme.org/bar/leaf not found
+    ");
+}
+
+#[test]
+fn a_registry_that_denies_is_named() {
+    let (cli, registry, _) = stored();
+    registry.fail(FOREVER, "POST", "/other/", Fault::Status(403));
+    assert_snapshot!(cli.run(&format!("transfer cv {LEAF} http://{}/other", registry.host())), @r"
+    $ ocm transfer cv shop//acme.org/bar/leaf:1.0.0 http://<host>/other
+    exit 5
+    --- stderr
+    error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
+      caused by: cannot write to http://<host>/other
+      caused by: upload to <host>/other/component-descriptors/acme.org/bar/leaf: not allowed
+    ");
+}

@@ -99,10 +99,18 @@ pub(crate) fn write_go_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// Tells whether a number is the zero whose sign only the canonical form drops.
+pub(crate) fn is_negative_zero(number: &Number) -> bool {
+    number
+        .as_f64()
+        .is_some_and(|number| number == 0.0 && number.is_sign_negative())
+}
+
 fn write_compact(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(number) if is_negative_zero(number) => out.push_str("-0"),
         Value::Number(number) if number.is_f64() => {
             out.push_str(&String::from_utf8_lossy(&canonical(value)));
         }
@@ -331,6 +339,13 @@ mod tests {
             String::from_utf8(canonical(&value)).unwrap(),
             "[1e+21,1e-7,9007199254740992,100,0,0.1]"
         );
+    }
+
+    #[test]
+    fn a_stored_number_reads_as_it_was() {
+        let written = compact(&parse(b"[-0.0, 0.0, 1e3, 1e22]").unwrap());
+        assert_eq!(String::from_utf8_lossy(&written), "[-0,0,1000,1e+22]");
+        assert_eq!(compact(&parse(&written).unwrap()), written);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::json::{canonical, write_go_string};
+use crate::json::{canonical, is_negative_zero, write_go_string};
 
 /// Writes a value in this form, entries sorted by key, text escaped as Go's encoder does.
 pub(super) fn write(value: &Value) -> Vec<u8> {
@@ -16,7 +16,7 @@ fn write_value(value: &Value, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
         // Go prints a double as ECMAScript does, except that it keeps the sign of zero.
-        Value::Number(number) if is_negative_zero(number.as_f64()) => out.push_str("-0"),
+        Value::Number(number) if is_negative_zero(number) => out.push_str("-0"),
         Value::Number(_) => out.push_str(&String::from_utf8_lossy(&canonical(value))),
         Value::String(text) => write_go_string(text, out),
         Value::Array(items) => write_list(items, out, write_value),
@@ -32,10 +32,6 @@ fn write_value(value: &Value, out: &mut String) {
             });
         }
     }
-}
-
-fn is_negative_zero(number: Option<f64>) -> bool {
-    number.is_some_and(|number| number == 0.0 && number.is_sign_negative())
 }
 
 fn write_list<T>(items: &[T], out: &mut String, write_item: impl Fn(&T, &mut String)) {

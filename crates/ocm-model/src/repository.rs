@@ -306,15 +306,19 @@ impl fmt::Display for RepositorySpec {
     /// Writes what [`RepositorySpec::parse`] reads, with a type only where it is needed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, location) = match self {
+            // No location says this.
+            Self::Oci(oci) if oci.component_name_mapping.is_some() => {
+                return write_json(&self.to_spec(), f);
+            }
+            Self::Ctf(ctf) if !matches!(ctf.access_mode, None | Some(AccessMode::Create)) => {
+                return write_json(&self.to_spec(), f);
+            }
             Self::Oci(oci) => ("oci", oci.to_string()),
             Self::Ctf(ctf) if ctf.path.starts_with("file://") => {
                 ("ctf", format!("file://{}", ctf.path))
             }
             Self::Ctf(ctf) => ("ctf", ctf.path.clone()),
-            Self::Other(spec) => {
-                let bytes = json::compact(&Value::Object(spec.as_json().clone()));
-                return f.write_str(&String::from_utf8_lossy(&bytes));
-            }
+            Self::Other(spec) => return write_json(spec, f),
         };
         if let Self::Ctf(ctf) = self {
             if ctf.access_mode == Some(AccessMode::Create) {
@@ -334,6 +338,11 @@ impl fmt::Display for RepositorySpec {
         }
         f.write_str(&location)
     }
+}
+
+fn write_json(spec: &TypedSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let bytes = json::compact(&Value::Object(spec.as_json().clone()));
+    f.write_str(&String::from_utf8_lossy(&bytes))
 }
 
 impl TryFrom<TypedSpec> for RepositorySpec {

@@ -232,6 +232,17 @@ fn a_repository_reads_as_it_prints() {
 }
 
 #[test]
+fn what_no_location_says_is_printed_as_json() {
+    for spec in [
+        json!({"type": "OCIRegistry", "baseUrl": "ghcr.io", "componentNameMapping": "sha256-digest"}),
+        json!({"type": "CTF", "filePath": "x", "accessMode": "readwrite"}),
+    ] {
+        let spec: RepositorySpec = serde_json::from_value(spec).unwrap();
+        assert_eq!(spec.to_string().parse::<RepositorySpec>().unwrap(), spec);
+    }
+}
+
+#[test]
 fn loopback_hosts_are_told_apart() {
     let is_loopback = |text: &str| {
         text.parse::<OciRepository>()

@@ -15,6 +15,10 @@ pub use self::variables::Variables;
 /// How deep defaults may stand in defaults.
 const MAX_DEPTH: usize = 16;
 
+/// How many bytes all variables together may stand for, also where they stand in one another: a
+/// short text must not become a large one.
+const MAX_REPLACED: usize = 8 * 1024 * 1024;
+
 /// The size that a text may grow to, in bytes.
 const MAX_SIZE: usize = 64 * 1024 * 1024;
 
@@ -35,6 +39,7 @@ pub fn expand(
         assigned: BTreeMap::new(),
         missing: BTreeMap::new(),
         unused: false,
+        replaced: 0,
         out: String::with_capacity(text.len()),
         cursor: START,
         edits: Vec::new(),
@@ -116,6 +121,8 @@ struct Expander<'a> {
     missing: BTreeMap<String, Position>,
     /// Whether what is being read is a default of which nothing is used.
     unused: bool,
+    /// How many bytes variables have stood for, whether used or not.
+    replaced: usize,
     out: String,
     /// The end of `out`.
     cursor: Position,
@@ -156,6 +163,20 @@ impl Expander<'_> {
 
     /// Reads what starts with `$`: how many bytes it has, and what it stands for unless itself.
     fn value(
+        &mut self,
+        text: &str,
+        place: Position,
+        depth: usize,
+    ) -> Result<(usize, Option<String>), TemplateError> {
+        let (used, value) = self.unlimited_value(text, place, depth)?;
+        self.replaced += value.as_ref().map_or(0, String::len);
+        if self.replaced > MAX_REPLACED {
+            return Err(TemplateError::TooMuch { place });
+        }
+        Ok((used, value))
+    }
+
+    fn unlimited_value(
         &mut self,
         text: &str,
         place: Position,
@@ -223,9 +244,6 @@ impl Expander<'_> {
             }
             let (used, value) = self.value(rest, place, depth + 1)?;
             out.push_str(value.as_deref().unwrap_or(&rest[..used]));
-            if out.len() > MAX_SIZE {
-                return Err(TemplateError::TooLarge);
-            }
             rest = &rest[used..];
         };
         self.unused = outer;
@@ -311,9 +329,12 @@ pub enum TemplateError {
     /// Defaults stand in defaults too often.
     #[error("{place}: defaults are nested more than {MAX_DEPTH} deep")]
     TooDeep { place: Position },
-    /// Values have made the text too large.
+    /// Text and values are too large together.
     #[error("the text is larger than {MAX_SIZE} bytes")]
     TooLarge,
+    /// Values are repeated too often.
+    #[error("{place}: the variables so far stand for more than {MAX_REPLACED} bytes")]
+    TooMuch { place: Position },
     /// An argument is not `NAME=value`.
     #[error("`{argument}` is not a variable with its value such as `VERSION=1.0.0`")]
     Argument { argument: String },
@@ -428,6 +449,23 @@ mod tests {
             error.unwrap_err().to_string(),
             "cannot read settings from s.yaml"
         );
+    }
+
+    #[test]
+    fn a_short_text_does_not_become_a_large_one() {
+        let message = |text: &str| {
+            let error = expand(text, &variables(), Undefined::Empty).unwrap_err();
+            error.to_string()
+        };
+        let mut doubled = "${X:=aaaaaaaaaa}".to_owned();
+        for (name, before) in ('a'..='z').zip(['X'].into_iter().chain('a'..='z')) {
+            let twice = format!("${{{before}}}").repeat(4);
+            doubled = format!("{doubled}${{{name}:={twice}}}");
+        }
+        let expected = "line 1, column 215: the variables so far stand for more than 8388608 bytes";
+        assert_eq!(message(&doubled), expected);
+        // Nor does memory fill where nothing of it is used.
+        assert!(message(&format!("${{B:-{doubled}}}")).contains("more than 8388608 bytes"));
     }
 
     #[test]

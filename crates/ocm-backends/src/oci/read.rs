@@ -187,7 +187,8 @@ fn from_tar(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
             .strip_prefix(b"./")
             .or_else(|| path.strip_prefix(b"/"))
             .unwrap_or(&path);
-        if path == FILE_NAME.as_bytes() {
+        // A sparse file could be of any size, whatever its layer is.
+        if path == FILE_NAME.as_bytes() && entry.header().entry_type().is_file() {
             let mut content = Vec::new();
             entry.take(MAX_SIZE as u64).read_to_end(&mut content)?;
             return Ok(content);
@@ -243,6 +244,21 @@ mod tests {
         ] {
             let descriptor = decode_descriptor(media_type, bytes).unwrap();
             assert_eq!(descriptor.id().to_string(), "acme.org/a:1.0.0");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_is_a_plain_file() {
+        for kind in [tar::EntryType::GNUSparse, tar::EntryType::Symlink] {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(YAML.len() as u64);
+            builder
+                .append_data(&mut header, FILE_NAME, YAML.as_bytes())
+                .unwrap();
+            let tar = builder.into_inner().unwrap();
+            assert!(from_tar(&tar).is_err(), "{kind:?}");
         }
     }
 

@@ -83,6 +83,22 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-registry",
         ],
     ),
+    (
+        "ocm-fuzz",
+        &[
+            "ocm-digest",
+            "ocm-model",
+            "ocm-blob",
+            "ocm-config",
+            "ocm-signing",
+            "ocm-oci",
+            "ocm-ctf",
+            "ocm-registry",
+            "ocm-constructor",
+            "ocm-backends",
+            "ocm-transfer",
+        ],
+    ),
     // Compiled before anything else on a new machine, so it stays small.
     ("xtask", &["ocm-digest"]),
 ];

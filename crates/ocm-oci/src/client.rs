@@ -29,6 +29,7 @@ use std::time::Duration;
 
 pub use challenge::Challenge;
 pub use credentials::{Anonymous, CredentialSource, RegistryCredentials, RegistryIdentity};
+pub use http::{Redirects, http_client};
 pub use list::next_page;
 pub use retry::RetryPolicy;
 

@@ -25,8 +25,8 @@ mod task;
 
 pub use check::{CheckReport, check_blob, check_graph};
 pub use client::{
-    Anonymous, Challenge, CredentialSource, RegistryClient, RegistryCredentials, RegistryIdentity,
-    RegistryOptions, RetryPolicy, Scheme, Timeouts, next_page,
+    Anonymous, Challenge, CredentialSource, Redirects, RegistryClient, RegistryCredentials,
+    RegistryIdentity, RegistryOptions, RetryPolicy, Scheme, Timeouts, http_client, next_page,
 };
 pub use copy::{CopyOptions, CopyProgress, CopyReport, copy_graph, push_blob};
 pub use document::{

@@ -12,6 +12,7 @@ use reqwest::{Body, Certificate, Client, Response};
 use tokio::time::timeout;
 use url::Url;
 
+use crate::client::endpoint::Endpoint;
 use crate::client::{RegistryOptions, Timeouts};
 use crate::error::Error;
 
@@ -21,6 +22,27 @@ const MAX_REDIRECTS: usize = 5;
 /// How long an idle connection is kept. Shorter than what load balancers do, so that few requests
 /// meet a connection that is about to be closed.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// What a client does when it is sent elsewhere.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Redirects {
+    /// It goes there, a few times, but never from TLS to the clear.
+    #[default]
+    Follow,
+    /// It takes that for the answer.
+    Refuse,
+}
+
+/// Makes an HTTP client for what is no registry, such as charts and files on web servers, with the
+/// same trust, proxies and time to connect. Whoever reads an answer watches [`Timeouts::read`].
+///
+/// # Errors
+///
+/// The host or a certificate is malformed.
+pub fn http_client(options: &RegistryOptions, redirects: Redirects) -> Result<Client, Error> {
+    let endpoint = Endpoint::new(&options.host, options.scheme)?;
+    client(options, endpoint.is_loopback(), redirects)
+}
 
 /// A request that can be sent any number of times.
 #[derive(Clone, Debug)]
@@ -43,21 +65,7 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(options: &RegistryOptions, is_loopback: bool) -> Result<Self, Error> {
-        let mut roots = Vec::new();
-        for pem in &options.extra_ca_pems {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(|error| {
-                Error::malformed("certificate of an authority", error.to_string())
-            })?;
-            roots.extend(certificates);
-        }
-        // Without any certificate on the system, as in an image from scratch, the first attempt
-        // fails, even for plain HTTP. Then the roots that were compiled in serve.
-        let client = build(options, is_loopback, roots.clone(), false)
-            .or_else(|_| build(options, is_loopback, roots, true))
-            .map_err(|error| {
-                let what = format!("HTTP client for {}", options.host);
-                transport_error(what, "cannot be set up", error)
-            })?;
+        let client = client(options, is_loopback, Redirects::Follow)?;
         Ok(Self {
             client,
             timeouts: options.timeouts.clone(),
@@ -110,9 +118,31 @@ impl Http {
     }
 }
 
+fn client(
+    options: &RegistryOptions,
+    is_loopback: bool,
+    redirects: Redirects,
+) -> Result<Client, Error> {
+    let mut roots = Vec::new();
+    for pem in &options.extra_ca_pems {
+        let certificates = Certificate::from_pem_bundle(pem)
+            .map_err(|error| Error::malformed("certificate of an authority", error.to_string()))?;
+        roots.extend(certificates);
+    }
+    // Without any certificate on the system, as in an image from scratch, the first attempt
+    // fails, even for plain HTTP. Then the roots that were compiled in serve.
+    build(options, is_loopback, redirects, roots.clone(), false)
+        .or_else(|_| build(options, is_loopback, redirects, roots, true))
+        .map_err(|error| {
+            let what = format!("HTTP client for {}", options.host);
+            transport_error(what, "cannot be set up", error)
+        })
+}
+
 fn build(
     options: &RegistryOptions,
     is_loopback: bool,
+    redirects: Redirects,
     extra: Vec<Certificate>,
     compiled_in: bool,
 ) -> reqwest::Result<Client> {
@@ -123,7 +153,10 @@ fn build(
         .pool_max_idle_per_host(options.parallel.max(1))
         .tcp_nodelay(true)
         .referer(false)
-        .redirect(Policy::custom(redirect))
+        .redirect(match redirects {
+            Redirects::Follow => Policy::custom(redirect),
+            Redirects::Refuse => Policy::none(),
+        })
         // One connection for each blob: the flow control of HTTP/2 has windows of 64 KiB at many
         // registries, which costs nine tenths of the throughput.
         .http1_only()

@@ -5,7 +5,7 @@
 
 /// A pattern that has been checked.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Pattern(Vec<Part>);
+pub struct Pattern(Vec<Part>);
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Part {
@@ -22,7 +22,7 @@ enum Part {
 
 impl Pattern {
     /// Reads a pattern; `None` if it is malformed.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut chars = text.chars();
         let mut parts = Vec::new();
         while let Some(next) = chars.next() {
@@ -40,7 +40,7 @@ impl Pattern {
     }
 
     /// Tells whether the whole name matches.
-    pub(crate) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         let name: Vec<char> = name.chars().collect();
         let (mut part, mut at) = (0, 0);
         // Where to go on after a mismatch: the last star takes one character more.

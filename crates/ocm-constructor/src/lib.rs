@@ -32,7 +32,7 @@
 pub mod build;
 mod compress;
 pub mod constructor;
-mod glob;
+pub mod glob;
 pub mod input;
 mod place;
 mod reader;

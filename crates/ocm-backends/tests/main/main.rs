@@ -1,3 +1,9 @@
 //! What the crate does, seen from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod helm;
+mod input;
 mod oci;
+mod web;
+mod wget;

@@ -1,0 +1,189 @@
+//! Chart repositories: a web server with an index and packaged charts.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use futures::StreamExt as _;
+use ocm_blob::{Blob as _, OpenFile, Promise};
+use ocm_digest::{Digest, HashAlgorithm};
+use ocm_model::{Version, yaml};
+use ocm_oci::Error;
+use serde::Deserialize;
+
+use super::chart::{CONTENT, MAX_SIZE};
+use crate::http::{HttpBlob, HttpRequest, HttpSource, parse_url, without_query};
+
+/// The largest index, in bytes.
+const MAX_INDEX: u64 = 64 * 1024 * 1024;
+
+/// The index of a chart repository, `index.yaml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct RepositoryIndex {
+    /// The versions of each chart.
+    #[serde(default)]
+    pub entries: BTreeMap<String, Vec<ChartEntry>>,
+}
+
+/// A chart in an index.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ChartEntry {
+    /// The version.
+    pub version: String,
+    /// Where the packaged chart is; relative to the repository, or absolute.
+    #[serde(default)]
+    pub urls: Vec<String>,
+    /// The digest of the packaged chart: hexadecimal SHA-256, with or without `sha256:`.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
+impl RepositoryIndex {
+    /// Reads an index.
+    ///
+    /// # Errors
+    ///
+    /// The text is no index.
+    pub fn parse(text: &str) -> Result<Self, yaml::Error> {
+        yaml::from_str(text)
+    }
+
+    /// Finds a chart: the version asked for, or else the newest that is no pre-release.
+    pub fn find(&self, name: &str, version: Option<&str>) -> Option<&ChartEntry> {
+        let versions = self.entries.get(name)?;
+        if let Some(version) = version {
+            return versions
+                .iter()
+                .find(|entry| entry.version == version)
+                .or_else(|| {
+                    let wanted: Version = version.parse().ok()?;
+                    versions.iter().find(|entry| {
+                        entry
+                            .version
+                            .parse::<Version>()
+                            .is_ok_and(|found| found == wanted)
+                    })
+                });
+        }
+        let released = |entry: &&ChartEntry| {
+            let version = entry.version.parse::<Version>();
+            version.is_ok_and(|version| !version.is_prerelease())
+        };
+        versions
+            .iter()
+            .filter(released)
+            .max_by_key(|entry| entry.version.parse::<Version>().ok())
+    }
+}
+
+impl ChartEntry {
+    /// Returns the digest, if it is stated.
+    pub fn digest(&self) -> Option<Digest> {
+        let text = self.digest.as_deref()?.trim();
+        text.parse()
+            .ok()
+            .or_else(|| Digest::from_hex(HashAlgorithm::Sha256, text).ok())
+    }
+}
+
+/// Opens a chart of a repository. The content is not read.
+pub(super) async fn chart(
+    http: &HttpSource,
+    repository: &str,
+    name: &str,
+    version: Option<&str>,
+) -> Result<HttpBlob, Error> {
+    let base = format!("{}/", repository.trim_end_matches('/'));
+    let index = http.read(&format!("{base}index.yaml"), MAX_INDEX).await?;
+    let shown = without_query(repository);
+    let malformed = |reason: String| Error::malformed(format!("index of {shown}"), reason);
+    let text = str::from_utf8(&index).map_err(|error| malformed(error.to_string()))?;
+    let index = RepositoryIndex::parse(text).map_err(|error| malformed(error.to_string()))?;
+    let wanted = match version {
+        Some(version) => format!("chart {name}:{version} in {shown}"),
+        None => format!("chart {name} in {shown}"),
+    };
+    let entry = index
+        .find(name, version)
+        .ok_or_else(|| Error::not_found(wanted.clone()))?;
+    let url = entry
+        .urls
+        .first()
+        .ok_or_else(|| malformed(format!("{wanted} has no address")))?;
+    let url = parse_url(&base)?
+        .join(url)
+        .map_err(|error| malformed(error.to_string()))?;
+    download(http, url.as_str(), entry.digest()).await
+}
+
+/// Opens a packaged chart by its address.
+pub(super) async fn download(
+    http: &HttpSource,
+    url: &str,
+    digest: Option<Digest>,
+) -> Result<HttpBlob, Error> {
+    let promise = Promise { size: None, digest };
+    let request = HttpRequest::get(url)?;
+    http.blob(request, Some(CONTENT.to_owned()), promise).await
+}
+
+/// Reads a packaged chart into a temporary file.
+pub(super) async fn spool(blob: &HttpBlob, name: &str) -> Result<OpenFile, ocm_blob::Error> {
+    let failed = |source| ocm_blob::Error::file("write a temporary file for", name, source);
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    let mut size = 0;
+    let mut chunks = blob.open().await?;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        size += chunk.len() as u64;
+        if size > MAX_SIZE {
+            return Err(ocm_blob::Error::TooLarge { limit: MAX_SIZE });
+        }
+        file.write_all(&chunk).map_err(failed)?;
+    }
+    Ok(OpenFile::new(file, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INDEX: &str = "
+apiVersion: v1
+entries:
+  notes:
+  - {version: 1.9.0, urls: [notes-1.9.0.tgz], digest: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824}
+  - {version: 2.0.0-rc.1, urls: [x]}
+  - {version: v1.10.0, urls: [https://acme.org/notes.tgz], digest: 'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824'}
+";
+
+    #[test]
+    fn a_chart_is_found_by_version_or_the_newest() {
+        let index = RepositoryIndex::parse(INDEX).unwrap();
+        let find = |version| {
+            index
+                .find("notes", version)
+                .map(|entry| entry.version.as_str())
+        };
+        assert_eq!(find(None), Some("v1.10.0"));
+        assert_eq!(find(Some("1.9.0")), Some("1.9.0"));
+        assert_eq!(find(Some("2.0.0-rc.1")), Some("2.0.0-rc.1"));
+        assert_eq!(find(Some("3.0.0")), None);
+        assert!(index.find("other", None).is_none());
+    }
+
+    #[test]
+    fn digests_have_either_form() {
+        let index = RepositoryIndex::parse(INDEX).unwrap();
+        let digest = |version| index.find("notes", Some(version)).unwrap().digest();
+        assert_eq!(digest("1.9.0"), Some(Digest::sha256("hello")));
+        assert_eq!(digest("v1.10.0"), Some(Digest::sha256("hello")));
+        assert_eq!(digest("2.0.0-rc.1"), None);
+    }
+
+    #[test]
+    fn malformed_indexes_are_errors() {
+        for text in ["entries: []", "entries: {x: [{}]}", "[", "entries: {x: 1}"] {
+            assert!(RepositoryIndex::parse(text).is_err(), "{text}");
+        }
+    }
+}

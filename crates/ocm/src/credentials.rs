@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use ocm_config::{ConsumerIdentity, Secret};
@@ -12,10 +12,38 @@ use ocm_signing::key::{self, PrivateKey, PublicKey};
 use crate::error::Error;
 use crate::session::{Inner, Ocm};
 
-/// Finds credentials of registries in the configuration.
+/// Who needs credentials of a host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Consumer {
+    OciRegistry,
+    HelmChartRepository,
+    Wget,
+}
+
+impl Consumer {
+    /// Returns the type of its identity in the configuration.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::OciRegistry => "OCIRegistry",
+            Self::HelmChartRepository => "HelmChartRepository",
+            Self::Wget => "Wget",
+        }
+    }
+}
+
+/// Finds credentials of hosts in the configuration.
 ///
 /// It holds on to the session weakly: the session owns the clients that own this.
-pub(crate) struct Configured(pub(crate) Weak<Inner>);
+pub(crate) struct Configured {
+    session: Weak<Inner>,
+    consumer: Consumer,
+}
+
+impl Configured {
+    pub(crate) fn new(session: &Arc<Inner>, consumer: Consumer) -> Self {
+        Self { session: Arc::downgrade(session), consumer }
+    }
+}
 
 impl fmt::Debug for Configured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,7 +57,7 @@ impl CredentialSource for Configured {
         &self,
         registry: &RegistryIdentity,
     ) -> Result<Option<RegistryCredentials>, Box<dyn StdError + Send + Sync>> {
-        let Some(inner) = self.0.upgrade() else {
+        let Some(inner) = self.session.upgrade() else {
             return Ok(None);
         };
         let RegistryIdentity {
@@ -39,8 +67,8 @@ impl CredentialSource for Configured {
             repository,
         } = registry;
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        let identity =
-            ConsumerIdentity::oci_registry(&format!("{scheme}://{host}{port}/{repository}"))?;
+        let url = format!("{scheme}://{host}{port}/{repository}");
+        let identity = ConsumerIdentity::from_url(self.consumer.as_str(), &url)?;
         let ocm = Ocm(inner);
         let graph = ocm.credentials().await?;
         let Some(found) = graph.resolve(&identity).await? else {

@@ -77,7 +77,7 @@ impl Ocm {
         let content = if access.is_local_blob() {
             repository.local_content(&id, access).await?
         } else {
-            self.access_methods().content(access).await?
+            self.access_methods().await?.content(access).await?
         };
         let path = match &request.output {
             Some(path) => self.path(path),

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ocm_backends::access::{self, StoreProvider};
-use ocm_backends::{OciComponentRepository, Registry};
+use ocm_backends::helm::{HelmAccess, HelmInput};
+use ocm_backends::wget::{WgetAccess, WgetInput};
+use ocm_backends::{HttpSource, OciComponentRepository, Registry};
 use ocm_config::graph::CredentialGraph;
 use ocm_config::settings::{HttpConfig, Retries};
 use ocm_config::{Config, Environment};
@@ -19,7 +21,7 @@ use ocm_repository::{AccessMethods, RepositoryRef};
 use tokio::sync::OnceCell;
 
 use crate::address::Located;
-use crate::credentials::Configured;
+use crate::credentials::{Configured, Consumer};
 use crate::error::Error;
 
 /// What a repository is opened for.
@@ -206,7 +208,7 @@ impl Ocm {
         let mut options = RegistryOptions::new(host);
         options.scheme = scheme;
         options.parallel = self.0.parallel;
-        options.credentials = Arc::new(Configured(Arc::downgrade(&self.0)));
+        options.credentials = Arc::new(Configured::new(&self.0, Consumer::OciRegistry));
         if let Some(connect) = settings.tcp_dial_timeout {
             options.timeouts.connect = connect;
         }
@@ -238,13 +240,37 @@ impl Ocm {
     }
 
     /// Returns the ways to reach content outside of component repositories.
-    pub fn access_methods(&self) -> AccessMethods {
-        access::methods(Arc::new(self.clone()))
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be read.
+    pub async fn access_methods(&self) -> Result<AccessMethods, Error> {
+        let stores: Arc<dyn StoreProvider> = Arc::new(self.clone());
+        let wget = self.web(Consumer::Wget).await?;
+        let charts = self.web(Consumer::HelmChartRepository).await?;
+        Ok(access::methods(Arc::clone(&stores))
+            .with(WgetAccess::new(wget))
+            .with(HelmAccess::new(charts, stores)))
     }
 
     /// Returns the ways to take in content while packing.
-    pub fn input_methods(&self) -> InputMethods {
-        InputMethods::files()
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be read.
+    pub async fn input_methods(&self) -> Result<InputMethods, Error> {
+        let charts = self.web(Consumer::HelmChartRepository).await?;
+        Ok(InputMethods::files()
+            .with(WgetInput::new(self.web(Consumer::Wget).await?))
+            .with(HelmInput::new(charts, Arc::new(self.clone()))))
+    }
+
+    /// Returns the client of web servers, with the credentials that one kind of consumer has.
+    async fn web(&self, consumer: Consumer) -> Result<HttpSource, Error> {
+        // The host is a placeholder: each request names its own.
+        let mut options = self.registry_options("localhost", Scheme::Auto).await?;
+        options.credentials = Arc::new(Configured::new(&self.0, consumer));
+        Ok(HttpSource::new(options))
     }
 
     /// Returns the one version that a reference means: the one it names, else the newest.

@@ -17,7 +17,7 @@ use ocm_model::{
     ComponentVersionId, Descriptor, DigestSpec, Identity, NormalisationAlgorithm, Signature,
 };
 use ocm_oci::{CopyOptions, check_blob, check_graph};
-use ocm_repository::{Content, RepositoryRef};
+use ocm_repository::{AccessMethods, Content, RepositoryRef};
 use ocm_signing::Checked;
 use ocm_signing::key::PublicKey;
 use ocm_signing::references::{Referenced, are_stated_otherwise, restate};
@@ -356,6 +356,7 @@ impl Ocm {
         nodes: &[Node],
         options: &CopyOptions,
     ) -> Result<Vec<ContentCheck>, Error> {
+        let methods = &self.access_methods().await?;
         let resources: Vec<_> = nodes
             .iter()
             .flat_map(|node| {
@@ -370,9 +371,8 @@ impl Ocm {
             })
             .collect();
         let checks = stream::iter(resources).map(|(id, repository, resource)| async move {
-            let outcome = self
-                .check_resource(&id, &repository, &resource, options)
-                .await?;
+            let outcome =
+                Self::check_resource(methods, &id, &repository, &resource, options).await?;
             Ok::<_, VerifyError>(ContentCheck {
                 component: id,
                 resource: resource.identity(),
@@ -383,7 +383,7 @@ impl Ocm {
     }
 
     async fn check_resource(
-        &self,
+        methods: &AccessMethods,
         id: &ComponentVersionId,
         repository: &RepositoryRef,
         resource: &Resource,
@@ -414,7 +414,7 @@ impl Ocm {
                 .await
                 .map_err(|source| failed(source.into()))?
         } else {
-            match self.access_methods().content(access).await {
+            match methods.content(access).await {
                 Ok(content) => content,
                 Err(error) => return unchecked(reason_of(&error)),
             }

@@ -183,7 +183,7 @@ async fn move_all(
     let repository = ocm.open(&spec, Use::Write).await?;
     let mut planner = Planner::new(RepositoryRef::clone(&repository))
         .with_options(options(shape, session).await?)
-        .with_access(ocm.access_methods());
+        .with_access(ocm.access_methods().await?);
     if let Some(resolvers) = resolvers {
         planner = planner.with_resolver(Arc::new(resolvers));
     }

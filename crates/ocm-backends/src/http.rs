@@ -148,7 +148,7 @@ impl HttpSource {
                 Ok(chunk) => chunk.map_err(|error| broken(&what, error)),
             };
             let chunk = chunk.map_err(|error| ocm_blob::Error::source(what.clone(), error))?;
-            Ok(chunk.map(|chunk| (chunk, (answer, what))))
+            Ok::<_, ocm_blob::Error>(chunk.map(|chunk| (chunk, (answer, what))))
         });
         chunks.map_ok(once).try_flatten().boxed()
     }

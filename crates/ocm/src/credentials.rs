@@ -41,7 +41,10 @@ pub(crate) struct Configured {
 
 impl Configured {
     pub(crate) fn new(session: &Arc<Inner>, consumer: Consumer) -> Self {
-        Self { session: Arc::downgrade(session), consumer }
+        Self {
+            session: Arc::downgrade(session),
+            consumer,
+        }
     }
 }
 

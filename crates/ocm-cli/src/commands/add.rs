@@ -134,13 +134,20 @@ pub(crate) async fn run(mut args: Args, session: &Session) -> anyhow::Result<()>
     let ocm = &session.ocm;
     let (variables, files) = inputs(&mut args, session)?;
     let spec = ocm.repository(&args.repository)?;
-    let target = ocm.open(&spec, Use::Write).await?;
-    let progress = Progress::start(&session.ui, "packing");
-    let mut reports = Vec::new();
+    // Everything is read before the target is opened, which creates it.
+    let mut constructors = Vec::new();
     for file in files {
         let path = ocm.path(&file);
         let constructor = read(&path, &file, &variables, &args, session)?;
-        let directory = path.parent().map(PathBuf::from).unwrap_or_default();
+        constructors.push((
+            path.parent().map(PathBuf::from).unwrap_or_default(),
+            constructor,
+        ));
+    }
+    let target = ocm.open(&spec, Use::Write).await?;
+    let progress = Progress::start(&session.ui, "packing");
+    let mut reports = Vec::new();
+    for (directory, constructor) in constructors {
         let mut options = BuildOptions::new(directory);
         options.conflict = match args.component_version_conflict_policy {
             _ if args.replace => ConflictPolicy::Replace,

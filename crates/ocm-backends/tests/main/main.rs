@@ -5,5 +5,6 @@
 mod helm;
 mod input;
 mod oci;
+mod product;
 mod web;
 mod wget;

@@ -19,11 +19,15 @@ impl Header {
     /// Reads a block that is not all zeros.
     pub(super) fn read(block: &[u8; BLOCK]) -> Result<Self, String> {
         let header = tar::Header::from_byte_slice(block);
-        let said = header.cksum().map_err(|error| error.to_string())?;
+        let said = header
+            .cksum()
+            .map_err(|_| "a header has a checksum that is no number")?;
         if said != checksum(block) {
             return Err("a header has a wrong checksum".to_owned());
         }
-        let size = header.entry_size().map_err(|error| error.to_string())?;
+        let size = header
+            .entry_size()
+            .map_err(|_| "a header has a size that is no number")?;
         Ok(Self {
             path: header.path_bytes().into_owned(),
             kind: block[156],

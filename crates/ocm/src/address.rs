@@ -80,6 +80,14 @@ pub enum Error {
     #[error(transparent)]
     Repository(#[from] ParseRepositoryError),
 
+    /// The path of a registry cannot have components below it.
+    #[error("the path of {spec} is malformed")]
+    Path {
+        spec: String,
+        #[source]
+        source: ocm_oci::ParseNameError,
+    },
+
     /// The text names a component alone, and no configuration says where it is.
     #[error("`{text}` names no repository")]
     NoRepository { text: String },

@@ -1,6 +1,7 @@
 //! What sort of error an error is, whichever crate it comes from.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use crate::error::Error;
 
@@ -45,10 +46,18 @@ pub(crate) fn chain<'a>(
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
-        let error = next?;
+        let error = unshared(next?);
         next = error.source();
         Some(error)
     })
+}
+
+/// Returns the error that is shared where an error is nothing but a share of it: types are told
+/// apart by what they are, and a share is of another type.
+fn unshared<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    error
+        .downcast_ref::<Arc<dyn StdError + Send + Sync>>()
+        .map_or(error, |shared| shared.as_ref())
 }
 
 /// Returns the kind that one error has by itself.
@@ -104,6 +113,11 @@ fn of_blob(error: &ocm_blob::Error) -> Option<Kind> {
     match error {
         ocm_blob::Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
         error if error.is_mismatch() => Some(Kind::VerificationFailed),
+        // Content was promised by its digest, and is missing where it should be.
+        ocm_blob::Error::Source { source, .. } => match source.downcast_ref() {
+            Some(ocm_oci::Error::NotFound { .. }) => Some(Kind::VerificationFailed),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -118,7 +132,7 @@ fn of_oci(error: &ocm_oci::Error) -> Option<Kind> {
         Error::NotFound { .. } => Some(Kind::NotFound),
         Error::Unauthenticated { .. } | Error::Denied { .. } => Some(Kind::NotAllowed),
         Error::ReadOnly { .. } => Some(Kind::Conflict),
-        Error::DigestMismatch { .. } => Some(Kind::VerificationFailed),
+        Error::DigestMismatch { .. } | Error::Dangling { .. } => Some(Kind::VerificationFailed),
         Error::Remote { .. } => Some(Kind::Remote),
         _ => None,
     }
@@ -192,6 +206,16 @@ mod tests {
             source: Some(Box::new(mismatch)),
         };
         assert_eq!(Kind::of(&remote), Kind::VerificationFailed);
+    }
+
+    #[test]
+    fn what_content_came_from_decides_too() {
+        let of = |error| Kind::of(&ocm_blob::Error::source("a blob", error));
+        let denied = ocm_oci::Error::Denied {
+            what: "a".to_owned(),
+        };
+        assert_eq!(of(denied), Kind::NotAllowed);
+        assert_eq!(of(ocm_oci::Error::not_found("a")), Kind::VerificationFailed);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use ocm_oci::{ImageReference, RegistryClient, RegistryOptions, Scheme, StoreRef}
 use ocm_repository::{AccessMethods, RepositoryRef};
 use tokio::sync::OnceCell;
 
-use crate::address::Located;
+use crate::address::{self, Located};
 use crate::credentials::{Configured, Consumer};
 use crate::error::Error;
 
@@ -139,8 +139,9 @@ impl Ocm {
                 let store = self.registry(&host, scheme).await?;
                 let prefix = Some(oci.sub_path.as_str()).filter(|path| !path.is_empty());
                 let prefix = prefix.map(str::parse).transpose();
-                let prefix = prefix.map_err(|error: ocm_oci::ParseNameError| {
-                    ocm_oci::Error::malformed(format!("path of {spec}"), error.to_string())
+                let prefix = prefix.map_err(|source| address::Error::Path {
+                    spec: spec.to_string(),
+                    source,
                 })?;
                 let in_the_clear = store.location().starts_with("http://");
                 let scheme = in_the_clear.then(|| "http".to_owned());

@@ -132,6 +132,14 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return exit_code(&hinted.error);
     }
+    let is_taken = |cause: &io::Error| cause.kind() == io::ErrorKind::AlreadyExists;
+    if error
+        .chain()
+        .filter_map(<dyn StdError>::downcast_ref)
+        .any(is_taken)
+    {
+        return exit::CONFLICT;
+    }
     match Kind::of(error.as_ref()) {
         Kind::Invalid => exit::USAGE,
         Kind::NotFound => exit::NOT_FOUND,

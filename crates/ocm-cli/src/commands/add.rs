@@ -294,9 +294,16 @@ fn print(reports: &[BuildReport], args: &Args, session: &Session) -> anyhow::Res
     };
     session.ui.print(&text)?;
     let size: u64 = reports.iter().map(|report| report.size).sum();
-    let count = versions().count();
+    let skipped = versions()
+        .filter(|built| built.outcome == BuildOutcome::Skipped)
+        .count();
+    let rest = match skipped {
+        0 => String::new(),
+        _ => format!("; {skipped} skipped"),
+    };
     session.ui.note(&format!(
-        "packed {count} component versions with {} of content into {}",
+        "packed {} component versions with {} of content into {}{rest}",
+        versions().count() - skipped,
         bytes(size),
         args.repository
     ));

@@ -28,7 +28,7 @@ use crate::progress::Progress;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Component versions to copy, and last the archive or registry that they go to
-    #[arg(required = true, num_args = 2.., value_name = "REFERENCE… TARGET")]
+    #[arg(required = true, num_args = 1.., value_name = "REFERENCE… TARGET")]
     places: Vec<String>,
 
     /// Only versions that this constraint admits, where a reference names none
@@ -126,9 +126,14 @@ enum Upload {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let Some((target, sources)) = args.places.split_last() else {
+    let [sources @ .., target] = args.places.as_slice() else {
         return Err(usage("name what to copy and where to"));
     };
+    if sources.is_empty() {
+        return Err(usage(format!(
+            "name what to copy before the target {target}"
+        )));
+    }
     let mut roots = Vec::new();
     let mut resolvers = None;
     for text in sources {

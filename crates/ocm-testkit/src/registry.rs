@@ -58,6 +58,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Seen {
     requests: Vec<String>,
+    authorizations: Vec<String>,
     rules: Vec<Rule>,
 }
 
@@ -138,6 +139,11 @@ impl Registry {
         std::mem::take(&mut self.shared.lock().requests)
     }
 
+    /// Returns what clients said to prove who they are, since the last time it was taken.
+    pub fn take_authorizations(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.lock().authorizations)
+    }
+
     /// Waits for a request whose method and path contain a text.
     ///
     /// # Panics
@@ -178,6 +184,10 @@ impl Shared {
         let (method, path) = (request.method().as_str(), request.uri().path());
         let mut seen = self.lock();
         seen.requests.push(format!("{method} {path}"));
+        if let Some(value) = request.headers().get(AUTHORIZATION) {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            seen.authorizations.push(value);
+        }
         self.changed.notify_all();
         let rule = seen.rules.iter_mut().find(|rule| {
             rule.times > 0 && rule.method == method && path.contains(&rule.fragment)

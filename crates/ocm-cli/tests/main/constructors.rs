@@ -66,12 +66,12 @@ fn resources_that_cannot_be_are_refused() {
     error: src/app.yaml:5:54: resources[0].input.path: cannot open <dir>/src/none.txt
       caused by: No such file or directory (os error 2)
     ");
+    cli.write("outside", "secret");
     assert_snapshot!(add(&cli, "resources:\n- {name: data, type: blob, input: {type: file, path: ../outside}}\n"), @r"
     $ ocm add cv -r shop src/app.yaml
     exit 2
     --- stderr
-    error: src/app.yaml:5:54: resources[0].input.path: cannot open <dir>/src/../outside
-      caused by: No such file or directory (os error 2)
+    error: src/app.yaml:5:54: resources[0].input.path: ../outside is not inside of <dir>/src
     ");
     let one = "{name: data, type: blob, input: {type: utf8, text: x}}";
     assert_snapshot!(add(&cli, &format!("resources:\n- {one}\n- {one}\n")), @r"

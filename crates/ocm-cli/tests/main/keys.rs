@@ -1,6 +1,7 @@
 //! Keys and signatures.
 
 use insta::assert_snapshot;
+use ocm::signing::key::{KeyFormat, PrivateKey};
 
 use crate::world::{PRODUCT, packed, signed};
 
@@ -127,11 +128,28 @@ fn a_key_that_is_missing_or_wrong_is_named() {
     ");
     assert_snapshot!(cli.run("create keypair acme"), @r"
     $ ocm create keypair acme
-    exit 1
+    exit 6
     --- stderr
     error: cannot create <dir>/acme
       caused by: File exists (os error 17)
     ");
+}
+
+#[test]
+fn keys_of_every_format_are_taken() {
+    let cli = signed();
+    let key = PrivateKey::parse(&cli.read("acme")).unwrap();
+    let public = key.public_key();
+    cli.write("old", key.to_pem(KeyFormat::Pkcs1).unwrap().expose());
+    cli.write("old.pub", public.to_pem(KeyFormat::Pkcs1));
+    assert!(
+        cli.read("old")
+            .starts_with(b"-----BEGIN RSA PRIVATE KEY-----")
+    );
+    cli.ok(&format!("sign cv -K old -s old {PRODUCT}"));
+    for key in ["old.pub", "acme.pub"] {
+        cli.ok(&format!("verify cv -k {key} {PRODUCT}"));
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn a_component_version_that_exists_stays_unless_told() {
     COMPONENT     VERSION  PROVIDER  OUTCOME
     acme.org/app  1.0.0    acme      skipped
     --- stderr
-    packed 1 component versions with 0 B of content into shop
+    packed 0 component versions with 0 B of content into shop; 1 skipped
     ");
     assert_eq!(cli.ok("get cv shop -o json"), before);
     assert_snapshot!(cli.run("add cv -r shop app.yaml TEXT=two --component-version-conflict-policy replace"), @r"

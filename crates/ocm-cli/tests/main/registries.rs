@@ -10,14 +10,35 @@ const FOREVER: usize = usize::MAX;
 /// A component version that refers to no other, so that it is known which one fails.
 const LEAF: &str = "shop//acme.org/bar/leaf:1.0.0";
 
+/// A configuration that tries again, but does not wait long.
+const IMPATIENT: &str = "type: generic.config.ocm.software/v1
+configurations:
+- type: http.config.ocm.software
+  retry: {maxRetries: 2, minWait: 1ms, maxWait: 5ms}
+";
+
 /// Returns the product packed, a registry that has it, and its place there.
 fn stored() -> (Cli, Registry, String) {
     let mut cli = signed();
     let registry = Registry::start();
     cli.name(registry.host(), "host");
     let place = format!("http://{}/shop", registry.host());
+    cli.write(".ocmconfig", IMPATIENT);
     cli.ok(&format!("transfer ctf shop {place}"));
     (cli, registry, place)
+}
+
+/// Returns a configuration with credentials for one host.
+fn with_password(host: &str, port: &str, password: &str) -> String {
+    format!(
+        "{IMPATIENT}- type: credentials.config.ocm.software
+  consumers:
+  - identity: {{type: OCIRegistry, hostname: {host}, port: '{port}', scheme: http}}
+    credentials:
+    - type: Credentials/v1
+      properties: {{username: ann, password: {password}}}
+"
+    )
 }
 
 #[test]
@@ -64,16 +85,7 @@ fn a_password_is_wanted() {
       caused by: <host>/shop/component-descriptors/acme.org/bar/leaf:1.0.0: not authenticated
     ");
     let (host, port) = registry.host().split_once(':').unwrap();
-    let config = |password: &str| {
-        format!(
-            "type: generic.config.ocm.software/v1\nconfigurations:\n\
-             - type: credentials.config.ocm.software\n  consumers:\n  \
-             - identity: {{type: OCIRegistry, hostname: {host}, port: '{port}', scheme: http}}\n    \
-             credentials:\n    - type: Credentials/v1\n      \
-             properties: {{username: ann, password: {password}}}\n"
-        )
-    };
-    cli.write(".ocmconfig", config("wrong-secret"));
+    cli.write(".ocmconfig", with_password(host, port, "wrong-secret"));
     let run = cli.run(&format!("transfer cv {LEAF} {place}"));
     assert!(!run.stderr.contains("wrong-secret"), "{run}");
     assert_snapshot!(run, @r"
@@ -84,7 +96,7 @@ fn a_password_is_wanted() {
       caused by: cannot look for acme.org/bar/leaf:1.0.0
       caused by: <host>/shop/component-descriptors/acme.org/bar/leaf:1.0.0: not authenticated
     ");
-    cli.write(".ocmconfig", config("hunter2"));
+    cli.write(".ocmconfig", with_password(host, port, "hunter2"));
     let run = cli.run(&format!("transfer ctf shop {place} --loglevel debug"));
     assert_eq!(run.code, Some(0), "{run}");
     assert!(!run.stderr.contains("hunter2"), "{run}");
@@ -121,6 +133,61 @@ fn a_stream_that_is_cut_once_is_continued() {
     registry.fail(1, "GET", "/blobs/", Fault::Cut);
     cli.ok(&format!("transfer ctf {place} far"));
     cli.ok("verify cv -k acme.pub far//acme.org/bar/product:1.0.0");
+}
+
+#[test]
+fn a_stream_that_is_cut_every_time_ends_the_transfer() {
+    let (cli, registry, place) = stored();
+    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
+    registry.fail(FOREVER, "GET", blob, Fault::Cut);
+    let run = cli.run(&format!("transfer ctf {place} far"));
+    assert_eq!(run.code, Some(7), "{run}");
+    assert!(
+        run.stderr
+            .contains("`name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0"),
+        "{run}"
+    );
+    assert!(!cli.run("list far").stdout.contains("acme.org/bar/leaf"));
+    registry.heal();
+    cli.ok(&format!("transfer ctf {place} far"));
+    cli.ok("verify cv -k acme.pub far//acme.org/bar/product:1.0.0");
+}
+
+#[test]
+fn a_blob_that_may_not_be_read_is_named() {
+    let (cli, registry, place) = stored();
+    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
+    registry.fail(FOREVER, "GET", blob, Fault::Status(403));
+    assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
+    $ ocm transfer ctf http://<host>/shop far
+    exit 5
+    --- stderr
+    error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
+      caused by: cannot write to <dir>/far
+      caused by: cannot store blob sha256:<digest> of <dir>/far
+      caused by: cannot read blob sha256:<digest> of <host>/shop/component-descriptors/acme.org/bar/leaf
+      caused by: blob sha256:<digest> of <host>/shop/component-descriptors/acme.org/bar/leaf: not allowed
+    ");
+}
+
+#[test]
+fn a_password_does_not_follow_to_another_host() {
+    let mut cli = signed();
+    let registry = Registry::with_password("ann", "hunter2");
+    let other = Registry::with_password("bob", "other");
+    cli.name(registry.host(), "host");
+    cli.name(other.host(), "other host");
+    let (host, port) = registry.host().split_once(':').unwrap();
+    cli.write(".ocmconfig", with_password(host, port, "hunter2"));
+    let place = format!("http://{}/shop", registry.host());
+    cli.ok(&format!("transfer ctf shop {place}"));
+    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
+    let elsewhere = format!("http://{}/v2/shop/blobs/sha256:{blob}", other.host());
+    registry.fail(FOREVER, "GET", blob, Fault::Redirect(elsewhere));
+    let run = cli.run(&format!("transfer ctf {place} far"));
+    assert_eq!(run.code, Some(5), "{run}");
+    assert!(!other.take_requests().is_empty());
+    assert_eq!(other.take_authorizations(), Vec::<String>::new());
 }
 
 #[test]
@@ -174,7 +241,7 @@ fn what_the_registry_does_not_have_is_named() {
     registry.fail(FOREVER, "GET", blob, Fault::Status(404));
     assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
     $ ocm transfer ctf http://<host>/shop far
-    exit 1
+    exit 4
     --- stderr
     error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
       caused by: cannot write to <dir>/far

@@ -441,8 +441,8 @@ fn versions_are_chosen_by_constraint() {
     COMPONENT     LATEST      VERSIONS
     acme.org/app  2.0.0-rc.1  3
     ");
-    assert_snapshot!(cli.run("transfer cv -c ~1.10 shop//acme.org/app one.tar"), @r"
-    $ ocm transfer cv -c ~1.10 shop//acme.org/app one.tar
+    assert_snapshot!(cli.run("transfer cv shop//acme.org/app -c ~1.10 one.tar"), @r"
+    $ ocm transfer cv shop//acme.org/app -c ~1.10 one.tar
     exit 0
     --- stdout
     COMPONENT VERSION    OUTCOME

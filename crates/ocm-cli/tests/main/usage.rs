@@ -53,9 +53,10 @@ fn references_that_are_malformed_are_refused() {
     let cli = packed();
     assert_snapshot!(cli.run("get cv shop//UPPER//x:1"), @r"
     $ ocm get cv shop//UPPER//x:1
-    exit 1
+    exit 2
     --- stderr
-    error: path of shop/UPPER//x:1 is malformed: `UPPER//x:1` is no repository name: each part between slashes consists of lower-case letters and digits, separated by single dots, one or two underscores, or dashes
+    error: the path of shop/UPPER//x:1 is malformed
+      caused by: `UPPER//x:1` is no repository name: each part between slashes consists of lower-case letters and digits, separated by single dots, one or two underscores, or dashes
     ");
     assert_snapshot!(cli.run("get resources shop//acme.org/bar/product:one@two"), @r"
     $ ocm get resources shop//acme.org/bar/product:one@two

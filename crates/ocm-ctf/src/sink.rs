@@ -5,9 +5,13 @@ use futures::StreamExt as _;
 use ocm_blob::{ByteStream, Error, OpenFile};
 use ocm_digest::{Digest, Digester, HashAlgorithm};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// Chunks that reading and hashing may be ahead of writing.
 const AHEAD: usize = 4;
+
+/// What is left in the memory of the system before it is told to write, in bytes.
+const WRITE_BACK: u64 = 32 * 1024 * 1024;
 
 /// What has been written.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +35,18 @@ pub(crate) async fn write_stream<K: Send + 'static>(
     keep: K,
 ) -> Result<Written, Error> {
     let (sender, mut receiver) = mpsc::channel::<Bytes>(AHEAD);
+    let target = file.clone();
     let writer = tokio::task::spawn_blocking(move || {
         let mut position = offset;
         while let Some(chunk) = receiver.blocking_recv() {
-            file.write_at(&chunk, position)?;
+            target.write_at(&chunk, position)?;
             position += chunk.len() as u64;
         }
         drop(keep);
         Ok(())
     });
     let mut digester = algorithm.map(Digester::new);
+    let mut write_back = WriteBack::default();
     let mut size = 0;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
@@ -55,13 +61,54 @@ pub(crate) async fn write_stream<K: Send + 'static>(
         if let Some(digester) = &mut digester {
             digester.update(&chunk);
         }
+        write_back.wrote(&file, chunk.len()).await?;
     }
     drop(sender);
     join(writer.await)?;
+    write_back.finish().await?;
     Ok(Written {
         digest: digester.map(Digester::finish),
         size,
     })
+}
+
+/// Has a file that grows written to disk piece by piece, beside everything else.
+///
+/// Left alone, the system would write most of a large blob when it is committed, and then nobody
+/// could do anything but wait.
+#[derive(Debug, Default)]
+pub(crate) struct WriteBack {
+    /// Bytes written since the last piece was started.
+    fresh: u64,
+    running: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl WriteBack {
+    /// Counts bytes that have been written. Starts a piece if that is worth it, unless one is on
+    /// its way.
+    pub(crate) async fn wrote(&mut self, file: &OpenFile, size: usize) -> Result<(), Error> {
+        self.fresh += size as u64;
+        let busy = self.running.as_ref().is_some_and(|it| !it.is_finished());
+        if self.fresh < WRITE_BACK || busy {
+            return Ok(());
+        }
+        self.finish().await?;
+        self.fresh = 0;
+        let file = file.clone();
+        self.running = Some(tokio::task::spawn_blocking(move || {
+            let synced = file.file().sync_data();
+            synced.map_err(|source| Error::file("sync", file.path(), source))
+        }));
+        Ok(())
+    }
+
+    /// Waits for the piece on its way. That it failed is said only once, so it must be heard.
+    pub(crate) async fn finish(&mut self) -> Result<(), Error> {
+        match self.running.take() {
+            Some(running) => join(running.await),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Runs blocking work on a thread of its own.

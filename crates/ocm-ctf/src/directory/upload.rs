@@ -8,7 +8,7 @@ use ocm_digest::{Digest, Digester, HashAlgorithm};
 use ocm_oci::{BlobUpload, Error, Pushed};
 
 use super::CtfDirectory;
-use crate::sink::blocking;
+use crate::sink::{WriteBack, blocking};
 use crate::temporary::TemporaryFile;
 
 /// Pieces below this size are written without the way to another thread, which costs more.
@@ -20,6 +20,7 @@ pub(super) struct DirectoryUpload {
     directory: CtfDirectory,
     file: TemporaryFile,
     digester: Digester,
+    write_back: WriteBack,
     size: u64,
 }
 
@@ -31,6 +32,7 @@ impl DirectoryUpload {
             directory,
             file,
             digester: Digester::default(),
+            write_back: WriteBack::default(),
             size: 0,
         })
     }
@@ -46,7 +48,8 @@ impl DirectoryUpload {
         let (file, copy) = (self.file.file().clone(), chunk.clone());
         let writing = blocking(move || file.write_at(&copy, offset));
         let hashing = async { self.digester.update(&chunk) };
-        futures::future::join(writing, hashing).await.0
+        futures::future::join(writing, hashing).await.0?;
+        self.write_back.wrote(self.file.file(), chunk.len()).await
     }
 
     /// Hashes what has been written once more, for a digest of another algorithm.
@@ -71,9 +74,10 @@ impl BlobUpload for DirectoryUpload {
         outcome.map_err(|source| self.directory.failed("store", "upload", source))
     }
 
-    async fn finish(self: Box<Self>, expected: Digest) -> Result<Pushed, Error> {
+    async fn finish(mut self: Box<Self>, expected: Digest) -> Result<Pushed, Error> {
         let directory = self.directory.clone();
         let failed = |source| directory.failed("store", &format!("blob {expected}"), source);
+        self.write_back.finish().await.map_err(failed)?;
         let actual = if expected.algorithm() == self.digester.algorithm() {
             self.digester.clone().finish()
         } else {

@@ -67,15 +67,19 @@ impl Columns {
 
 /// Prints values that have a JSON form: one document, or a line for each.
 ///
-/// `None` is returned for the formats that are no data.
-pub(crate) fn data<T: Serialize>(format: Format, values: &[T]) -> anyhow::Result<Option<String>> {
+/// `None` is returned for the formats that are no data; then the values are not looked at.
+pub(crate) fn data<T: Serialize>(
+    format: Format,
+    values: impl IntoIterator<Item = T>,
+) -> anyhow::Result<Option<String>> {
+    let values = values.into_iter();
     Ok(Some(match format {
-        Format::Json => serde_json::to_string_pretty(values)? + "\n",
-        Format::Yaml => ocm::model::yaml::to_string(&values)?,
+        Format::Json => serde_json::to_string_pretty(&values.collect::<Vec<T>>())? + "\n",
+        Format::Yaml => ocm::model::yaml::to_string(&values.collect::<Vec<T>>())?,
         Format::Ndjson => {
             let mut text = String::new();
             for value in values {
-                text.push_str(&serde_json::to_string(value)?);
+                text.push_str(&serde_json::to_string(&value)?);
                 text.push('\n');
             }
             text

@@ -269,10 +269,8 @@ fn print(reports: &[BuildReport], args: &Args, session: &Session) -> anyhow::Res
     for warning in reports.iter().flat_map(|report| &report.warnings) {
         session.ui.warn(&warning.to_string());
     }
-    let documents: Vec<_> = versions()
-        .map(|built| built.descriptor.to_document())
-        .collect();
-    let text = if let Some(text) = data(args.output, &documents)? {
+    let documents = versions().map(|built| built.descriptor.to_document());
+    let text = if let Some(text) = data(args.output, documents)? {
         text
     } else {
         let mut columns = Columns::new(&["COMPONENT", "VERSION", "PROVIDER", "OUTCOME"]);

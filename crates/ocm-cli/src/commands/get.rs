@@ -6,7 +6,6 @@ use ocm::model::element::{Element, Reference, Resource, Source};
 use ocm::model::{ComponentVersionId, Constraint, Descriptor, Identity};
 use ocm::repository::RepositoryRef;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{Session, tree};
 use crate::error::usage;
@@ -66,11 +65,10 @@ pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Re
     } else {
         roots
     };
-    let documents: Vec<Value> = versions
+    let documents = versions
         .iter()
-        .map(|version| version.descriptor.to_document())
-        .collect();
-    if let Some(text) = data(args.output, &documents)? {
+        .map(|version| version.descriptor.to_document());
+    if let Some(text) = data(args.output, documents)? {
         return Ok(session.ui.print(&text)?);
     }
     Ok(session

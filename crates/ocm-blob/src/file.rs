@@ -5,10 +5,11 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ocm_digest::Digest;
 
 use crate::blob::Blob;
+use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::stream::{ByteStream, CHUNK, from_fn_blocking, once};
 use crate::verify::{Promise, verify};
@@ -118,19 +119,18 @@ impl FileBlob {
 /// Reads up to a chunk; an end of file that comes too early gives a short chunk.
 fn read_chunk(file: &mut File, path: &Path, left: &mut u64) -> Result<Bytes, Error> {
     let want = usize::try_from(*left).unwrap_or(CHUNK).min(CHUNK);
-    let mut chunk = BytesMut::zeroed(want);
+    let mut buffer = Buffer::new(want);
     let mut filled = 0;
     while filled < want {
-        match file.read(&mut chunk[filled..]) {
+        match file.read(&mut buffer.space()[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(source) => return Err(Error::file("read", path, source)),
         }
     }
-    chunk.truncate(filled);
     *left -= filled as u64;
-    Ok(chunk.freeze())
+    Ok(buffer.freeze(filled))
 }
 
 #[async_trait]

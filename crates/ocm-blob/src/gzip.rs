@@ -6,12 +6,13 @@
 use std::io::{self, Write as _};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compression, GzBuilder};
 use ocm_digest::Digest;
 
 use crate::blob::{Blob, BlobRef};
+use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::read::StreamReader;
 use crate::stream::{ByteStream, CHUNK, from_fn_blocking};
@@ -77,9 +78,11 @@ pub fn gzip_writer<W: io::Write>(writer: W) -> flate2::write::GzEncoder<W> {
 /// Sends what has come together in chunks, of at least `least` bytes each.
 fn send_full(buffer: &mut Vec<u8>, least: usize, send: &mut dyn FnMut(Bytes) -> bool) -> bool {
     while buffer.len() >= least {
-        let rest = buffer.split_off(buffer.len().min(CHUNK));
-        let full = std::mem::replace(buffer, rest);
-        if !send(full.into()) {
+        let count = buffer.len().min(CHUNK);
+        let mut chunk = Buffer::new(count);
+        chunk.space().copy_from_slice(&buffer[..count]);
+        buffer.drain(..count);
+        if !send(chunk.freeze(count)) {
             return false;
         }
     }
@@ -87,16 +90,15 @@ fn send_full(buffer: &mut Vec<u8>, least: usize, send: &mut dyn FnMut(Bytes) -> 
 }
 
 fn read_chunk(reader: &mut impl io::Read) -> io::Result<Bytes> {
-    let mut chunk = BytesMut::zeroed(CHUNK);
+    let mut buffer = Buffer::new(CHUNK);
     let mut filled = 0;
     while filled < CHUNK {
-        match reader.read(&mut chunk[filled..])? {
+        match reader.read(&mut buffer.space()[filled..])? {
             0 => break,
             count => filled += count,
         }
     }
-    chunk.truncate(filled);
-    Ok(chunk.freeze())
+    Ok(buffer.freeze(filled))
 }
 
 /// Returns the error of the stream underneath, or says what is wrong with the compression.

@@ -24,6 +24,7 @@
 //! What a blob is the content of (a layer, a resource, a file) is not known here.
 
 mod blob;
+mod buffer;
 mod error;
 mod file;
 mod gzip;

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ocm_digest::Digest;
 
 use crate::blob::Blob;
+use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::stream::{ByteStream, CHUNK, from_fn_blocking, once};
 use crate::verify::{Promise, verify};
@@ -113,18 +114,18 @@ impl OpenFile {
 
     /// Reads up to `len` bytes; fewer only where the file ends.
     fn read_up_to(&self, start: u64, len: usize) -> Result<Bytes, Error> {
-        let mut chunk = BytesMut::zeroed(len);
+        let mut buffer = Buffer::new(len);
         let mut filled = 0;
         while filled < len {
-            match read_some_at(&self.file, &mut chunk[filled..], start + filled as u64) {
+            let space = &mut buffer.space()[filled..];
+            match read_some_at(&self.file, space, start + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => return Err(Error::file("read", &self.path, source)),
             }
         }
-        chunk.truncate(filled);
-        Ok(chunk.freeze())
+        Ok(buffer.freeze(filled))
     }
 }
 

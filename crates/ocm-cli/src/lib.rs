@@ -3,7 +3,7 @@
 //! - `cli`: the grammar; `commands`: a file for each command, which parses, calls one operation of
 //!   the façade and prints its result.
 //! - [`exit`]: the exit codes; `error`: the one rendering of errors.
-//! - `output`, `ui`, `progress`: what the user sees.
+//! - `output`, `ui`, `progress`: what the user sees; `stats`: what a command has cost.
 //!
 //! Nothing here reads files of the model's formats or speaks HTTP.
 
@@ -13,12 +13,13 @@ mod error;
 pub mod exit;
 mod output;
 mod progress;
+mod stats;
 mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 pub use cli::Cli;
 
@@ -29,8 +30,12 @@ pub fn command() -> clap::Command {
 
 /// Runs a command line and returns its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let stats = stats::Stats::start();
+    let parsed = Cli::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, path(&matches))));
+    let (cli, path) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help goes to stdout and is a success, anything else is a usage error on stderr.
             let code = if error.use_stderr() {
@@ -55,5 +60,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = runtime.block_on(commands::run(cli));
     // Blocking readers of an interrupted command would otherwise hold the process back.
     runtime.shutdown_background();
+    if let Some(stats) = stats {
+        stats.finish(&path, code);
+    }
     ExitCode::from(code)
+}
+
+/// Returns the names of the command that is run, such as `transfer component-version`.
+fn path(matches: &ArgMatches) -> String {
+    let mut names = Vec::new();
+    let mut next = matches.subcommand();
+    while let Some((name, matches)) = next {
+        names.push(name);
+        next = matches.subcommand();
+    }
+    names.join(" ")
 }

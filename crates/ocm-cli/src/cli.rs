@@ -76,6 +76,7 @@ impl Cli {
     }
 }
 
+/// What can be done. A variant without a description has that of its arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Pack component versions
@@ -99,54 +100,35 @@ pub(crate) enum Command {
     /// Make keys
     #[command(subcommand)]
     Create(CreateNoun),
-    /// List the components in an archive or a registry
     List(list::Args),
-    /// Run a registry over a directory, or over an archive as it is
     Serve(serve::Args),
-    /// Show the version of this program
     Version(version::Args),
-    /// Print a completion script for a shell
     Completion(completion::Args),
 }
 
 macro_rules! component_version_noun {
-    ($(#[$doc:meta])* $noun:ident, $about:literal, $args:ty) => {
-        $(#[$doc])*
+    ($noun:ident, $args:ty) => {
         #[derive(Debug, Subcommand)]
         pub(crate) enum $noun {
-            #[doc = $about]
             #[command(
-                name = "component-version",
-                visible_alias = "cv",
-                aliases = [
-                    "cvs", "component-versions", "componentversion", "componentversions",
-                    "component", "components", "comp", "comps", "c",
-                ]
-            )]
+                        name = "component-version",
+                        visible_alias = "cv",
+                        aliases = [
+                            "cvs", "component-versions", "componentversion", "componentversions",
+                            "component", "components", "comp", "comps", "c",
+                        ]
+                    )]
             ComponentVersion(Box<$args>),
         }
     };
 }
 
-component_version_noun!(
-    AddNoun,
-    "Pack the component versions that a constructor describes",
-    add::Args
-);
-component_version_noun!(
-    SignNoun,
-    "Sign a component version where it is stored",
-    sign::Args
-);
-component_version_noun!(
-    VerifyNoun,
-    "Verify signatures, references and content of a component version",
-    verify::Args
-);
+component_version_noun!(AddNoun, add::Args);
+component_version_noun!(SignNoun, sign::Args);
+component_version_noun!(VerifyNoun, verify::Args);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TransferNoun {
-    /// Copy component versions to another archive or registry
     #[command(
         name = "component-version",
         visible_alias = "cv",
@@ -156,14 +138,12 @@ pub(crate) enum TransferNoun {
         ]
     )]
     ComponentVersion(Box<transfer::Args>),
-    /// Copy everything in an archive to another archive or registry
     #[command(visible_alias = "ctf", aliases = ["commontransportarchive", "transportarchive"])]
     CommonTransportArchive(Box<transfer::ArchiveArgs>),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GetNoun {
-    /// Show the versions of a component, or one of them
     #[command(
         name = "component-version",
         visible_alias = "cv",
@@ -186,14 +166,12 @@ pub(crate) enum GetNoun {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DownloadNoun {
-    /// Download the content of a resource
     #[command(aliases = ["resources", "res", "r"])]
     Resource(download::Args),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CreateNoun {
-    /// Make a pair of RSA keys
     #[command(aliases = ["rsakeypair", "rsa-keypair", "key-pair"])]
     Keypair(create::Args),
 }

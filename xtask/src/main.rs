@@ -6,6 +6,7 @@
 mod bench;
 mod dist;
 mod elf;
+mod generate;
 mod image;
 mod layers;
 mod links;
@@ -23,6 +24,8 @@ cargo xtask <command>
   test      formatting, lints, layers, all tests and documentation
   layers    which crate uses which, and which crates are banned
   links     whether the links between documents lead somewhere
+  generate [--check]
+            write docs/reference, or fail if it is not current
   dist      build the release binary; prints its path
   image --binary PATH --output IMAGE.tar[.gz]
             write an OCI image layout that holds a release binary
@@ -36,6 +39,8 @@ fn main() -> Result<()> {
         ["test"] => run::test(),
         ["layers"] => layers::check(),
         ["links"] => links::check(),
+        ["generate"] => generate::generate(false),
+        ["generate", "--check"] => generate::generate(true),
         ["dist"] => print_path(&dist::dist()?),
         ["image", "--binary", binary, "--output", output] => {
             image::image(Path::new(binary), Path::new(output))

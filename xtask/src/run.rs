@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{layers, links};
+use crate::{generate, layers, links};
 
 /// Runs all checks, the quick ones first, and stops at the first that fails.
 pub(crate) fn test() -> Result<()> {
@@ -22,6 +22,7 @@ pub(crate) fn test() -> Result<()> {
             "warnings",
         ])
     })?;
+    step("generated documents", || generate::generate(true))?;
     step("tests", || cargo(&["test", "--workspace", "--all-targets"]))?;
     step("doc tests", || cargo(&["test", "--workspace", "--doc"]))?;
     step("documentation", || {

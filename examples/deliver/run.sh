@@ -202,6 +202,8 @@ image() {
   manifest=$(digests $far/image/index.json | sed -n 1p)
   layer=$(digests "$far/image/blobs/sha256/$manifest" | sed -n 2p)
   mkdir $far/root
+  # What runs in there cannot write outside.
+  local OCM_STATS=
   tar -xzf "$far/image/blobs/sha256/$layer" -C $far/root
   if chroot / true 2>/dev/null; then
     run chroot $far/root /ocm version
@@ -225,8 +227,11 @@ pull() {
   if command -v helm >/dev/null; then
     run ocm download resource "$url//$name/chart:$version" ocm-registry --output $far/chart
     digest=sha256:$(digests $far/chart/index.json | sed -n 1p)
-    run helm pull --plain-http "oci://$registry/component-descriptors/$name/chart@$digest" --destination $far
-    run helm template registry "$(ls $far/ocm-registry-*.tgz)" >/dev/null
+    mkdir $far/helm
+    run helm pull --plain-http "oci://$registry/component-descriptors/$name/chart@$digest" --destination $far/helm
+    # Some versions of helm name the file after the digest.
+    run helm template registry $far/helm/* >helm.log
+    echo "helm renders $(grep -c '^kind:' helm.log) objects"
   else
     echo "(helm is not installed; the chart was not pulled with it)"
   fi
@@ -237,9 +242,9 @@ field() { sed -n "s/.*\"$1\":\"\{0,1\}\([^,\"}]*\).*/\1/p" "$OCM_STATS"; }
 
 summary() {
   heading "Summary"
-  echo "moved     $(tail -n 1 import.log)"
+  echo "moved     $(sed -n '$s/^transferred //p' import.log)"
   echo "          in one file of $(bytes $disk/product.tar) bytes"
-  echo "verified  $(tail -n 1 verify.log)"
+  echo "verified  $(sed -n '$s/^verified //p' verify.log)"
   echo
   kill "$server" && wait "$server" || true
   server=
@@ -247,7 +252,7 @@ summary() {
     echo "COMMAND|SECONDS|PEAK MEMORY"
     paste -d '|' <(field command) <(field seconds) <(field peakMemory) |
       awk -F '|' '{ printf "ocm %s|%.2f|%s\n", $1, $2, $3 ? sprintf("%.1f MiB", $3 / 1048576) : "?" }'
-  } | awk -F '|' '{ printf "%-28s %8s %12s\n", $1, $2, $3 }'
+  } | awk -F '|' '{ printf "%-40s %8s %12s\n", $1, $2, $3 }'
   echo
   echo "total     $SECONDS seconds, building included"
 }

@@ -1,0 +1,184 @@
+//! The names in an archive, and how they change.
+
+use super::*;
+
+fn name(text: &str) -> RepositoryName {
+    text.parse().unwrap()
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+fn digest(text: &str) -> Digest {
+    Digest::sha256(text)
+}
+
+/// Adds `(tag, digest)` pairs to one repository, `""` being no tag, and returns what is left.
+fn after(pairs: &[(&str, &str)]) -> Vec<(String, Digest)> {
+    let mut index = ArtifactIndex::default();
+    for (text, content) in pairs {
+        let tag = (!text.is_empty()).then(|| tag(text));
+        index.add(&name("repo"), tag.as_ref(), digest(content), "");
+    }
+    let again = ArtifactIndex::read(&index.write(), "index").unwrap();
+    let entries = again.entries.into_iter().flatten();
+    entries
+        .map(|entry| (entry.tag.unwrap_or_default(), entry.digest))
+        .collect()
+}
+
+#[track_caller]
+fn check(pairs: &[(&str, &str)], expected: &[(&str, &str)]) {
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(tag, content)| ((*tag).to_owned(), digest(content)))
+        .collect();
+    assert_eq!(after(pairs), expected);
+}
+
+#[test]
+fn the_same_entry_twice_is_one_entry() {
+    check(&[("v1", "a"), ("v1", "a")], &[("v1", "a")]);
+    check(&[("", "a"), ("", "a")], &[("", "a")]);
+    check(&[("v1", "a"), ("", "a")], &[("v1", "a")]);
+}
+
+#[test]
+fn a_moved_tag_leaves_its_old_manifest_untagged() {
+    check(&[("v1", "a"), ("v1", "b")], &[("", "a"), ("v1", "b")]);
+}
+
+#[test]
+fn a_tag_fills_an_untagged_entry() {
+    check(&[("", "a"), ("v1", "a")], &[("v1", "a")]);
+    check(
+        &[("", "new"), ("latest", "old"), ("latest", "new")],
+        &[("latest", "new"), ("", "old")],
+    );
+}
+
+#[test]
+fn a_manifest_may_have_many_tags() {
+    check(
+        &[("v1", "a"), ("latest", "a"), ("latest", "b")],
+        &[("v1", "a"), ("latest", "b")],
+    );
+}
+
+#[test]
+fn a_release_workflow_keeps_every_version() {
+    let mut pairs = Vec::new();
+    for (version, content) in [("v1", "a"), ("v2", "b"), ("v3", "c")] {
+        pairs.extend([("", content), (version, content), ("latest", content)]);
+    }
+    check(
+        &pairs,
+        &[("v1", "a"), ("v2", "b"), ("v3", "c"), ("latest", "c")],
+    );
+}
+
+#[test]
+fn repositories_do_not_disturb_each_other() {
+    let mut index = ArtifactIndex::default();
+    assert!(index.add(&name("a"), Some(&tag("v1")), digest("x"), ""));
+    assert!(index.add(&name("b"), Some(&tag("v1")), digest("y"), ""));
+    let found = index.resolve(&name("a"), &tag("v1").into()).unwrap();
+    assert_eq!(found.digest, digest("x"));
+    assert_eq!(index.repositories().count(), 2);
+}
+
+#[test]
+fn removing_a_tag_keeps_the_manifest_and_removing_the_manifest_removes_its_tags() {
+    let mut index = ArtifactIndex::default();
+    let repository = name("a");
+    for text in ["v1", "v2"] {
+        index.add(&repository, Some(&tag(text)), digest("x"), "");
+    }
+    assert!(index.remove_tag(&repository, &tag("v1")));
+    assert!(!index.remove_tag(&repository, &tag("v1")));
+    assert!(index.resolve(&repository, &digest("x").into()).is_some());
+    assert!(index.remove_manifest(&repository, &digest("x")));
+    assert!(index.resolve(&repository, &tag("v2").into()).is_none());
+    assert!(!index.has_repository(&repository));
+    assert_eq!(index.write(), br#"{"schemaVersion":1,"artifacts":[]}"#);
+}
+
+#[test]
+fn unknown_fields_and_strange_names_are_kept() {
+    let text = format!(
+        r#"{{"schemaVersion":1,"artifacts":[{{"repository":"UPPER","tag":"a+b","digest":"{0}"}},{{"repository":"a","digest":"{0}","mediaType":"m","x":[1]}}],"y":2}}"#,
+        digest("x")
+    );
+    let index = ArtifactIndex::read(text.as_bytes(), "index").unwrap();
+    assert_eq!(String::from_utf8(index.write()).unwrap(), text);
+    assert_eq!(index.repositories().count(), 1);
+}
+
+#[test]
+fn of_two_entries_with_one_tag_the_first_counts() {
+    let text = format!(
+        r#"{{"schemaVersion":1,"artifacts":[{{"repository":"a","tag":"t","digest":"{}"}},{{"repository":"a","tag":"t","digest":"{}"}}]}}"#,
+        digest("first"),
+        digest("second")
+    );
+    let mut index = ArtifactIndex::read(text.as_bytes(), "index").unwrap();
+    let resolve = |index: &ArtifactIndex| {
+        let found = index.resolve(&name("a"), &tag("t").into());
+        found.map(|listed| listed.digest)
+    };
+    assert_eq!(resolve(&index), Some(digest("first")));
+    index.add(&name("a"), Some(&tag("t")), digest("second"), "");
+    let again = ArtifactIndex::read(&index.write(), "index").unwrap();
+    assert_eq!(resolve(&again), Some(digest("second")));
+}
+
+#[test]
+fn an_empty_file_is_an_empty_index() {
+    for text in ["", " \n", r#"{"schemaVersion":1,"artifacts":null}"#] {
+        let index = ArtifactIndex::read(text.as_bytes(), "index").unwrap();
+        assert_eq!(index.repositories().count(), 0);
+    }
+}
+
+#[test]
+fn malformed_indexes_name_the_file() {
+    for (text, reason) in [
+        ("{", "EOF"),
+        ("[]", "invalid type"),
+        (
+            r#"{"schemaVersion":2,"artifacts":[]}"#,
+            "schema version is 2",
+        ),
+        (r#"{"artifacts":[]}"#, "schemaVersion"),
+        (
+            r#"{"schemaVersion":1,"artifacts":[{"repository":"a","digest":"sha256:12"}]}"#,
+            "hexadecimal",
+        ),
+    ] {
+        let error = ArtifactIndex::read(text.as_bytes(), "./x/artifact-index.json")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("./x/artifact-index.json is malformed"),
+            "{error}"
+        );
+        assert!(error.contains(reason), "{error}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(ArtifactIndex::read(deep.as_bytes(), "index").is_err());
+}
+
+#[test]
+fn ten_thousand_entries_are_added_and_found_by_lookup() {
+    let mut index = ArtifactIndex::default();
+    let repository = name("a");
+    for number in 0..10_000_u32 {
+        let version = tag(&format!("1.0.{number}"));
+        index.add(&repository, None, digest(version.as_str()), "m");
+        index.add(&repository, Some(&version), digest(version.as_str()), "m");
+    }
+    let again = ArtifactIndex::read(&index.write(), "index").unwrap();
+    assert_eq!(again.tags(&repository).unwrap().count(), 10_000);
+    assert_eq!(again.manifests(&repository).count(), 10_000);
+}

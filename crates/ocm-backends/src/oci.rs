@@ -15,6 +15,7 @@
 
 mod annotation;
 mod layout;
+mod local;
 mod manifest;
 mod read;
 
@@ -24,11 +25,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
-use ocm_model::access::{LocalBlob, OciImageLayer};
 use ocm_model::{Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Version};
 use ocm_oci::{
-    CopyOptions, Descriptor as Entry, ImageReference, Outcome, Reference, RepositoryName, StoreRef,
-    Tag, copy_graph, push_blob,
+    CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_graph,
 };
 use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, Error, Expected, StoredVersion,
@@ -148,130 +147,6 @@ impl OciComponentRepository {
                     reason,
                 },
             })
-    }
-
-    fn image_reference(
-        &self,
-        repository: &RepositoryName,
-        tag: Option<Tag>,
-        digest: Digest,
-    ) -> Option<String> {
-        let registry = self.registry.as_ref()?;
-        let reference = ImageReference {
-            scheme: registry.scheme.clone(),
-            registry: registry.host.clone(),
-            repository: repository.clone(),
-            tag,
-            digest: Some(digest),
-        };
-        Some(reference.to_string())
-    }
-
-    /// Returns the access to a local blob that also holds from elsewhere.
-    fn global_access(&self, repository: &RepositoryName, entry: &Entry) -> Option<Access> {
-        if entry.is_manifest() {
-            let reference = self.image_reference(repository, None, entry.digest)?;
-            return Some(Access::oci_artifact(&reference));
-        }
-        let registry = self.registry.as_ref()?;
-        let scheme = registry
-            .scheme
-            .as_ref()
-            .map(|scheme| format!("{scheme}://"));
-        Some(Access::oci_image_layer(&OciImageLayer {
-            reference: format!(
-                "{}{}/{repository}",
-                scheme.unwrap_or_default(),
-                registry.host
-            ),
-            digest: entry.digest,
-            size: entry.size,
-            media_type: Some(entry.media_type.clone()),
-        }))
-    }
-
-    fn added(
-        &self,
-        repository: &RepositoryName,
-        entry: Entry,
-        reference_name: Option<&str>,
-        size: u64,
-        outcome: Outcome,
-    ) -> AddedContent {
-        let mut local = LocalBlob::new(&entry.digest, &entry.media_type);
-        local.reference_name = reference_name.map(str::to_owned);
-        local.global_access = self.global_access(repository, &entry);
-        let digest = if entry.is_manifest() {
-            DigestSpec::oci_artifact(&entry.digest)
-        } else {
-            DigestSpec::generic_blob(&entry.digest)
-        };
-        lock(&self.added).insert((repository.clone(), entry.digest), entry);
-        AddedContent {
-            access: Access::local_blob(&local),
-            digest,
-            size,
-            outcome,
-        }
-    }
-
-    async fn add_blob(
-        &self,
-        repository: &RepositoryName,
-        blob: &BlobRef,
-        options: &CopyOptions,
-    ) -> Result<(Entry, Outcome), Error> {
-        let pushed = push_blob(&self.store, repository, blob, options)
-            .await
-            .map_err(|source| Error::backend("write to", self.location(), source))?;
-        let media_type = blob.media_type().unwrap_or("application/octet-stream");
-        Ok((
-            Entry::new(media_type, pushed.digest, pushed.size),
-            pushed.outcome,
-        ))
-    }
-
-    /// Returns what points to a local blob, for the manifest that is going to name it.
-    async fn entry_of(
-        &self,
-        id: &ComponentVersionId,
-        repository: &RepositoryName,
-        blob: &LocalBlob,
-        before: Option<&Layout>,
-    ) -> Result<Entry, Error> {
-        let missing = || Error::NoLocalBlob {
-            id: id.clone(),
-            reference: blob.local_reference.clone(),
-        };
-        let digest = blob.digest().ok_or_else(missing)?;
-        if let Some(entry) = lock(&self.added).get(&(repository.clone(), digest)) {
-            return Ok(entry.clone());
-        }
-        if let Some(entry) = before.and_then(|layout| layout.local_blob(&digest)) {
-            return Ok(entry.plain());
-        }
-        let ask = |source| Error::backend("read", format!("local blob {digest} of {id}"), source);
-        if ocm_oci::media_type::is_manifest(&blob.media_type) {
-            let found = self
-                .store
-                .resolve(repository, &Reference::Digest(digest))
-                .await;
-            return match found {
-                Ok(entry) => Ok(entry.plain()),
-                Err(error) if error.is_not_found() => Err(missing()),
-                Err(error) => Err(ask(error)),
-            };
-        }
-        let size = self
-            .store
-            .stat_blob(repository, &digest)
-            .await
-            .map_err(ask)?;
-        Ok(Entry::new(
-            blob.media_type.clone(),
-            digest,
-            size.ok_or_else(missing)?,
-        ))
     }
 }
 

@@ -8,9 +8,7 @@ use ocm_transfer::plan::Action;
 use ocm_transfer::{Policy, TransferOptions};
 
 use crate::watched::Watched;
-use crate::world::{Build, Place, check_only_access_differs, sign, transfer};
-
-const ID: &str = "acme.org/notes:1.0.0";
+use crate::world::{Build, ID, Place, check_only_access_differs, notes, sign, transfer};
 
 fn policy(existing: Policy) -> TransferOptions {
     TransferOptions {
@@ -29,41 +27,20 @@ fn names(descriptor: &Descriptor) -> Vec<String> {
 
 async fn both() -> (Place, Place, Descriptor) {
     let (source, target) = (Place::new(), Place::new());
-    let descriptor = Build::new(&source, ID)
-        .blob("text", "hello")
+    let descriptor = notes(&source, "hello").await;
+    transfer(&source, &target, TransferOptions::default(), &[ID])
         .await
-        .signed()
-        .await;
-    transfer(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+        .unwrap();
     (source, target, descriptor)
-}
-
-/// Another component version under the same name.
-async fn other(place: &Place) -> Descriptor {
-    let build = Build::new(place, ID).blob("text", "other").await;
-    build.signed().await
 }
 
 #[tokio::test]
 async fn the_same_is_skipped_without_any_write() {
     let (source, target, _) = both().await;
-    let watched = Arc::new(Watched::new(&target.repository));
-    let shared: RepositoryRef = Arc::<Watched>::clone(&watched);
-    let report = transfer(
-        &source.repository,
-        &shared,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    let (watched, shared) = Watched::new(&target).shared();
+    let report = transfer(&source, &shared, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     assert_eq!((report.skipped, report.added), (1, 0));
     assert_eq!(
         (watched.writes(), watched.reads()),
@@ -85,14 +62,9 @@ async fn signatures_are_united() {
     sign(&mut incoming, "auditor", NormalisationAlgorithm::JsonV1);
     source.put(&incoming).await;
 
-    let report = transfer(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    let report = transfer(&source, &target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     assert_eq!(report.updated, 1);
     assert_eq!(report.blobs.moved, 0, "content does not move again");
     let merged = target.read(ID).await;
@@ -103,14 +75,9 @@ async fn signatures_are_united() {
     );
     check_only_access_differs(&merged, &merged);
 
-    let again = transfer(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    let again = transfer(&source, &target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     assert_eq!(again.skipped, 1);
 }
 
@@ -119,14 +86,9 @@ async fn unsigned_labels_are_brought() {
     let (source, target, mut incoming) = both().await;
     incoming.set_labels(&[Label::new("note", "new")]);
     source.put(&incoming).await;
-    let report = transfer(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    let report = transfer(&source, &target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     assert_eq!(report.updated, 1);
     assert_eq!(target.read(ID).await.labels(), [Label::new("note", "new")]);
 }
@@ -135,20 +97,14 @@ async fn unsigned_labels_are_brought() {
 async fn other_content_is_refused_and_left_as_it_is() {
     let (source, target, before) = both().await;
     let second = "acme.org/second:1.0.0";
-    other(&source).await;
+    notes(&source, "other").await;
     Build::new(&source, second).stored().await;
     Build::new(&target, second)
         .blob("x", "x")
         .await
         .stored()
         .await;
-    let error = transfer(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID, second],
-    )
-    .await;
+    let error = transfer(&source, &target, TransferOptions::default(), &[ID, second]).await;
     let error = error.unwrap_err();
     assert!(error.is_conflict());
     let message = error.to_string();
@@ -167,15 +123,10 @@ async fn other_content_is_refused_and_left_as_it_is() {
 async fn other_content_is_replaced_when_asked_to() {
     for existing in [Policy::Overwrite, Policy::Enforce] {
         let (source, target, _) = both().await;
-        let incoming = other(&source).await;
-        let report = transfer(
-            &source.repository,
-            &target.repository,
-            policy(existing),
-            &[ID],
-        )
-        .await
-        .unwrap();
+        let incoming = notes(&source, "other").await;
+        let report = transfer(&source, &target, policy(existing), &[ID])
+            .await
+            .unwrap();
         assert_eq!(report.replaced, 1);
         check_only_access_differs(&incoming, &target.read(ID).await);
     }
@@ -188,14 +139,9 @@ async fn the_same_is_written_again_only_when_enforced() {
         (Policy::Enforce, Action::Replace),
     ] {
         let (source, target, _) = both().await;
-        let report = transfer(
-            &source.repository,
-            &target.repository,
-            policy(existing),
-            &[ID],
-        )
-        .await
-        .unwrap();
+        let report = transfer(&source, &target, policy(existing), &[ID])
+            .await
+            .unwrap();
         assert_eq!(report.component_versions[0].action, action);
     }
 }
@@ -203,15 +149,10 @@ async fn the_same_is_written_again_only_when_enforced() {
 #[tokio::test]
 async fn whatever_is_there_stays_when_asked_to() {
     let (source, target, before) = both().await;
-    other(&source).await;
-    let report = transfer(
-        &source.repository,
-        &target.repository,
-        policy(Policy::Skip),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    notes(&source, "other").await;
+    let report = transfer(&source, &target, policy(Policy::Skip), &[ID])
+        .await
+        .unwrap();
     assert_eq!(report.skipped, 1);
     check_only_access_differs(&before, &target.read(ID).await);
 }
@@ -219,27 +160,18 @@ async fn whatever_is_there_stays_when_asked_to() {
 #[tokio::test]
 async fn somebody_elses_write_is_looked_at_once_more() {
     let (source, target) = (Place::new(), Place::new());
-    let incoming = Build::new(&source, ID)
-        .blob("text", "hello")
-        .await
-        .signed()
-        .await;
+    let incoming = notes(&source, "hello").await;
     let mut theirs = Build::new(&target, ID)
         .blob("text", "hello")
         .await
         .descriptor;
     sign(&mut theirs, "theirs", NormalisationAlgorithm::JsonV4Alpha1);
-    let watched = Watched::new(&target.repository);
+    let watched = Watched::new(&target);
     watched.intruders.lock().unwrap().push(theirs);
     let shared: RepositoryRef = Arc::new(watched);
-    let report = transfer(
-        &source.repository,
-        &shared,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    let report = transfer(&source, &shared, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     assert_eq!((report.updated, report.added), (1, 0));
     let merged = target.read(ID).await;
     assert_eq!(names(&merged)[0], "theirs");
@@ -249,24 +181,15 @@ async fn somebody_elses_write_is_looked_at_once_more() {
 #[tokio::test]
 async fn somebody_who_writes_other_content_is_not_overwritten() {
     let (source, target) = (Place::new(), Place::new());
-    Build::new(&source, ID)
-        .blob("text", "hello")
-        .await
-        .signed()
-        .await;
+    notes(&source, "hello").await;
     let id = crate::world::id(ID);
     let theirs = Descriptor::new(id.name, id.version, &Provider::new("other.org"));
-    let watched = Watched::new(&target.repository);
+    let watched = Watched::new(&target);
     watched.intruders.lock().unwrap().push(theirs.clone());
     let shared: RepositoryRef = Arc::new(watched);
-    let error = transfer(
-        &source.repository,
-        &shared,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap_err();
+    let error = transfer(&source, &shared, TransferOptions::default(), &[ID])
+        .await
+        .unwrap_err();
     assert!(error.is_conflict());
     check_only_access_differs(&theirs, &target.read(ID).await);
 }
@@ -278,7 +201,7 @@ async fn somebody_who_always_writes_first_is_a_conflict() {
     let mut theirs = build.descriptor.clone();
     build.signed().await;
     Build::new(&target, ID).blob("text", "hello").await;
-    let watched = Watched::new(&target.repository);
+    let watched = Watched::new(&target);
     let mut intruders = Vec::new();
     for name in ["first", "second"] {
         sign(&mut theirs, name, NormalisationAlgorithm::JsonV3);
@@ -286,13 +209,8 @@ async fn somebody_who_always_writes_first_is_a_conflict() {
     }
     *watched.intruders.lock().unwrap() = intruders;
     let shared: RepositoryRef = Arc::new(watched);
-    let error = transfer(
-        &source.repository,
-        &shared,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap_err();
+    let error = transfer(&source, &shared, TransferOptions::default(), &[ID])
+        .await
+        .unwrap_err();
     assert!(error.is_conflict(), "{}", crate::world::chain(&error));
 }

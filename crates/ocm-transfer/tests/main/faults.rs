@@ -11,15 +11,15 @@ use ocm_digest::{Digest, HashAlgorithm};
 use ocm_model::DigestSpec;
 use ocm_oci::StoreRef;
 use ocm_repository::{Content, RepositoryRef};
-use ocm_transfer::{Error, ExecuteOptions, Policy, Recursion, TransferOptions};
+use ocm_transfer::{Error, ExecuteOptions, Policy, TransferOptions};
 use serde_json::json;
 
 use crate::watched::Watched;
 use crate::world::{
-    Build, Place, blob, chain, check_only_access_differs, id, image, plan, transfer,
+    Build, ID, Place, blob, chain, check_only_access_differs, id, image, notes, plan, recursive,
+    transfer,
 };
 
-const ID: &str = "acme.org/notes:1.0.0";
 const BASE: &str = "acme.org/base:1.0.0";
 
 /// A blob that was changed in its place: its digest is as it was, its bytes are not.
@@ -58,15 +58,10 @@ async fn check_found_out(
         build.descriptor.set_resource_digest(0, &digest).unwrap();
     }
     build.signed().await;
-    let tampered: RepositoryRef = Arc::new(Watched::changing(&source.repository, change));
-    let error = transfer(
-        &tampered,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap_err();
+    let tampered: RepositoryRef = Arc::new(Watched::changing(&source, change));
+    let error = transfer(&tampered, &target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap_err();
     assert!(error.is_verification(), "{}", chain(&error));
     assert!(
         error
@@ -118,13 +113,7 @@ async fn a_reference_to_another_local_blob_is_found_out() {
     let other = build.descriptor.resources()[1].access.clone().unwrap();
     build.descriptor.set_resource_access(0, other).unwrap();
     build.signed().await;
-    let error = transfer(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await;
+    let error = transfer(&source, &target, TransferOptions::default(), &[ID]).await;
     assert!(error.unwrap_err().is_verification());
 }
 
@@ -141,7 +130,7 @@ async fn content_known_at_the_target_by_another_hash_is_checked_all_the_same() {
             existing: Policy::Enforce,
             ..TransferOptions::default()
         };
-        let result = transfer(&source.repository, &target.repository, options, &[ID]).await;
+        let result = transfer(&source, &target, options, &[ID]).await;
         assert_eq!(result.is_ok(), holds);
     }
 }
@@ -155,14 +144,9 @@ async fn content_that_is_excluded_may_be_anything() {
         .set_resource_digest(0, &DigestSpec::excluded())
         .unwrap();
     let before = build.signed().await;
-    transfer(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    transfer(&source, &target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     check_only_access_differs(&before, &target.read(ID).await);
 }
 
@@ -174,13 +158,7 @@ async fn a_missing_local_blob_is_named_when_planning() {
         .external("text", access, None)
         .stored()
         .await;
-    let error = plan(
-        &source.repository,
-        &Place::new().repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await;
+    let error = plan(&source, &Place::new(), TransferOptions::default(), &[ID]).await;
     let error = chain(&error.unwrap_err());
     assert!(error.contains("has no local blob"), "{error}");
 }
@@ -196,27 +174,13 @@ async fn an_archive_with_a_changed_blob_is_found_out() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("shop.ctf");
     let (source, target) = (Place::new(), Place::new());
-    let before = Build::new(&source, ID)
-        .blob("text", "hello")
+    let before = notes(&source, "hello").await;
+    transfer(&source, &archive(&path), TransferOptions::default(), &[ID])
         .await
-        .signed()
-        .await;
-    transfer(
-        &source.repository,
-        &archive(&path),
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
-    transfer(
-        &archive(&path),
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+        .unwrap();
+    transfer(&archive(&path), &target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     check_only_access_differs(&before, &target.read(ID).await);
 
     let file = path
@@ -226,7 +190,7 @@ async fn an_archive_with_a_changed_blob_is_found_out() {
     std::fs::write(&file, "hellO").unwrap();
     let error = transfer(
         &archive(&path),
-        &Place::new().repository,
+        &Place::new(),
         TransferOptions::default(),
         &[ID],
     )
@@ -258,20 +222,12 @@ async fn tree(source: &Place) {
         .await;
 }
 
-fn recursive() -> TransferOptions {
-    TransferOptions {
-        recursive: Recursion::Unlimited,
-        ..TransferOptions::default()
-    }
-}
-
 #[tokio::test]
 async fn an_interrupted_transfer_is_continued_by_doing_it_again() {
     let (source, undisturbed) = (Place::new(), Place::new());
     tree(&source).await;
-    let counting = Arc::new(Watched::new(&undisturbed.repository));
-    let shared: RepositoryRef = Arc::<Watched>::clone(&counting);
-    transfer(&source.repository, &shared, recursive(), &[ID])
+    let (counting, shared) = Watched::new(&undisturbed).shared();
+    transfer(&source, &shared, recursive(), &[ID])
         .await
         .unwrap();
     let writes = counting.writes();
@@ -279,9 +235,8 @@ async fn an_interrupted_transfer_is_continued_by_doing_it_again() {
 
     for number in 0..writes {
         let target = Place::new();
-        let failing = Arc::new(Watched::failing_at(&target.repository, number));
-        let shared: RepositoryRef = Arc::<Watched>::clone(&failing);
-        transfer(&source.repository, &shared, recursive(), &[ID])
+        let (failing, shared) = Watched::failing_at(&target, number).shared();
+        transfer(&source, &shared, recursive(), &[ID])
             .await
             .unwrap_err();
         assert_eq!(
@@ -301,7 +256,7 @@ async fn an_interrupted_transfer_is_continued_by_doing_it_again() {
                 check_only_access_differs(&source.read(text).await, &target.read(text).await);
             }
         }
-        let second = transfer(&source.repository, &shared, recursive(), &[ID])
+        let second = transfer(&source, &shared, recursive(), &[ID])
             .await
             .unwrap();
         assert_eq!(second.added + second.skipped, 2, "at write {number}");
@@ -325,28 +280,21 @@ async fn an_interrupted_transfer_is_continued_by_doing_it_again() {
 async fn a_transfer_that_is_dropped_is_continued_by_doing_it_again() {
     let (source, undisturbed) = (Place::new(), Place::new());
     tree(&source).await;
-    transfer(
-        &source.repository,
-        &undisturbed.repository,
-        recursive(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    transfer(&source, &undisturbed, recursive(), &[ID])
+        .await
+        .unwrap();
     for number in 0..7 {
         let target = Place::new();
-        let hanging = Watched::hanging_at(&target.repository, number);
+        let hanging = Watched::hanging_at(&target, number);
         let hangs = Arc::clone(&hanging.hangs);
         let shared: RepositoryRef = Arc::new(hanging);
-        let planned = plan(&source.repository, &shared, recursive(), &[ID])
-            .await
-            .unwrap();
+        let planned = plan(&source, &shared, recursive(), &[ID]).await.unwrap();
         let options = ExecuteOptions::default();
         tokio::select! {
             _ = planned.execute(&options) => panic!("it does not end"),
             () = hangs.notified() => {}
         }
-        transfer(&source.repository, &target.repository, recursive(), &[ID])
+        transfer(&source, &target, recursive(), &[ID])
             .await
             .unwrap();
         for text in [ID, BASE] {
@@ -362,24 +310,11 @@ async fn a_transfer_that_is_dropped_is_continued_by_doing_it_again() {
 #[tokio::test]
 async fn a_source_that_changed_after_planning_is_not_transferred() {
     let (source, target) = (Place::new(), Place::new());
-    Build::new(&source, ID)
-        .blob("text", "hello")
+    notes(&source, "hello").await;
+    let planned = plan(&source, &target, TransferOptions::default(), &[ID])
         .await
-        .signed()
-        .await;
-    let planned = plan(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
-    Build::new(&source, ID)
-        .blob("text", "other")
-        .await
-        .signed()
-        .await;
+        .unwrap();
+    notes(&source, "other").await;
     let error = planned
         .execute(&ExecuteOptions::default())
         .await

@@ -11,10 +11,10 @@ use ocm_digest::Digest;
 use ocm_model::ComponentVersionId;
 use ocm_repository::{Content, CopyOptions, RepositoryRef};
 use ocm_transfer::plan::Action;
-use ocm_transfer::{ExecuteOptions, Planner, Recursion, Root, TransferOptions, TransferProgress};
+use ocm_transfer::{ExecuteOptions, Planner, Root, TransferOptions, TransferProgress};
 
 use crate::watched::Watched;
-use crate::world::{Build, Place, id, plan};
+use crate::world::{Build, Place, id, plan, recursive};
 
 const TOP: &str = "acme.org/top:1.0.0";
 
@@ -29,22 +29,13 @@ async fn wide(place: &Place, width: usize) {
     top.stored().await;
 }
 
-fn recursive() -> TransferOptions {
-    TransferOptions {
-        recursive: Recursion::Unlimited,
-        ..TransferOptions::default()
-    }
-}
-
 #[tokio::test]
 async fn planning_asks_once_for_each_component_version() {
     let width = 2_000;
     let (source, target) = (Place::new(), Place::new());
     wide(&source, width).await;
-    let from = Arc::new(Watched::new(&source.repository));
-    let to = Arc::new(Watched::new(&target.repository));
-    let (shared_from, shared_to): (RepositoryRef, RepositoryRef) =
-        (Arc::<Watched>::clone(&from), Arc::<Watched>::clone(&to));
+    let (from, shared_from) = Watched::new(&source).shared();
+    let (to, shared_to) = Watched::new(&target).shared();
     let planned = plan(&shared_from, &shared_to, recursive(), &[TOP])
         .await
         .unwrap();
@@ -57,15 +48,10 @@ async fn planning_asks_once_for_each_component_version() {
 async fn skipped_component_versions_are_asked_for_once() {
     let (source, target) = (Place::new(), Place::new());
     wide(&source, 50).await;
-    let first = plan(&source.repository, &target.repository, recursive(), &[TOP])
-        .await
-        .unwrap();
+    let first = plan(&source, &target, recursive(), &[TOP]).await.unwrap();
     first.execute(&ExecuteOptions::default()).await.unwrap();
-    let to = Arc::new(Watched::new(&target.repository));
-    let shared: RepositoryRef = Arc::<Watched>::clone(&to);
-    let second = plan(&source.repository, &shared, recursive(), &[TOP])
-        .await
-        .unwrap();
+    let (to, shared) = Watched::new(&target).shared();
+    let second = plan(&source, &shared, recursive(), &[TOP]).await.unwrap();
     let report = second.execute(&ExecuteOptions::default()).await.unwrap();
     assert_eq!((report.skipped, to.reads(), to.writes()), (51, 51, 0));
 }
@@ -139,25 +125,16 @@ async fn the_limit_on_blobs_holds_over_all_component_versions() {
     let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
     let gauge = Arc::new(Gauge::default());
     let measured = Arc::clone(&gauge);
-    let from: RepositoryRef =
-        Arc::new(Watched::changing(
-            &source.repository,
-            move |content| match content {
-                Content::Blob(inner) => Content::Blob(Arc::new(Measured {
-                    inner,
-                    gauge: Arc::clone(&measured),
-                })),
-                artifact @ Content::Artifact(_) => artifact,
-            },
-        ));
-    let planned = plan(
-        &from,
-        &target.repository,
-        TransferOptions::default(),
-        &roots,
-    )
-    .await
-    .unwrap();
+    let from: RepositoryRef = Arc::new(Watched::changing(&source, move |content| match content {
+        Content::Blob(inner) => Content::Blob(Arc::new(Measured {
+            inner,
+            gauge: Arc::clone(&measured),
+        })),
+        artifact @ Content::Artifact(_) => artifact,
+    }));
+    let planned = plan(&from, &target, TransferOptions::default(), &roots)
+        .await
+        .unwrap();
     let options = ExecuteOptions {
         copy: CopyOptions::new(3),
         parallel: 8,
@@ -178,14 +155,9 @@ async fn content_that_two_resources_share_moves_once() {
         .await
         .stored()
         .await;
-    let planned = plan(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[TOP],
-    )
-    .await
-    .unwrap();
+    let planned = plan(&source, &target, TransferOptions::default(), &[TOP])
+        .await
+        .unwrap();
     let blobs = planned
         .execute(&ExecuteOptions::default())
         .await

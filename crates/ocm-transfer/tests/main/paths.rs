@@ -13,10 +13,8 @@ use ocm_transfer::{
 use serde_json::json;
 
 use crate::world::{
-    Build, Internet, Place, REGISTRY, check_only_access_differs, id, image, resource_content,
+    Build, ID, Internet, Place, REGISTRY, check_only_access_differs, id, image, resource_content,
 };
-
-const ID: &str = "acme.org/notes:1.0.0";
 
 /// A component version with content of every kind.
 async fn everything(source: &Place, internet: &Internet) -> Descriptor {

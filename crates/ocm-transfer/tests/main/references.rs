@@ -4,23 +4,32 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ocm_digest::HashAlgorithm;
-use ocm_model::{ComponentVersionId, NormalisationAlgorithm, Reference};
+use ocm_model::{ComponentVersionId, Descriptor, NormalisationAlgorithm, Reference};
 use ocm_repository::RepositoryRef;
 use ocm_transfer::{Error, ExecuteOptions, Planner, Recursion, Resolver, Root, TransferOptions};
 
 use crate::watched::Watched;
-use crate::world::{Build, Place, check_only_access_differs, component_digest, id, plan, transfer};
+use crate::world::{
+    Build, Place, check_only_access_differs, component_digest, id, plan, recursive, transfer,
+};
 
 const TOP: &str = "acme.org/top:1.0.0";
 const LEFT: &str = "acme.org/left:1.0.0";
 const RIGHT: &str = "acme.org/right:1.0.0";
 const BASE: &str = "acme.org/base:1.0.0";
 
-fn recursive(recursive: Recursion) -> TransferOptions {
+fn to(recursive: Recursion) -> TransferOptions {
     TransferOptions {
         recursive,
         ..TransferOptions::default()
     }
+}
+
+/// Puts a component version into a place that refers to another one, whose digest it states if
+/// that is given.
+async fn link(place: &Place, from: &str, to: &str, child: Option<&Descriptor>) -> Descriptor {
+    let build = Build::new(place, from).reference("child", to, child);
+    build.stored().await
 }
 
 /// `top` refers to `left` and `right`, which both refer to `base`.
@@ -46,30 +55,19 @@ async fn diamond(place: &Place) {
 async fn a_diamond_is_written_once_and_children_first() {
     let (source, target) = (Place::new(), Place::new());
     diamond(&source).await;
-    let watched = Arc::new(Watched::new(&target.repository));
-    let shared: RepositoryRef = Arc::<Watched>::clone(&watched);
-    let report = transfer(
-        &source.repository,
-        &shared,
-        recursive(Recursion::Unlimited),
-        &[TOP],
-    )
-    .await
-    .unwrap();
+    let (watched, shared) = Watched::new(&target).shared();
+    let report = transfer(&source, &shared, recursive(), &[TOP])
+        .await
+        .unwrap();
     assert_eq!(report.added, 4);
     let written = watched.written.lock().unwrap().clone();
     assert_eq!((&*written[0], &*written[3]), (BASE, TOP));
     for text in [TOP, LEFT, RIGHT, BASE] {
         check_only_access_differs(&source.read(text).await, &target.read(text).await);
     }
-    let again = transfer(
-        &source.repository,
-        &shared,
-        recursive(Recursion::Unlimited),
-        &[TOP],
-    )
-    .await
-    .unwrap();
+    let again = transfer(&source, &shared, recursive(), &[TOP])
+        .await
+        .unwrap();
     assert_eq!(
         (again.skipped, watched.written.lock().unwrap().len()),
         (4, 4)
@@ -87,14 +85,9 @@ async fn recursion_goes_as_deep_as_asked() {
         (Recursion::Depth(2), vec![BASE, LEFT, RIGHT, TOP]),
         (Recursion::Unlimited, vec![BASE, LEFT, RIGHT, TOP]),
     ] {
-        let planned = plan(
-            &source.repository,
-            &Place::new().repository,
-            recursive(depth),
-            &[TOP],
-        )
-        .await
-        .unwrap();
+        let planned = plan(&source, &Place::new(), to(depth), &[TOP])
+            .await
+            .unwrap();
         let ids: Vec<String> = planned
             .plan()
             .component_versions
@@ -109,23 +102,14 @@ async fn recursion_goes_as_deep_as_asked() {
 async fn a_short_way_counts_where_there_is_a_long_one() {
     let source = Place::new();
     Build::new(&source, BASE).stored().await;
-    Build::new(&source, LEFT)
-        .reference("base", BASE, None)
-        .stored()
-        .await;
-    Build::new(&source, RIGHT)
-        .reference("left", LEFT, None)
-        .stored()
-        .await;
+    link(&source, LEFT, BASE, None).await;
+    link(&source, RIGHT, LEFT, None).await;
     // `left` is one step away from the second root, two from the first.
-    Build::new(&source, TOP)
-        .reference("right", RIGHT, None)
-        .stored()
-        .await;
+    link(&source, TOP, RIGHT, None).await;
     let planned = plan(
-        &source.repository,
-        &Place::new().repository,
-        recursive(Recursion::Depth(1)),
+        &source,
+        &Place::new(),
+        to(Recursion::Depth(1)),
         &[TOP, LEFT],
     )
     .await;
@@ -135,17 +119,8 @@ async fn a_short_way_counts_where_there_is_a_long_one() {
 #[tokio::test]
 async fn a_missing_child_names_both_and_where_it_was_looked_for() {
     let source = Place::new();
-    Build::new(&source, TOP)
-        .reference("base", BASE, None)
-        .stored()
-        .await;
-    let error = plan(
-        &source.repository,
-        &Place::new().repository,
-        recursive(Recursion::Unlimited),
-        &[TOP],
-    )
-    .await;
+    link(&source, TOP, BASE, None).await;
+    let error = plan(&source, &Place::new(), recursive(), &[TOP]).await;
     let error = error.unwrap_err();
     assert!(error.is_not_found());
     assert_eq!(
@@ -160,8 +135,8 @@ async fn a_missing_child_names_both_and_where_it_was_looked_for() {
 #[tokio::test]
 async fn a_missing_root_is_not_found() {
     let error = plan(
-        &Place::new().repository,
-        &Place::new().repository,
+        &Place::new(),
+        &Place::new(),
         TransferOptions::default(),
         &[TOP],
     )
@@ -196,16 +171,10 @@ async fn children_are_found_by_the_resolver_after_the_source() {
         .await
         .stored()
         .await;
-    let left = Build::new(&source, LEFT)
-        .reference("base", BASE, Some(&base))
-        .stored()
-        .await;
-    Build::new(&source, TOP)
-        .reference("left", LEFT, Some(&left))
-        .stored()
-        .await;
+    let left = link(&source, LEFT, BASE, Some(&base)).await;
+    link(&source, TOP, LEFT, Some(&left)).await;
     let planner = Planner::new(Arc::clone(&target.repository))
-        .with_options(recursive(Recursion::Unlimited))
+        .with_options(recursive())
         .with_resolver(Arc::new(Elsewhere(Arc::clone(&elsewhere.repository))));
     let root = Root {
         repository: Arc::clone(&source.repository),
@@ -230,17 +199,8 @@ async fn a_reference_with_another_digest_names_both() {
         .await
         .stored()
         .await;
-    Build::new(&source, TOP)
-        .reference("base", BASE, Some(&promised))
-        .stored()
-        .await;
-    let error = plan(
-        &source.repository,
-        &Place::new().repository,
-        recursive(Recursion::Unlimited),
-        &[TOP],
-    )
-    .await;
+    link(&source, TOP, BASE, Some(&promised)).await;
+    let error = plan(&source, &Place::new(), recursive(), &[TOP]).await;
     let error = error.unwrap_err();
     assert!(error.is_verification() && matches!(error, Error::ReferenceDigest { .. }));
     let message = error.to_string();
@@ -250,14 +210,9 @@ async fn a_reference_with_another_digest_names_both() {
         "{message}"
     );
     // Not followed, not looked at.
-    plan(
-        &source.repository,
-        &Place::new().repository,
-        TransferOptions::default(),
-        &[TOP],
-    )
-    .await
-    .unwrap();
+    plan(&source, &Place::new(), TransferOptions::default(), &[TOP])
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -276,13 +231,7 @@ async fn references_are_checked_under_every_algorithm() {
                 reference.digest = Some(digest);
                 build.descriptor.push_reference(&reference);
                 build.stored().await;
-                let planned = plan(
-                    &source.repository,
-                    &Place::new().repository,
-                    recursive(Recursion::Unlimited),
-                    &[TOP],
-                )
-                .await;
+                let planned = plan(&source, &Place::new(), recursive(), &[TOP]).await;
                 assert_eq!(planned.is_ok(), right, "{algorithm} {hash}");
             }
         }
@@ -292,21 +241,9 @@ async fn references_are_checked_under_every_algorithm() {
 #[tokio::test]
 async fn a_circle_is_refused() {
     let source = Place::new();
-    Build::new(&source, LEFT)
-        .reference("right", RIGHT, None)
-        .stored()
-        .await;
-    Build::new(&source, RIGHT)
-        .reference("left", LEFT, None)
-        .stored()
-        .await;
-    let error = plan(
-        &source.repository,
-        &Place::new().repository,
-        recursive(Recursion::Unlimited),
-        &[LEFT],
-    )
-    .await;
+    link(&source, LEFT, RIGHT, None).await;
+    link(&source, RIGHT, LEFT, None).await;
+    let error = plan(&source, &Place::new(), recursive(), &[LEFT]).await;
     assert!(matches!(error, Err(Error::Circle { circle }) if circle.len() == 3));
 }
 

@@ -7,9 +7,7 @@ use ocm_repository::{AccessMethods, RepositoryRef};
 use ocm_transfer::plan::Action;
 use ocm_transfer::{ExecuteOptions, Step, Transfer, TransferOptions, TransferPlan};
 
-use crate::world::{Build, Place, check_only_access_differs, plan};
-
-const ID: &str = "acme.org/notes:1.0.0";
+use crate::world::{Build, ID, Place, check_only_access_differs, plan};
 
 async fn stored_plan(source: &Place, target: &Place) -> TransferPlan {
     Build::new(source, ID)
@@ -19,14 +17,9 @@ async fn stored_plan(source: &Place, target: &Place) -> TransferPlan {
         .await
         .signed()
         .await;
-    let planned = plan(
-        &source.repository,
-        &target.repository,
-        TransferOptions::default(),
-        &[ID],
-    )
-    .await
-    .unwrap();
+    let planned = plan(source, target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
     TransferPlan::read(planned.plan().write_json().as_bytes()).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! A repository that counts what is asked of it, and fails when it is told to.
 
+use std::borrow::Borrow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -34,9 +35,9 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(inner: &RepositoryRef) -> Self {
+    pub(crate) fn new(inner: &impl Borrow<RepositoryRef>) -> Self {
         Self {
-            inner: Arc::clone(inner),
+            inner: Arc::clone(inner.borrow()),
             reads: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
             commits: AtomicUsize::new(0),
@@ -50,7 +51,7 @@ impl Watched {
     }
 
     /// Fails at one write, counted from zero.
-    pub(crate) fn failing_at(inner: &RepositoryRef, write: usize) -> Self {
+    pub(crate) fn failing_at(inner: &impl Borrow<RepositoryRef>, write: usize) -> Self {
         let error = || Error::Unsupported {
             location: "the network".to_owned(),
             operation: "working just now",
@@ -62,7 +63,7 @@ impl Watched {
     }
 
     /// Never ends one write, counted from zero.
-    pub(crate) fn hanging_at(inner: &RepositoryRef, write: usize) -> Self {
+    pub(crate) fn hanging_at(inner: &impl Borrow<RepositoryRef>, write: usize) -> Self {
         Self {
             hangs_at: Some(write),
             ..Self::new(inner)
@@ -71,13 +72,20 @@ impl Watched {
 
     /// Hands out other content than it has.
     pub(crate) fn changing(
-        inner: &RepositoryRef,
+        inner: &impl Borrow<RepositoryRef>,
         change: impl Fn(Content) -> Content + Send + Sync + 'static,
     ) -> Self {
         Self {
             change: Box::new(change),
             ..Self::new(inner)
         }
+    }
+
+    /// Returns this repository twice: to ask afterwards, and to transfer to or from.
+    pub(crate) fn shared(self) -> (Arc<Self>, RepositoryRef) {
+        let watched = Arc::new(self);
+        let shared: RepositoryRef = Arc::<Self>::clone(&watched);
+        (watched, shared)
     }
 
     pub(crate) fn reads(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Repositories in memory, and component versions to put into them.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,9 +20,14 @@ use ocm_oci::{
 use ocm_repository::{
     AccessMethod, AccessMethods, Artifact, Content, CopyOptions, Error, Expected, RepositoryRef,
 };
-use ocm_transfer::{ExecuteOptions, Planner, Root, Transfer, TransferOptions, TransferReport};
+use ocm_transfer::{
+    ExecuteOptions, Planner, Recursion, Root, Transfer, TransferOptions, TransferReport,
+};
 
 pub(crate) const REGISTRY: &str = "ghcr.io";
+
+/// The component version of most tests.
+pub(crate) const ID: &str = "acme.org/notes:1.0.0";
 
 /// A place with component versions.
 #[derive(Clone, Debug)]
@@ -63,6 +69,12 @@ impl Place {
             .put(descriptor, Expected::Anything)
             .await
             .unwrap();
+    }
+}
+
+impl Borrow<RepositoryRef> for Place {
+    fn borrow(&self) -> &RepositoryRef {
+        &self.repository
     }
 }
 
@@ -111,6 +123,12 @@ pub(crate) async fn image(
         repository,
         root: manifest.descriptor(),
     }
+}
+
+/// Puts [`ID`] into a place: signed, with one resource `text`.
+pub(crate) async fn notes(place: &Place, content: &str) -> Descriptor {
+    let build = Build::new(place, ID).blob("text", content).await;
+    build.signed().await
 }
 
 /// A component version that is being put together in a place.
@@ -356,25 +374,33 @@ impl AccessMethod for Internet {
     }
 }
 
+/// Options by which references are followed all the way down.
+pub(crate) fn recursive() -> TransferOptions {
+    TransferOptions {
+        recursive: Recursion::Unlimited,
+        ..TransferOptions::default()
+    }
+}
+
 pub(crate) async fn plan(
-    source: &RepositoryRef,
-    target: &RepositoryRef,
+    source: &impl Borrow<RepositoryRef>,
+    target: &impl Borrow<RepositoryRef>,
     options: TransferOptions,
     roots: &[&str],
 ) -> Result<Transfer, ocm_transfer::Error> {
     let roots = roots.iter().map(|text| Root {
-        repository: Arc::clone(source),
+        repository: Arc::clone(source.borrow()),
         id: id(text),
     });
-    Planner::new(Arc::clone(target))
+    Planner::new(Arc::clone(target.borrow()))
         .with_options(options)
         .plan(roots.collect())
         .await
 }
 
 pub(crate) async fn transfer(
-    source: &RepositoryRef,
-    target: &RepositoryRef,
+    source: &impl Borrow<RepositoryRef>,
+    target: &impl Borrow<RepositoryRef>,
     options: TransferOptions,
     roots: &[&str],
 ) -> Result<TransferReport, ocm_transfer::Error> {

@@ -106,6 +106,15 @@ pub enum Error {
         source: ocm_model::normalisation::NotDigestible,
     },
 
+    /// A component version that is referred to cannot be read.
+    #[error("{id} refers to {reference}, which cannot be read")]
+    Reference {
+        id: ComponentVersionId,
+        reference: ComponentVersionId,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// No resource, source or reference has this identity, or several have.
     #[error(transparent)]
     Lookup(#[from] ocm_model::descriptor::LookupError),

@@ -105,7 +105,10 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::UnknownRepository { .. }
         | Error::NoPrivateKey { .. }
         | Error::NotDigestible { .. } => Some(Kind::Invalid),
-        Error::Credentials(_) | Error::File { .. } | Error::Download { .. } => None,
+        Error::Credentials(_)
+        | Error::File { .. }
+        | Error::Download { .. }
+        | Error::Reference { .. } => None,
     }
 }
 

@@ -30,6 +30,8 @@ mod kind;
 mod resolver;
 mod session;
 mod sign;
+mod stated;
+mod tree;
 mod unpack;
 mod verify;
 

@@ -1,0 +1,171 @@
+//! The content of resources, compared with the digests that the descriptors state.
+
+use std::error::Error as StdError;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use ocm_blob::BlobRef;
+use ocm_digest::{Digest, Digester};
+use ocm_model::element::{Element as _, Resource};
+use ocm_model::{Access, ComponentVersionId, DigestSpec};
+use ocm_oci::{CopyOptions, check_blob, check_graph};
+use ocm_repository::{AccessMethods, Content, RepositoryRef};
+
+use super::{ContentCheck, ContentOutcome, VerifyError};
+use crate::error::Error;
+use crate::session::Ocm;
+use crate::stated::as_stated;
+use crate::tree::Node;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+impl Ocm {
+    /// Checks the content of every resource that can be reached.
+    pub(super) async fn check_content(
+        &self,
+        nodes: &[Node],
+        options: &CopyOptions,
+    ) -> Result<Vec<ContentCheck>, Error> {
+        let methods = &self.access_methods().await?;
+        let resources: Vec<_> = nodes
+            .iter()
+            .flat_map(|node| {
+                let resources = node.descriptor.resources().into_iter();
+                resources.map(|resource| {
+                    (
+                        node.descriptor.id().clone(),
+                        node.repository.clone(),
+                        resource,
+                    )
+                })
+            })
+            .collect();
+        let checks = stream::iter(resources).map(|(id, repository, resource)| async move {
+            let outcome =
+                Self::check_resource(methods, &id, &repository, &resource, options).await?;
+            Ok::<_, VerifyError>(ContentCheck {
+                component: id,
+                resource: resource.identity(),
+                outcome,
+            })
+        });
+        Ok(checks.buffered(options.parallel()).try_collect().await?)
+    }
+
+    async fn check_resource(
+        methods: &AccessMethods,
+        id: &ComponentVersionId,
+        repository: &RepositoryRef,
+        resource: &Resource,
+        options: &CopyOptions,
+    ) -> Result<ContentOutcome, VerifyError> {
+        let failed = |source: Source| VerifyError::Content {
+            id: id.clone(),
+            resource: resource.identity(),
+            source,
+        };
+        let (access, spec, expected) = match stated(resource) {
+            Ok(stated) => stated,
+            Err(outcome) => return Ok(outcome),
+        };
+        let content = if access.is_local_blob() {
+            repository
+                .local_content(id, access)
+                .await
+                .map_err(|source| failed(source.into()))?
+        } else {
+            match methods.content(access).await {
+                Ok(content) => content,
+                Err(error) => return Ok(unchecked(reason_of(&error))),
+            }
+        };
+        let content = as_stated(content, Some(spec))
+            .await
+            .map_err(|source| failed(source.into()))?;
+        match read(&content, expected, options).await.map_err(failed)? {
+            Read::Right { size } => Ok(ContentOutcome::Verified { size }),
+            Read::Other { digest } => Err(VerifyError::ContentDigest {
+                id: id.clone(),
+                resource: resource.identity(),
+                expected: spec.value.clone(),
+                actual: digest,
+            }),
+        }
+    }
+}
+
+fn unchecked(reason: impl Into<String>) -> ContentOutcome {
+    let reason = reason.into();
+    ContentOutcome::Unchecked { reason }
+}
+
+/// Returns where the content of a resource is and which digest it should have, or what is to be
+/// reported of a resource that nothing can be compared for.
+fn stated(resource: &Resource) -> Result<(&Access, &DigestSpec, Digest), ContentOutcome> {
+    let Some(access) = &resource.access else {
+        return Err(unchecked("it has no access"));
+    };
+    let spec = match &resource.digest {
+        _ if access.is_none() => return Err(ContentOutcome::Excluded),
+        Some(spec) if spec.is_excluded() => return Err(ContentOutcome::Excluded),
+        Some(spec) if spec.is_complete() => spec,
+        _ => return Err(unchecked("it has no digest")),
+    };
+    match spec.digest() {
+        Ok(expected) => Ok((access, spec, expected)),
+        Err(error) => Err(unchecked(error.to_string())),
+    }
+}
+
+/// What content was found to be.
+enum Read {
+    /// It is what the digest says.
+    Right { size: u64 },
+    /// It is whole, but is something else.
+    Other { digest: Digest },
+}
+
+/// Reads content to its end.
+async fn read(content: &Content, expected: Digest, options: &CopyOptions) -> Result<Read, Source> {
+    match content {
+        Content::Artifact(artifact) => {
+            let digest = artifact.root.digest;
+            if digest != expected {
+                return Ok(Read::Other { digest });
+            }
+            let (store, repository) = (&artifact.store, &artifact.repository);
+            let report = check_graph(store, repository, &artifact.root, options).await?;
+            Ok(Read::Right { size: report.size })
+        }
+        Content::Blob(blob) if blob.digest() == Some(expected) => {
+            let size = check_blob(blob, options).await?;
+            Ok(Read::Right { size })
+        }
+        Content::Blob(blob) => {
+            let (digest, size) = hash(blob, expected).await?;
+            Ok(if digest == expected {
+                Read::Right { size }
+            } else {
+                Read::Other { digest }
+            })
+        }
+    }
+}
+
+/// Hashes a blob by the algorithm of the digest it should have.
+async fn hash(blob: &BlobRef, expected: Digest) -> Result<(Digest, u64), ocm_blob::Error> {
+    let mut digester = Digester::new(expected.algorithm());
+    let (mut stream, mut size) = (blob.open().await?, 0);
+    while let Some(chunk) = stream.try_next().await? {
+        digester.update(&chunk);
+        size += chunk.len() as u64;
+    }
+    Ok((digester.finish(), size))
+}
+
+/// Joins an error with its causes, for a report that has one line for it.
+fn reason_of(error: &(dyn StdError + 'static)) -> String {
+    crate::kind::chain(error)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -39,6 +39,13 @@ pub fn are_stated_otherwise(descriptor: &Descriptor, signature: &Signature) -> b
     })
 }
 
+/// Tells whether whoever verifies signatures under a normalisation states the digests of
+/// references anew before. The first version of OCM does, and knows `jsonNormalisation/v1` to
+/// `v3`; the second one signs under `jsonNormalisation/v4alpha1`, and takes them as they are.
+pub fn are_stated_anew(normalisation: NormalisationAlgorithm) -> bool {
+    normalisation != NormalisationAlgorithm::JsonV4Alpha1
+}
+
 /// Returns a descriptor whose references have the digests of `referenced` under the given
 /// algorithms.
 ///

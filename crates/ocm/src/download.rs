@@ -13,6 +13,7 @@ use ocm_repository::{Artifact, Content};
 use crate::address::Located;
 use crate::error::Error;
 use crate::session::{Ocm, Use};
+use crate::stated::as_stated;
 use crate::unpack::{self, Packing};
 
 /// What becomes of content that is packed.
@@ -109,6 +110,7 @@ impl Task<'_> {
             .as_ref()
             .filter(|digest| !digest.is_excluded());
         let expected = spec.and_then(|digest| digest.digest().ok());
+        let content = as_stated(content, spec).await?;
         let media_type = content.media_type().map(str::to_owned);
         match content {
             Content::Artifact(artifact) => self.write_artifact(&artifact, expected).await?,

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use ocm_digest::Digest;
-use ocm_model::{ComponentVersionId, Identity};
+use ocm_model::{ComponentVersionId, Identity, NormalisationAlgorithm};
+use ocm_signing::references::RestateError;
 
 use crate::address;
 use crate::verify::VerifyError;
@@ -113,6 +114,15 @@ pub enum Error {
         reference: ComponentVersionId,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The references do not state digests under the algorithms of a signature, and cannot.
+    #[error("the references of {id} cannot be signed under {normalisation}")]
+    Restate {
+        id: ComponentVersionId,
+        normalisation: NormalisationAlgorithm,
+        #[source]
+        source: RestateError,
     },
 
     /// No resource, source or reference has this identity, or several have.

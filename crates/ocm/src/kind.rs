@@ -1,7 +1,10 @@
 //! What sort of error an error is, whichever crate it comes from.
 
 use std::error::Error as StdError;
+use std::io;
 use std::sync::Arc;
+
+use ocm_signing::references::RestateError;
 
 use crate::error::Error;
 
@@ -46,18 +49,23 @@ pub(crate) fn chain<'a>(
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
-        let error = unshared(next?);
+        let error = unwrapped(next?);
         next = error.source();
         Some(error)
     })
 }
 
-/// Returns the error that is shared where an error is nothing but a share of it: types are told
-/// apart by what they are, and a share is of another type.
-fn unshared<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
-    error
-        .downcast_ref::<Arc<dyn StdError + Send + Sync>>()
-        .map_or(error, |shared| shared.as_ref())
+/// Returns the error inside of one that is nothing but a wrapping of it: types are told apart by
+/// what they are, and a share of an error, or an error that has passed a reader, is of another
+/// type.
+fn unwrapped<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    if let Some(shared) = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>() {
+        return unwrapped(shared.as_ref());
+    }
+    match error.downcast_ref().and_then(io::Error::get_ref) {
+        Some(inner) => unwrapped(inner),
+        None => error,
+    }
 }
 
 /// Returns the kind that one error has by itself.
@@ -89,7 +97,12 @@ fn of_operation(error: &Error) -> Option<Kind> {
         Error::Repository(error) => of_repository(error),
         Error::Store(error) => of_oci(error),
         Error::Verify(error) => Some(of_verification(error)),
-        Error::Signature(_) | Error::ReferenceDigest { .. } => Some(Kind::VerificationFailed),
+        Error::Signature(_)
+        | Error::ReferenceDigest { .. }
+        | Error::Restate {
+            source: RestateError::Differs { .. },
+            ..
+        } => Some(Kind::VerificationFailed),
         Error::Sign(ocm_signing::sign::Error::NameTaken { .. }) => Some(Kind::Conflict),
         Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
         Error::NoRepository { .. } | Error::Lookup(_) | Error::NoContent { .. } => {
@@ -104,7 +117,8 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::NoVersion { .. }
         | Error::UnknownRepository { .. }
         | Error::NoPrivateKey { .. }
-        | Error::NotDigestible { .. } => Some(Kind::Invalid),
+        | Error::NotDigestible { .. }
+        | Error::Restate { .. } => Some(Kind::Invalid),
         Error::Credentials(_)
         | Error::File { .. }
         | Error::Download { .. }
@@ -125,8 +139,8 @@ fn of_blob(error: &ocm_blob::Error) -> Option<Kind> {
     }
 }
 
-fn is_missing(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::NotFound
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 fn of_oci(error: &ocm_oci::Error) -> Option<Kind> {
@@ -212,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn content_that_is_wrong_decides_behind_a_reader_too() {
+        let digest = ocm_digest::Digest::sha256("");
+        let mismatch = ocm_blob::Error::DigestMismatch {
+            expected: digest,
+            actual: digest,
+        };
+        let read = ocm_blob::Error::source("a tar", io::Error::other(mismatch));
+        assert_eq!(Kind::of(&read), Kind::VerificationFailed);
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!(Kind::of(&missing), Kind::Other);
+    }
+
+    #[test]
     fn what_content_came_from_decides_too() {
         let of = |error| Kind::of(&ocm_blob::Error::source("a blob", error));
         let denied = ocm_oci::Error::Denied {
@@ -226,6 +253,6 @@ mod tests {
         let missing = ocm_oci::Error::not_found("a");
         let backend = ocm_repository::Error::backend("read", "a", missing);
         assert_eq!(Kind::of(&backend), Kind::NotFound);
-        assert_eq!(Kind::of(&std::io::Error::other("x")), Kind::Other);
+        assert_eq!(Kind::of(&io::Error::other("x")), Kind::Other);
     }
 }

@@ -1,14 +1,16 @@
 //! Signing component versions.
 
-use ocm_model::{ComponentVersionId, Signature};
-use ocm_repository::Expected;
+use ocm_model::{ComponentVersionId, Descriptor, Signature};
+use ocm_repository::{Expected, RepositoryRef};
 use ocm_signing::key::PrivateKey;
+use ocm_signing::references::{are_stated_anew, restate};
 use ocm_signing::rsa::{RsaAlgorithm, RsaSigner};
 use ocm_signing::sign::{SignOptions, sign};
 
 use crate::address::Located;
 use crate::error::Error;
 use crate::session::{Ocm, Use};
+use crate::tree::{self, Node};
 
 /// How often a signature is put on what somebody else has just changed, before giving up.
 const ATTEMPTS: usize = 5;
@@ -38,13 +40,18 @@ pub struct SignReport {
 impl Ocm {
     /// Signs a component version where it is stored.
     ///
+    /// Under the normalisations of the first Go tool, references count by their digests under the
+    /// algorithms of the signature, as that tool computes them; the component versions that are
+    /// referred to must be at hand then. What is stored keeps the digests that it states.
+    ///
     /// Several signers can work at the same time: a signature is added to what is there at that
     /// moment, and none gets lost.
     ///
     /// # Errors
     ///
     /// The component version has content that its descriptor does not cover by a digest, there is
-    /// no key, the name is taken, or the repository cannot be written.
+    /// no key, the name is taken, the repository cannot be written, or a component version that is
+    /// referred to is needed and cannot be read.
     pub async fn sign(
         &self,
         located: &Located,
@@ -78,7 +85,10 @@ impl Ocm {
                     id: id.clone(),
                     source,
                 })?;
-            let signature = sign(&descriptor, &request.options, &signer)?;
+            let signed = self
+                .as_signed(&descriptor, &repository, &request.options)
+                .await?;
+            let signature = sign(&signed, &request.options, &signer)?;
             if request.dry_run {
                 return Ok(SignReport {
                     component: id,
@@ -101,5 +111,31 @@ impl Ocm {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Returns a descriptor as whoever verifies the signature will hash it: as it is stored, or
+    /// with digests of references under the algorithms of the signature.
+    async fn as_signed(
+        &self,
+        descriptor: &Descriptor,
+        repository: &RepositoryRef,
+        options: &SignOptions,
+    ) -> Result<Descriptor, Error> {
+        let normalisation = options.normalisation;
+        if !are_stated_anew(normalisation) || descriptor.references().is_empty() {
+            return Ok(descriptor.clone());
+        }
+        let root = Node {
+            descriptor: descriptor.clone(),
+            repository: repository.clone(),
+        };
+        let referenced = tree::below(&self.gather(root).await?);
+        restate(descriptor, normalisation, options.hash, &referenced).map_err(|source| {
+            Error::Restate {
+                id: descriptor.id().clone(),
+                normalisation,
+                source,
+            }
+        })
     }
 }

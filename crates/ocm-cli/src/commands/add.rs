@@ -260,6 +260,14 @@ fn with_hint(error: BuildError, args: &Args) -> anyhow::Error {
             error,
             "pack it first, or name the repository that has it as a resolver in the configuration",
         ),
+        BuildError::Content {
+            action: "find" | "read",
+            ..
+        } if !args.skip_reference_digest_processing => hinted(
+            error,
+            "--skip-reference-digest-processing packs without looking at what lies elsewhere; it \
+             gets no digest then, and no signature covers it",
+        ),
         error => error.into(),
     }
 }

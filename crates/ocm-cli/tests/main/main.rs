@@ -5,6 +5,7 @@
 mod archives;
 mod conformance;
 mod constructors;
+mod examples;
 mod guide;
 mod interrupted;
 mod keys;

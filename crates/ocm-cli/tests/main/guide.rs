@@ -1,35 +1,97 @@
-//! The tour in `docs/guide/getting-started.md` works, and prints what it says.
+//! The commands in `README.md` and in `docs/guide` work, and print what is said there.
 //!
-//! Blocks marked `console` are run in order, in one directory, a shell for each line that begins
-//! with `$`; lines that begin with `>` continue it. What follows is what it prints, where `…` stands
-//! for any text within a line, and alone for any number of lines. A command that fails is followed
-//! by `$ echo $?`. One that ends in `&` runs until the tour is over. Blocks marked `file=NAME` are
-//! written to a file before.
+//! The blocks of a document are run in order, in one directory. In those marked `console`, lines
+//! that begin with `$` are commands, and those that begin with `>` continue them. What follows is
+//! what they print, where `…` stands for any text within a line, and alone for any number of lines.
+//! A command that fails is followed by `$ echo $?`. In blocks marked `sh test`, all lines are
+//! commands, which have to succeed. One that ends in `&` is a server, which runs until the document
+//! ends or another one takes its place. Blocks marked `file=NAME` are written to a file before. Other blocks are
+//! not run: they need what is not there.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-const TOUR: &str = include_str!("../../../../docs/guide/getting-started.md");
+use crate::world::conformance;
 
-/// The port that the tour uses; another one, that is free, is put in its place.
+const README: &str = include_str!("../../../../README.md");
+const GETTING_STARTED: &str = include_str!("../../../../docs/guide/getting-started.md");
+const SIGNING: &str = include_str!("../../../../docs/guide/signing.md");
+const CONSTRUCTOR: &str = include_str!("../../../../docs/guide/constructor.md");
+const REGISTRY: &str = include_str!("../../../../docs/guide/registry.md");
+const AIR_GAP: &str = include_str!("../../../../docs/guide/air-gap.md");
+
+/// The port that the documents use; another one, that is free, is put in its place.
 const PORT: &str = ":5001";
 
 #[test]
-fn the_tour_works_as_it_is_written() {
+fn the_short_tour_works_as_it_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    Shell::new(place.path()).follow(README, 6);
+}
+
+#[test]
+fn getting_started_works_as_it_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    Shell::new(place.path()).follow(GETTING_STARTED, 15);
+}
+
+#[test]
+fn the_guide_to_signing_works_as_it_is_written() {
     let place = tempfile::tempdir().unwrap();
     let mut shell = Shell::new(place.path());
-    for step in steps(TOUR) {
-        match step {
-            Step::File { name, content } => {
-                std::fs::write(place.path().join(name), content).unwrap();
-            }
-            Step::Run { command, output } => shell.run(&command, &output),
-        }
-    }
-    assert_eq!(shell.code, 0, "the last command of the tour failed");
-    assert!(shell.commands > 5, "the tour has too few commands");
+    shell.follow(before(GETTING_STARTED, "\n## Sign\n"), 5);
+    shell.follow(SIGNING, 6);
+}
+
+#[test]
+fn the_guide_to_constructors_works_as_it_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("build")).unwrap();
+    std::fs::write(place.path().join("build/server"), "#!/bin/sh\n").unwrap();
+    let mut shell = Shell::new(place.path());
+    let (image, chart) = (
+        conformance("oci-layout/oci-layout.tar.gz"),
+        conformance("helm/mychart"),
+    );
+    shell.run(
+        &format!("gunzip -c {} > build/image.tar", image.display()),
+        None,
+    );
+    shell.run(&format!("cp -r {} chart", chart.display()), None);
+    shell.follow(CONSTRUCTOR, 2);
+}
+
+#[test]
+fn the_guide_to_the_registry_works_as_it_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let mut shell = Shell::new(place.path());
+    shell.follow(
+        before(GETTING_STARTED, "\nThat file is what crosses the air gap."),
+        9,
+    );
+    shell.follow(REGISTRY, 6);
+}
+
+#[test]
+fn the_guide_over_an_air_gap_works_as_it_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let mut shell = Shell::new(place.path());
+    shell.follow(before(GETTING_STARTED, "\n## Carry\n"), 8);
+    // What the reader has elsewhere is here.
+    let guide = AIR_GAP
+        .replace("ghcr.io/acme//", "archive//")
+        .replace("acme.pub", "release.pub")
+        .replace("0.0.0.0:", "127.0.0.1:")
+        .replace("http://machine:", "http://127.0.0.1:");
+    shell.follow(&guide, 6);
+}
+
+/// Returns a document up to a text that is in it.
+fn before<'a>(document: &'a str, text: &str) -> &'a str {
+    let (start, _) = document.split_once(text).unwrap();
+    start
 }
 
 #[test]
@@ -43,8 +105,15 @@ fn an_ellipsis_stands_for_any_text() {
 }
 
 enum Step {
-    File { name: String, content: String },
-    Run { command: String, output: String },
+    File {
+        name: String,
+        content: String,
+    },
+    /// Without output, whatever the command prints is right.
+    Run {
+        command: String,
+        output: Option<String>,
+    },
 }
 
 fn steps(document: &str) -> Vec<Step> {
@@ -62,6 +131,8 @@ fn steps(document: &str) -> Vec<Step> {
             });
         } else if info == "console" {
             read_console(&block, &mut steps);
+        } else if info == "sh test" {
+            read_script(&block, &mut steps);
         }
     }
     steps
@@ -72,11 +143,15 @@ fn read_console(block: &[&str], steps: &mut Vec<Step>) {
         if let Some(command) = line.strip_prefix("$ ") {
             steps.push(Step::Run {
                 command: command.to_owned(),
-                output: String::new(),
+                output: Some(String::new()),
             });
             continue;
         }
-        let Some(Step::Run { command, output }) = steps.last_mut() else {
+        let Some(Step::Run {
+            command,
+            output: Some(output),
+        }) = steps.last_mut()
+        else {
             panic!("a block begins with output: {line}");
         };
         match line.strip_prefix("> ") {
@@ -92,13 +167,24 @@ fn read_console(block: &[&str], steps: &mut Vec<Step>) {
     }
 }
 
-/// Runs the commands of the tour.
+fn read_script(block: &[&str], steps: &mut Vec<Step>) {
+    let script = block.join("\n").replace("\\\n", " ");
+    let lines = script.lines().map(str::trim);
+    for command in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        steps.push(Step::Run {
+            command: command.to_owned(),
+            output: None,
+        });
+    }
+}
+
+/// Runs the commands of documents.
 struct Shell<'a> {
     place: &'a Path,
     port: String,
     code: i32,
     commands: usize,
-    background: Vec<Child>,
+    server: Option<Child>,
 }
 
 impl<'a> Shell<'a> {
@@ -109,11 +195,27 @@ impl<'a> Shell<'a> {
             port: format!(":{}", free.local_addr().unwrap().port()),
             code: 0,
             commands: 0,
-            background: Vec::new(),
+            server: None,
         }
     }
 
-    fn run(&mut self, command: &str, expected: &str) {
+    /// Does what a document says, which has at least so many commands.
+    fn follow(&mut self, document: &str, commands: usize) {
+        let before = self.commands;
+        for step in steps(document) {
+            match step {
+                Step::File { name, content } => {
+                    std::fs::write(self.place.join(name), content).unwrap();
+                }
+                Step::Run { command, output } => self.run(&command, output.as_deref()),
+            }
+        }
+        assert_eq!(self.code, 0, "the last command failed");
+        let run = self.commands - before;
+        assert!(run >= commands, "{run} commands were found");
+    }
+
+    fn run(&mut self, command: &str, expected: Option<&str>) {
         assert!(
             self.code == 0 || command.starts_with("echo $?"),
             "the command before `{command}` failed with {}",
@@ -126,10 +228,13 @@ impl<'a> Shell<'a> {
             None => self.finish(&here),
         };
         let printed = printed.replace(&self.port, PORT);
-        assert!(
-            matches(expected, &printed),
-            "`{command}` should print:\n{expected}\nbut prints:\n{printed}"
-        );
+        match expected {
+            Some(expected) => assert!(
+                matches(expected, &printed),
+                "`{command}` should print:\n{expected}\nbut prints:\n{printed}"
+            ),
+            None => assert_eq!(self.code, 0, "`{command}` fails:\n{printed}"),
+        }
     }
 
     fn finish(&mut self, command: &str) -> String {
@@ -139,8 +244,14 @@ impl<'a> Shell<'a> {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Starts a server, and waits until it says that it listens.
+    /// Starts a server in the place of another one, and waits until it says that it listens.
     fn start(&mut self, command: &str) -> String {
+        self.stop();
+        let command = if command.contains("--listen") {
+            command.to_owned()
+        } else {
+            format!("{command} --listen 127.0.0.1{}", self.port)
+        };
         let mut child = self
             .shell(&format!("exec {command} 2>&1"))
             .stdout(Stdio::piped())
@@ -152,8 +263,15 @@ impl<'a> Shell<'a> {
             let read = reader.read_line(&mut printed).unwrap();
             assert_ne!(read, 0, "`{command}` ended: {printed}");
         }
-        self.background.push(child);
+        self.server = Some(child);
         printed
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().ok();
+            server.wait().ok();
+        }
     }
 
     fn shell(&self, script: &str) -> Command {
@@ -175,10 +293,7 @@ impl<'a> Shell<'a> {
 
 impl Drop for Shell<'_> {
     fn drop(&mut self) {
-        for child in &mut self.background {
-            child.kill().ok();
-            child.wait().ok();
-        }
+        self.stop();
     }
 }
 

@@ -149,7 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fixture::{component, descriptor};
+    use crate::fixture::{component, descriptor, signed};
 
     fn labelled(labels: &Value, access: &str) -> Descriptor {
         descriptor(&component(json!({
@@ -177,6 +177,26 @@ mod tests {
         assert_eq!(component["labels"], expected);
         assert_eq!(component["resources"][0]["labels"], expected);
         assert_eq!(component["resources"][0]["access"]["type"], "at-target/v1");
+    }
+
+    #[test]
+    fn of_two_signatures_of_one_name_the_incoming_stays() {
+        let signed = |signatures: &[(&str, &str)]| {
+            let names: Vec<&str> = signatures.iter().map(|(name, _)| *name).collect();
+            let mut document = signed(&component(json!({})), &names).to_document();
+            for (number, (_, value)) in signatures.iter().enumerate() {
+                document["signatures"][number]["signature"]["value"] = json!(value);
+            }
+            Descriptor::from_document(document).unwrap()
+        };
+        let existing = signed(&[("both", "old"), ("operator", "o")]);
+        let incoming = signed(&[("both", "new"), ("auditor", "a")]);
+        let expected = signed(&[("both", "new"), ("operator", "o"), ("auditor", "a")]);
+        let merged = merge(&existing, &incoming).unwrap();
+        assert_eq!(
+            merged.as_document()["signatures"],
+            expected.as_document()["signatures"]
+        );
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl fmt::Display for CtfFormat {
 /// Opens an archive: what is there tells its form, and its name if there is nothing.
 ///
 /// A file is written in the form that its name says, whatever it was before; one whose name says
-/// nothing stays what it is.
+/// nothing stays what it is. To write, the directories that lead to it are created.
 ///
 /// # Errors
 ///
@@ -89,8 +89,21 @@ pub async fn open(
         (CtfFormat::Directory, _) => Arc::new(CtfDirectory::open(path, access)?),
         (_, Access::ReadOnly) => Arc::new(CtfArchive::open(path, scratch).await?),
         (format, Access::ReadWrite) => {
+            create_parent(path)?;
             Arc::new(CtfArchiveWriter::open(path, format, scratch).await?)
         }
+    })
+}
+
+/// Creates the directories that lead to an archive, as those are created that lead to a directory.
+fn create_parent(path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    if parent.as_os_str().is_empty() || parent.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(parent).map_err(|source| {
+        let source = ocm_blob::Error::file("create", parent, source);
+        Error::blob("open", path.display().to_string(), source)
     })
 }
 

@@ -9,7 +9,8 @@ use ocm_oci::{Descriptor, Fetch as _, Ingest as _, List as _, Outcome, Push as _
 
 use super::{NAME, Place, places, push, push_small};
 use crate::support::{
-    LENGTHS, Stream, by_tag, memory, noise, push_image, read, read_all, read_back, repository, tag,
+    LENGTHS, Stream, by_tag, chain, memory, noise, push_image, read, read_all, read_back,
+    repository, tag,
 };
 
 #[tokio::test]
@@ -234,4 +235,22 @@ async fn the_form_is_told_by_what_is_there_and_then_by_the_name() {
             assert_eq!(read_all(store.as_ref()).await.unwrap(), (1, 2));
         }
     }
+}
+
+#[tokio::test]
+async fn directories_that_lead_to_an_archive_are_created() {
+    let place = tempfile::tempdir().unwrap();
+    for file in ["tar/new/a.tar", "tgz/new/a.tgz", "directory/new/a"] {
+        let path = place.path().join(file);
+        let scratch = Scratch::default();
+        let store = open(&path, Access::ReadWrite, &scratch).await.unwrap();
+        push_small(store.as_ref(), "1.0").await;
+        store.commit().await.unwrap();
+        assert!(path.exists(), "{file}");
+    }
+    let file = place.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = open(file.join("a.tar"), Access::ReadWrite, &Scratch::default()).await;
+    let error = chain(&error.unwrap_err());
+    assert!(error.contains("cannot create"), "{error}");
 }

@@ -142,6 +142,11 @@ fn with_hint(error: ocm::Error, args: &Args) -> anyhow::Error {
                 args.signature
             )
         }
+        ocm::Error::Reference { .. } => format!(
+            "under {} the digests of references are computed anew: sign where they are, or name \
+             the repository that has them as a resolver in the configuration",
+            args.normalisation
+        ),
         _ => return error.into(),
     };
     hinted(error, hint)

@@ -179,3 +179,10 @@ pub struct BindError {
     address: String,
     source: io::Error,
 }
+
+impl BindError {
+    /// Returns what is wrong; text that is no address is [`io::ErrorKind::InvalidInput`].
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}

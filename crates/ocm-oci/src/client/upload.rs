@@ -172,9 +172,8 @@ impl Upload<'_> {
         match reply.status.as_u16() {
             200..300 => {}
             405 | 501 => {
-                return Err(Error::Unsupported {
+                return Err(Error::ReadOnly {
                     store: self.client.inner.endpoint.location(),
-                    operation: "pushing blobs",
                 }
                 .into());
             }

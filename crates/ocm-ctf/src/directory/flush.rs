@@ -166,6 +166,12 @@ impl Directory {
 
     fn read_index(&self) -> Result<ArtifactIndex, Error> {
         let path = self.root.join(INDEX_FILE);
+        if self.stamp()?.is_some_and(|stamp| stamp.len > INDEX_LIMIT) {
+            return Err(Error::TooLarge {
+                what: path.display().to_string(),
+                limit: INDEX_LIMIT,
+            });
+        }
         let read = || -> io::Result<Option<Vec<u8>>> {
             let file = match File::open(&path) {
                 Ok(file) => file,

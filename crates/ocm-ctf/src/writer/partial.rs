@@ -43,6 +43,8 @@ impl Partial {
             // Between opening and locking, its owner may have renamed or removed it.
             if is_at(&file, &path) {
                 file.set_len(0).map_err(|source| failed("create", source))?;
+                // What a killed writer was copying; nobody else can be, under this lock.
+                let _ = std::fs::remove_file(beside(target, "rewrite"));
                 return Ok(Self {
                     file: OpenFile::new(file, &path),
                     path,
@@ -88,6 +90,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if !self.replaced.load(Ordering::Acquire) {
             // What cannot be removed is taken over by the next writer.
+            let _ = std::fs::remove_file(beside(&self.target, "rewrite"));
             let _ = std::fs::remove_file(&self.path);
         }
     }

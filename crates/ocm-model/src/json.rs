@@ -154,9 +154,12 @@ enum Step {
     Index(usize),
 }
 
+/// How many steps of a path are shown; who nests deeper wants no help.
+const SHOWN_STEPS: usize = 16;
+
 fn render_path(steps: &[Step]) -> String {
     let mut out = String::new();
-    for step in steps {
+    for step in steps.iter().take(SHOWN_STEPS) {
         match step {
             Step::Key(key) if out.is_empty() => out.push_str(key),
             Step::Key(key) => {
@@ -169,6 +172,9 @@ fn render_path(steps: &[Step]) -> String {
                 out.push(']');
             }
         }
+    }
+    if steps.len() > SHOWN_STEPS {
+        out.push('…');
     }
     out
 }

@@ -163,8 +163,14 @@ fn is_marked(entry: &Entry) -> bool {
 }
 
 fn decode(bytes: &[u8], encoding: Encoding) -> Result<Descriptor, Error> {
-    let malformed = |error: &dyn std::fmt::Display| {
-        Error::Malformed(format!("its component descriptor cannot be read: {error}"))
+    let malformed = |error: &dyn std::error::Error| {
+        let mut reason = format!("its component descriptor cannot be read: {error}");
+        let mut next = error.source();
+        while let Some(cause) = next {
+            reason.extend([": ", &cause.to_string()]);
+            next = cause.source();
+        }
+        Error::Malformed(reason)
     };
     let yaml = |text: &[u8]| {
         let text = std::str::from_utf8(text).map_err(|error| malformed(&error))?;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use ocm_blob::{Blob as _, ByteStream, Promise, gunzip, gzip, verify};
+use futures::StreamExt as _;
+use ocm_blob::{Blob as _, BlobRef, ByteStream, Promise, gunzip, gzip, verify};
 use ocm_ctf::{CtfFormat, ReferrersOf, write_layout};
 use ocm_digest::Digest;
 use ocm_model::element::{Element as _, Resource};
@@ -76,9 +77,9 @@ impl Ocm {
             resource: resource.identity(),
         })?;
         let content = if access.is_local_blob() {
-            repository.local_content(&id, access).await?
+            repository.local_content(&id, access).await
         } else {
-            self.access_methods().await?.content(access).await?
+            self.access_methods().await?.content(access).await
         };
         let path = match &request.output {
             Some(path) => self.path(path),
@@ -90,6 +91,7 @@ impl Ocm {
             path,
             extraction: request.extraction,
         };
+        let content = content.map_err(|error| task.failed(error))?;
         task.run(content).await
     }
 }
@@ -115,20 +117,15 @@ impl Task<'_> {
         match content {
             Content::Artifact(artifact) => self.write_artifact(&artifact, expected).await?,
             Content::Blob(blob) => {
-                let stream = blob.open().await.map_err(|error| self.failed(error))?;
-                // A blob that knows its digest checks it by itself.
-                let stream = match expected {
-                    Some(digest) if blob.digest() != expected => verify(
-                        stream,
-                        Promise {
-                            size: None,
-                            digest: Some(digest),
-                        },
-                    ),
-                    _ => stream,
-                };
-                self.write_blob(stream, media_type.as_deref().unwrap_or_default())
-                    .await?;
+                let media_type = media_type.as_deref().unwrap_or_default();
+                let mut written = self
+                    .write_blob(checked(&blob, expected).await, media_type)
+                    .await;
+                if let Err(ocm_blob::Error::Malformed { .. }) = written {
+                    // Who has changed the content is to blame first, if anybody has.
+                    written = read_through(&blob, expected).await.and(written);
+                }
+                written.map_err(|error| self.failed(error))?;
             }
         }
         Ok(Downloaded {
@@ -138,7 +135,12 @@ impl Task<'_> {
         })
     }
 
-    async fn write_blob(&self, stream: ByteStream, media_type: &str) -> Result<(), Error> {
+    async fn write_blob(
+        &self,
+        stream: Result<ByteStream, ocm_blob::Error>,
+        media_type: &str,
+    ) -> Result<(), ocm_blob::Error> {
+        let stream = stream?;
         let packing = match self.extraction {
             Extraction::Auto => Packing::of(media_type),
             Extraction::Disable => Packing {
@@ -151,13 +153,12 @@ impl Task<'_> {
         } else {
             stream
         };
-        let written = if packing.tar {
+        if packing.tar {
             unpack::tree(stream, &self.path).await
         } else {
             let executable = self.resource.r#type == "executable";
             unpack::file(stream, &self.path, executable).await
-        };
-        written.map_err(|error| self.failed(error))
+        }
     }
 
     /// Writes an artifact as an OCI layout.
@@ -204,4 +205,26 @@ impl Task<'_> {
             source: Box::new(source),
         }
     }
+}
+
+/// Opens content so that it is checked. A blob that knows its digest does that by itself.
+async fn checked(blob: &BlobRef, expected: Option<Digest>) -> Result<ByteStream, ocm_blob::Error> {
+    let stream = blob.open().await?;
+    Ok(match expected {
+        Some(digest) if blob.digest() != expected => verify(
+            stream,
+            Promise {
+                size: None,
+                digest: Some(digest),
+            },
+        ),
+        _ => stream,
+    })
+}
+
+/// Reads content to its end, only to have it checked.
+async fn read_through(blob: &BlobRef, expected: Option<Digest>) -> Result<(), ocm_blob::Error> {
+    let mut stream = checked(blob, expected).await?;
+    while stream.next().await.transpose()?.is_some() {}
+    Ok(())
 }

@@ -35,7 +35,7 @@ impl Kind {
     /// the reason for whatever failed around it. Otherwise the outermost error that has a kind
     /// decides.
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
-        let kinds = || chain(error).filter_map(kind_of);
+        let kinds = || causes(error).filter_map(kind_of);
         if kinds().any(|kind| kind == Self::VerificationFailed) {
             return Self::VerificationFailed;
         }
@@ -43,8 +43,9 @@ impl Kind {
     }
 }
 
-/// Returns an error and its causes, outermost first.
-pub(crate) fn chain<'a>(
+/// Returns an error and its causes, outermost first. Other than [`StdError::source`], it sees
+/// through errors that are shared, so that each can be told by its type.
+pub fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     let mut next = Some(error);
@@ -78,18 +79,18 @@ fn kind_of(error: &(dyn StdError + 'static)) -> Option<Kind> {
         .or_else(|| error.downcast_ref().map(of_signature))
         .or_else(|| error.downcast_ref().and_then(of_transfer))
         .or_else(|| error.downcast_ref().and_then(of_build))
-        .or_else(|| is_input(error).then_some(Kind::Invalid))
+        .or_else(|| error.downcast_ref().map(of_input))
+        .or_else(|| is_given(error).then_some(Kind::Invalid))
 }
 
 /// Returns whether an error is about a text or a file that the user gave.
-fn is_input(error: &(dyn StdError + 'static)) -> bool {
+fn is_given(error: &(dyn StdError + 'static)) -> bool {
     error.is::<crate::AddressError>()
         || error.is::<ocm_signing::key::Error>()
         || error.is::<ocm_config::DocumentError>()
         || error.is::<ocm_config::LoadError>()
         || error.is::<ocm_constructor::ConstructorError>()
         || error.is::<ocm_constructor::template::TemplateError>()
-        || error.is::<ocm_constructor::input::InputError>()
 }
 
 fn of_operation(error: &Error) -> Option<Kind> {
@@ -195,8 +196,18 @@ fn of_build(error: &ocm_constructor::build::BuildError) -> Option<Kind> {
         BuildError::Exists { .. } => Some(Kind::Conflict),
         BuildError::DigestMismatch { .. } => Some(Kind::VerificationFailed),
         BuildError::NoReference { .. } => Some(Kind::NotFound),
-        BuildError::Cycle { .. } | BuildError::Input(_) => Some(Kind::Invalid),
+        BuildError::Input(error) => Some(of_input(error)),
+        BuildError::Cycle { .. } => Some(Kind::Invalid),
         _ => None,
+    }
+}
+
+/// An input is wrong unless it comes from elsewhere, and that has failed.
+fn of_input(error: &ocm_constructor::input::InputError) -> Kind {
+    let source = error.source().map(Kind::of);
+    match source {
+        Some(kind @ (Kind::Remote | Kind::NotAllowed | Kind::VerificationFailed)) => kind,
+        _ => Kind::Invalid,
     }
 }
 
@@ -246,6 +257,27 @@ mod tests {
         };
         assert_eq!(of(denied), Kind::NotAllowed);
         assert_eq!(of(ocm_oci::Error::not_found("a")), Kind::VerificationFailed);
+    }
+
+    #[test]
+    fn an_input_that_comes_from_elsewhere_is_not_to_blame() {
+        let of = |status| {
+            let server = ocm_oci::Error::Remote {
+                what: "a chart".to_owned(),
+                reason: "the server is busy".to_owned(),
+                status: Some(status),
+                transient: true,
+                source: None,
+            };
+            let place = ocm_constructor::Place {
+                file: "app.yaml".into(),
+                position: ocm_model::yaml::Position { line: 1, column: 1 },
+                path: String::new(),
+            };
+            let input = ocm_constructor::input::InputError::backend(place, "read", "it", server);
+            Kind::of(&ocm_constructor::BuildError::Input(input))
+        };
+        assert_eq!(of(503), Kind::Remote);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub use ocm_transfer as transfer;
 pub use address::{Error as AddressError, Located};
 pub use download::{DownloadRequest, Downloaded, Extraction};
 pub use error::Error;
-pub use kind::Kind;
+pub use kind::{Kind, causes};
 pub use resolver::Resolvers;
 pub use session::{Ocm, Use};
 pub use sign::{SignReport, SignRequest};

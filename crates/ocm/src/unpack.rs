@@ -1,10 +1,15 @@
 //! Writing content to the file system: a file, or the tree of a tar. The target appears only once
 //! the content was read to its end, and so has been checked.
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 use ocm_blob::{ByteStream, Error, StreamReader, TarKind, TarScan};
+use tempfile::{NamedTempFile, TempDir};
+
+/// How the names of unfinished downloads begin.
+const PREFIX: &str = ".ocm-download-";
 
 /// How content is packed, told by its media type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,16 +45,38 @@ impl Packing {
 
 /// Writes content to a file.
 pub(crate) async fn file(stream: ByteStream, path: &Path, executable: bool) -> Result<(), Error> {
-    let path = path.to_owned();
     let reader = StreamReader::new(stream);
-    blocking(move || write_file(reader, &path, executable)).await
+    let target = path.to_owned();
+    let (file, partial) = blocking(move || create_file(&target)).await?.into_parts();
+    let target = path.to_owned();
+    // The partial file stays with this future: whoever stops waiting leaves nothing behind.
+    blocking(move || write_file(reader, file, &target)).await?;
+    let target = path.to_owned();
+    blocking(move || {
+        let failed = |source| Error::file("write", &target, source);
+        set_mode(&partial, if executable { 0o755 } else { 0o644 }).map_err(failed)?;
+        let persisted = partial.persist(&target);
+        persisted.map_err(|error| failed(error.error))
+    })
+    .await
 }
 
 /// Writes the content of a tar below a directory, which must not exist or be empty.
 pub(crate) async fn tree(stream: ByteStream, directory: &Path) -> Result<(), Error> {
-    let directory = directory.to_owned();
     let reader = StreamReader::new(stream);
-    blocking(move || write_tree(reader, &directory)).await
+    let target = directory.to_owned();
+    let partial = blocking(move || create_tree(&target)).await?;
+    let root = partial.path().to_owned();
+    blocking(move || write_tree(reader, &root)).await?;
+    let target = directory.to_owned();
+    blocking(move || {
+        let failed = |source| Error::file("write", &target, source);
+        set_mode(partial.path(), 0o755).map_err(failed)?;
+        std::fs::rename(partial.path(), &target).map_err(failed)?;
+        let _ = partial.keep();
+        Ok(())
+    })
+    .await
 }
 
 async fn blocking<T, F>(work: F) -> Result<T, Error>
@@ -61,52 +88,53 @@ where
     joined.unwrap_or_else(|panic| Err(Error::source("content", panic)))
 }
 
-fn write_file(mut reader: StreamReader, path: &Path, executable: bool) -> Result<(), Error> {
+/// Creates the file that becomes the target. A device is never replaced by a file.
+fn create_file(path: &Path) -> Result<NamedTempFile, Error> {
     let parent = parent_of(path)?;
-    let failed = |source| Error::file("write", path, source);
-    let mut partial = tempfile::Builder::new()
-        .prefix(".ocm-download-")
-        .tempfile_in(&parent)
-        .map_err(|source| Error::file("write to", &parent, source))?;
-    while let Some(chunk) = reader.next_chunk()? {
-        partial.write_all(&chunk).map_err(failed)?;
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        return Err(Error::file("replace", path, source));
     }
-    set_mode(partial.path(), if executable { 0o755 } else { 0o644 }).map_err(failed)?;
-    partial.persist(path).map_err(|error| failed(error.error))?;
+    let partial = tempfile::Builder::new().prefix(PREFIX).tempfile_in(&parent);
+    partial.map_err(|source| Error::file("write to", &parent, source))
+}
+
+fn write_file(mut reader: StreamReader, mut file: File, path: &Path) -> Result<(), Error> {
+    while let Some(chunk) = reader.next_chunk()? {
+        let written = file.write_all(&chunk);
+        written.map_err(|source| Error::file("write", path, source))?;
+    }
     Ok(())
 }
 
-fn write_tree(mut reader: StreamReader, directory: &Path) -> Result<(), Error> {
+/// Creates the directory that becomes the target.
+fn create_tree(directory: &Path) -> Result<TempDir, Error> {
     let parent = parent_of(directory)?;
-    let partial = tempfile::Builder::new()
-        .prefix(".ocm-download-")
-        .tempdir_in(&parent)
-        .map_err(|source| Error::file("write to", &parent, source))?;
+    let partial = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent);
+    partial.map_err(|source| Error::file("write to", &parent, source))
+}
+
+fn write_tree(mut reader: StreamReader, root: &Path) -> Result<(), Error> {
     let mut scan = TarScan::stream(&mut reader);
     while let Some(entry) = scan.next_entry()? {
-        let target = below(partial.path(), &entry.path)?;
-        match entry.kind {
-            TarKind::Directory => std::fs::create_dir_all(&target)
-                .map_err(|source| Error::file("create", &target, source))?,
-            TarKind::File => {
-                let parent = parent_of(&target)?;
-                std::fs::create_dir_all(&parent)
-                    .map_err(|source| Error::file("create", &parent, source))?;
-                let written = write_entry(&mut scan.content(), &target, entry.mode);
-                written.map_err(|source| Error::file("write", &target, source))?;
-            }
-        }
+        let target = below(root, &entry.path)?;
+        let written = match entry.kind {
+            TarKind::Directory => std::fs::create_dir_all(&target),
+            TarKind::File => write_entry(&mut scan.content(), &target, entry.mode),
+        };
+        written.map_err(|error| not_unpacked(&entry.path, &target, error))?;
     }
     drop(scan);
     // What follows the end of the archive belongs to the content that is checked.
     while reader.next_chunk()?.is_some() {}
-    set_mode(partial.path(), 0o755).map_err(|source| Error::file("write", directory, source))?;
-    std::fs::rename(partial.keep(), directory)
-        .map_err(|source| Error::file("write", directory, source))
+    Ok(())
 }
 
 fn write_entry(content: &mut impl io::Read, target: &Path, mode: u32) -> io::Result<()> {
-    let mut file = std::fs::File::create_new(target)?;
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut file = File::create_new(target)?;
     let mut buffer = vec![0; ocm_blob::CHUNK];
     loop {
         match content.read(&mut buffer)? {
@@ -116,6 +144,22 @@ fn write_entry(content: &mut impl io::Read, target: &Path, mode: u32) -> io::Res
     }
     // The owner can always read and write what was downloaded.
     set_mode(target, (mode & 0o777) | 0o600)
+}
+
+/// Says why an entry cannot be unpacked: the archive is to blame, what it is read from, or what is
+/// written.
+fn not_unpacked(path: &str, target: &Path, error: io::Error) -> Error {
+    let refused = |reason: &str| Error::malformed("tar", format!("entry `{path}` {reason}"));
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            refused("is where another entry is")
+        }
+        io::ErrorKind::UnexpectedEof => refused("ends early, so that the archive may be cut off"),
+        _ => match error.downcast() {
+            Ok(unreadable) => unreadable,
+            Err(source) => Error::file("write", target, source),
+        },
+    }
 }
 
 /// Joins the path of an entry, which the scan has already found to be relative, to a directory.

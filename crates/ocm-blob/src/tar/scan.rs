@@ -325,8 +325,12 @@ fn malformed(reason: impl Into<String>) -> Error {
     Error::malformed(FORMAT, reason)
 }
 
+/// Returns the error of what the archive is read from, so that it can still be told by its kind.
 fn unreadable(source: io::Error) -> Error {
-    Error::source("the archive", source)
+    match source.downcast() {
+        Ok(error) => error,
+        Err(source) => Error::source("the archive", source),
+    }
 }
 
 fn ended(error: io::Error, at: &str) -> Error {

@@ -164,7 +164,7 @@ async fn hash(blob: &BlobRef, expected: Digest) -> Result<(Digest, u64), ocm_blo
 
 /// Joins an error with its causes, for a report that has one line for it.
 fn reason_of(error: &(dyn StdError + 'static)) -> String {
-    crate::kind::chain(error)
+    crate::kind::causes(error)
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")

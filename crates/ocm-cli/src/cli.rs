@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     add, completion, create, download, get, list, serve, sign, transfer, verify, version,
@@ -74,6 +75,41 @@ impl Cli {
     pub(crate) const fn log_format(&self) -> LogFormat {
         self.global.logformat
     }
+}
+
+/// Has the error about an unknown command suggest only names that the help shows: instead of a
+/// hidden spelling, the name of its command, and nothing that a single letter resembles.
+pub(crate) fn suggest_visible_names(error: &mut clap::Error) {
+    let Some(ContextValue::Strings(names)) = error.remove(ContextKind::SuggestedSubcommand) else {
+        return;
+    };
+    let grammar = Cli::command();
+    let mut suggested: Vec<String> = Vec::new();
+    for name in names.iter().filter(|name| name.len() > 1) {
+        let shown = shown_name(&grammar, name).unwrap_or_else(|| name.clone());
+        if !suggested.contains(&shown) {
+            suggested.push(shown);
+        }
+    }
+    if !suggested.is_empty() {
+        error.insert(
+            ContextKind::SuggestedSubcommand,
+            ContextValue::Strings(suggested),
+        );
+    }
+}
+
+/// Returns what the help calls the command with this name, anywhere in the grammar.
+fn shown_name(grammar: &clap::Command, name: &str) -> Option<String> {
+    grammar.get_subcommands().find_map(|command| {
+        if command.get_visible_aliases().any(|alias| alias == name) {
+            return Some(name.to_owned());
+        }
+        if command.get_name() == name || command.get_all_aliases().any(|alias| alias == name) {
+            return Some(command.get_name().to_owned());
+        }
+        shown_name(command, name)
+    })
 }
 
 /// What can be done. A variant without a description has that of its arguments.

@@ -14,15 +14,17 @@ pub(crate) mod tree;
 pub(crate) mod verify;
 pub(crate) mod version;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
-use ocm::{Environment, Ocm};
+use ocm::model::RepositorySpec;
+use ocm::{AddressError, Environment, Located, Ocm, causes};
 
 use crate::cli::{
     AddNoun, Cli, Command, CreateNoun, DownloadNoun, GetNoun, Global, LogLevel, SignNoun,
     TransferNoun, VerifyNoun,
 };
-use crate::error::{Interrupted, LogFormat, report};
+use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
 use crate::ui::Ui;
 
@@ -30,7 +32,75 @@ use crate::ui::Ui;
 pub(crate) struct Session {
     pub(crate) ocm: Ocm,
     pub(crate) ui: Ui,
+    /// Texts that were taken for registries by nothing but their look.
+    guesses: RefCell<Vec<Guess>>,
 }
+
+/// A text that could be the name of an archive as well.
+struct Guess {
+    text: String,
+    host: String,
+}
+
+impl Session {
+    /// Reads a text that names a component version.
+    pub(crate) fn reference(&self, text: &str) -> Result<Located, AddressError> {
+        let located = self.ocm.reference(text)?;
+        self.note_guess(&located.repository);
+        Ok(located)
+    }
+
+    /// Reads a text that names a repository.
+    pub(crate) fn repository(&self, text: &str) -> Result<RepositorySpec, AddressError> {
+        let spec = self.ocm.repository(text)?;
+        self.note_guess(&spec);
+        Ok(spec)
+    }
+
+    fn note_guess(&self, spec: &RepositorySpec) {
+        if let RepositorySpec::Oci(oci) = spec
+            && oci.base_url.scheme.is_none()
+            && !oci.base_url.authority().contains(':')
+        {
+            self.guesses.borrow_mut().push(Guess {
+                text: spec.to_string(),
+                host: oci.base_url.authority(),
+            });
+        }
+    }
+
+    /// Adds to an error what helps whichever command it comes from.
+    fn with_hint(&self, error: anyhow::Error) -> anyhow::Error {
+        let hint = causes(error.as_ref()).find_map(|cause| match cause.downcast_ref()? {
+            ocm::oci::Error::Unauthenticated { .. } => Some(CREDENTIALS.to_owned()),
+            ocm::oci::Error::Denied { .. } => Some(OTHER_CREDENTIALS.to_owned()),
+            ocm::oci::Error::Remote {
+                what, status: None, ..
+            } => {
+                let guesses = self.guesses.borrow();
+                let guess = guesses.iter().find(|guess| what.contains(&guess.host))?;
+                Some(format!(
+                    "`{text}` was taken for a registry, since nothing of that name is here; an \
+                     archive can be given as `./{text}`",
+                    text = guess.text
+                ))
+            }
+            _ => None,
+        });
+        match hint {
+            Some(hint) if !is_hinted(&error) => hinted(error, hint),
+            _ => error,
+        }
+    }
+}
+
+/// What helps where a registry wants to know who asks.
+const CREDENTIALS: &str = "log in with `docker login`, or configure credentials for the host \
+     in .ocmconfig; docs/guide/credentials.md shows both";
+
+/// What helps where a registry knows who asks, or does not care, and refuses.
+const OTHER_CREDENTIALS: &str = "whoever may do this has other credentials; \
+     docs/guide/credentials.md shows where they are looked for";
 
 /// Runs a command until it is done or interrupted, and returns the exit code.
 pub(crate) async fn run(cli: Cli) -> u8 {
@@ -58,25 +128,34 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         return version::run(args, &ui);
     }
     let ocm = Ocm::with_config(environment(&global)?, global.config);
-    let session = Session { ocm, ui };
+    let session = Session {
+        ocm,
+        ui,
+        guesses: RefCell::default(),
+    };
+    let outcome = perform(command, &session).await;
+    outcome.map_err(|error| session.with_hint(error))
+}
+
+async fn perform(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
-        Command::Add(AddNoun::ComponentVersion(args)) => add::run(*args, &session).await,
-        Command::Sign(SignNoun::ComponentVersion(args)) => sign::run(*args, &session).await,
-        Command::Verify(VerifyNoun::ComponentVersion(args)) => verify::run(*args, &session).await,
+        Command::Add(AddNoun::ComponentVersion(args)) => add::run(*args, session).await,
+        Command::Sign(SignNoun::ComponentVersion(args)) => sign::run(*args, session).await,
+        Command::Verify(VerifyNoun::ComponentVersion(args)) => verify::run(*args, session).await,
         Command::Transfer(TransferNoun::ComponentVersion(args)) => {
-            transfer::run(*args, &session).await
+            transfer::run(*args, session).await
         }
         Command::Transfer(TransferNoun::CommonTransportArchive(args)) => {
-            transfer::run_archive(*args, &session).await
+            transfer::run_archive(*args, session).await
         }
-        Command::Get(GetNoun::ComponentVersion(args)) => get::versions(args, &session).await,
-        Command::Get(GetNoun::Resources(args)) => get::resources(args, &session).await,
-        Command::Get(GetNoun::Sources(args)) => get::sources(args, &session).await,
-        Command::Get(GetNoun::References(args)) => get::references(args, &session).await,
-        Command::Download(DownloadNoun::Resource(args)) => download::run(args, &session).await,
-        Command::Create(CreateNoun::Keypair(args)) => create::run(&args, &session).await,
-        Command::List(args) => list::run(args, &session).await,
-        Command::Serve(args) => serve::run(args, &session).await,
+        Command::Get(GetNoun::ComponentVersion(args)) => get::versions(args, session).await,
+        Command::Get(GetNoun::Resources(args)) => get::resources(args, session).await,
+        Command::Get(GetNoun::Sources(args)) => get::sources(args, session).await,
+        Command::Get(GetNoun::References(args)) => get::references(args, session).await,
+        Command::Download(DownloadNoun::Resource(args)) => download::run(args, session).await,
+        Command::Create(CreateNoun::Keypair(args)) => create::run(&args, session).await,
+        Command::List(args) => list::run(args, session).await,
+        Command::Serve(args) => serve::run(args, session).await,
         Command::Version(_) | Command::Completion(_) => Ok(()),
     }
 }

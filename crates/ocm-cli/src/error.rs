@@ -56,6 +56,11 @@ pub(crate) fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -
     })
 }
 
+/// Returns whether an error has a hint already.
+pub(crate) fn is_hinted(error: &anyhow::Error) -> bool {
+    error.is::<Hinted>()
+}
+
 /// An error with a hint. Its message and its sources are those of the error.
 #[derive(Debug)]
 struct Hinted {

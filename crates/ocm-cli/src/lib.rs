@@ -17,6 +17,7 @@ mod stats;
 mod ui;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
@@ -36,15 +37,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, path(&matches))));
     let (cli, path) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => {
+        Err(mut error) => {
+            cli::suggest_visible_names(&mut error);
             // Help goes to stdout and is a success, anything else is a usage error on stderr.
             let code = if error.use_stderr() {
                 exit::USAGE
             } else {
                 exit::DONE
             };
-            let _ = error.print();
-            return ExitCode::from(code);
+            return ExitCode::from(match error.print() {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => exit::FAILED,
+                _ => code,
+            });
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use anyhow::Context as _;
+
 /// Where output goes, and what it may look like there.
 #[derive(Debug)]
 pub(crate) struct Ui {
@@ -27,13 +29,15 @@ impl Ui {
     ///
     /// # Errors
     ///
-    /// Standard output cannot be written; a reader that has gone away is
+    /// Standard output cannot be written; a reader that has gone away is the cause
     /// [`io::ErrorKind::BrokenPipe`].
     #[expect(clippy::unused_self, reason = "output has one door")]
-    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+    pub(crate) fn print(&self, text: &str) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
-        stdout.flush()
+        let written = stdout.write_all(text.as_bytes());
+        written
+            .and_then(|()| stdout.flush())
+            .context("cannot write to standard output")
     }
 
     /// Tells the user something that is not data, unless told to be quiet.

@@ -8,7 +8,7 @@ mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ocm_model::yaml::{self, Position};
+use ocm_model::yaml::Position;
 
 pub use self::variables::Variables;
 
@@ -321,30 +321,45 @@ fn advance(place: &mut Position, text: &str) {
 #[non_exhaustive]
 pub enum TemplateError {
     /// A variable has no value.
-    #[error("{place}: variable `{name}` is not defined")]
+    #[error("variable `{name}` is not defined")]
     Undefined { name: String, place: Position },
     /// The brace that ends a default is missing.
-    #[error("{place}: the default of variable `{name}` has no closing `}}`")]
+    #[error("the default of variable `{name}` has no closing `}}`")]
     Unclosed { name: String, place: Position },
     /// Defaults stand in defaults too often.
-    #[error("{place}: defaults are nested more than {MAX_DEPTH} deep")]
+    #[error("defaults are nested more than {MAX_DEPTH} deep")]
     TooDeep { place: Position },
     /// Text and values are too large together.
     #[error("the text is larger than {MAX_SIZE} bytes")]
     TooLarge,
     /// Values are repeated too often.
-    #[error("{place}: the variables so far stand for more than {MAX_REPLACED} bytes")]
+    #[error("the variables so far stand for more than {MAX_REPLACED} bytes")]
     TooMuch { place: Position },
     /// An argument is not `NAME=value`.
     #[error("`{argument}` is not a variable with its value such as `VERSION=1.0.0`")]
     Argument { argument: String },
     /// A settings file is no flat mapping.
-    #[error("cannot read settings from {origin}")]
+    #[error("{origin}:{line}:{column}: {message}")]
     Settings {
         origin: String,
-        #[source]
-        source: yaml::Error,
+        line: u64,
+        column: u64,
+        message: String,
     },
+}
+
+impl TemplateError {
+    /// Returns where in the text it is, if it is in one place. Messages leave that to whoever
+    /// knows the name of the file.
+    pub const fn place(&self) -> Option<Position> {
+        match self {
+            Self::Undefined { place, .. }
+            | Self::Unclosed { place, .. }
+            | Self::TooDeep { place }
+            | Self::TooMuch { place } => Some(*place),
+            Self::TooLarge | Self::Argument { .. } | Self::Settings { .. } => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -424,10 +439,8 @@ mod tests {
     #[test]
     fn strictness_names_the_variable_and_its_place() {
         let error = expand("a: 1\n  b: ${X}", &variables(), Undefined::Refuse).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "line 2, column 6: variable `X` is not defined"
-        );
+        assert_eq!(error.to_string(), "variable `X` is not defined");
+        assert_eq!(error.place(), Some(Position { line: 2, column: 6 }));
     }
 
     #[test]
@@ -439,7 +452,7 @@ mod tests {
         };
         assert_eq!(
             message("x ${X:-y"),
-            "line 1, column 3: the default of variable `X` has no closing `}`"
+            "the default of variable `X` has no closing `}`"
         );
         assert!(message(&"${X:-".repeat(100_000)).contains("nested"));
         assert!(Variables::new().with_argument("1A=x").is_err());
@@ -447,7 +460,7 @@ mod tests {
         let error = Variables::new().with_settings("a: [1]", "s.yaml");
         assert_eq!(
             error.unwrap_err().to_string(),
-            "cannot read settings from s.yaml"
+            "s.yaml:1:4: expected string scalar"
         );
     }
 
@@ -462,7 +475,7 @@ mod tests {
             let twice = format!("${{{before}}}").repeat(4);
             doubled = format!("{doubled}${{{name}:={twice}}}");
         }
-        let expected = "line 1, column 215: the variables so far stand for more than 8388608 bytes";
+        let expected = "the variables so far stand for more than 8388608 bytes";
         assert_eq!(message(&doubled), expected);
         // Nor does memory fill where nothing of it is used.
         assert!(message(&format!("${{B:-{doubled}}}")).contains("more than 8388608 bytes"));

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 use ocm::Use;
 use ocm::constructor::build::{BuildOutcome, ConflictPolicy, ExternalPolicy, ReferenceDigests};
-use ocm::constructor::template::{Expanded, Undefined, Variables, expand};
+use ocm::constructor::template::{Expanded, TemplateError, Undefined, Variables, expand};
 use ocm::constructor::{BuildError, BuildOptions, BuildReport, Constructor, construct};
 use ocm::ctf::CtfFormat;
+use ocm::model::yaml::Position;
 use ocm::oci::CopyOptions;
 
 use super::Session;
@@ -133,7 +133,7 @@ enum External {
 pub(crate) async fn run(mut args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
     let (variables, files) = inputs(&mut args, session)?;
-    let spec = ocm.repository(&args.repository)?;
+    let spec = session.repository(&args.repository)?;
     // Everything is read before the target is opened, which creates it.
     let mut constructors = Vec::new();
     for file in files {
@@ -232,7 +232,7 @@ fn read(
             } else {
                 Undefined::Empty
             };
-            expand(&text, variables, undefined).with_context(|| format!("cannot read {origin}"))?
+            expand(&text, variables, undefined).map_err(|error| at_place(error, &origin))?
         }
     };
     for (name, place) in &expanded.undefined {
@@ -246,6 +246,14 @@ fn read(
         session.ui.warn(&warning.to_string());
     }
     Ok(constructor)
+}
+
+/// Puts the file, and the place in it, before what is wrong there.
+fn at_place(error: TemplateError, origin: &str) -> anyhow::Error {
+    match error.place() {
+        Some(Position { line, column }) => usage(format!("{origin}:{line}:{column}: {error}")),
+        None => anyhow::Error::new(error).context(format!("cannot read {origin}")),
+    }
 }
 
 fn with_hint(error: BuildError, args: &Args) -> anyhow::Error {

@@ -47,7 +47,7 @@ enum ExtractionPolicy {
 }
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    let located = session.ocm.reference(&args.reference)?;
+    let located = session.reference(&args.reference)?;
     let request = DownloadRequest {
         selector: selector(&args)?,
         output: args.output.clone(),

@@ -57,7 +57,7 @@ pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Re
     }
     if args.output == Format::Tree {
         let forest = tree::grow(&session.ocm, roots, args.recursive).await?;
-        return Ok(session.ui.print(&tree::render(&forest))?);
+        return session.ui.print(&tree::render(&forest));
     }
     let versions = if args.recursive {
         let forest = tree::grow(&session.ocm, roots, true).await?;
@@ -69,11 +69,11 @@ pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Re
         .iter()
         .map(|version| version.descriptor.to_document());
     if let Some(text) = data(args.output, documents)? {
-        return Ok(session.ui.print(&text)?);
+        return session.ui.print(&text);
     }
-    Ok(session
+    session
         .ui
-        .print(&version_table(&versions, args.output == Format::Wide))?)
+        .print(&version_table(&versions, args.output == Format::Wide))
 }
 
 fn version_table(versions: &[Read], wide: bool) -> String {
@@ -132,7 +132,7 @@ fn version_table(versions: &[Read], wide: bool) -> String {
 /// Reads what the reference means: versions of a component, or of all in a repository.
 async fn read_roots(args: &VersionArgs, session: &Session) -> anyhow::Result<Vec<Read>> {
     let ocm = &session.ocm;
-    let (repository, ids) = match ocm.reference(&args.reference) {
+    let (repository, ids) = match session.reference(&args.reference) {
         Ok(located) => {
             let repository = ocm.open(&located.repository, Use::Read).await?;
             let constraint = args.semver_constraint.as_ref();
@@ -145,10 +145,14 @@ async fn read_roots(args: &VersionArgs, session: &Session) -> anyhow::Result<Vec
             (repository, ids)
         }
         Err(error) => {
-            let Ok(spec) = ocm.repository(&args.reference) else {
+            let Ok(spec) = session.repository(&args.reference) else {
                 return Err(error.into());
             };
-            let repository = ocm.open(&spec, Use::Read).await?;
+            let repository = match ocm.open(&spec, Use::Read).await {
+                // It is no repository either.
+                Err(ocm::Error::Address(_)) => return Err(error.into()),
+                opened => opened?,
+            };
             let mut ids = Vec::new();
             for component in repository.components().await? {
                 let constraint = args.semver_constraint.as_ref();
@@ -291,7 +295,7 @@ async fn elements<E: Element + Serialize>(
     cells: impl Fn(&E) -> (Vec<String>, Vec<String>),
 ) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = ocm.reference(&args.reference)?;
+    let located = session.reference(&args.reference)?;
     let repository = ocm.open(&located.repository, Use::Read).await?;
     let id = ocm.one_version(&repository, &located).await?;
     let root = read_all(&repository, vec![id]).await?;
@@ -312,7 +316,7 @@ async fn elements<E: Element + Serialize>(
     }
     let elements: Vec<&E> = found.iter().map(|(_, element)| element).collect();
     if let Some(text) = data(args.output, &elements)? {
-        return Ok(session.ui.print(&text)?);
+        return session.ui.print(&text);
     }
     let mut titles: Vec<&'static str> = Vec::new();
     if args.recursive {
@@ -335,7 +339,7 @@ async fn elements<E: Element + Serialize>(
         }
         columns.push(row);
     }
-    Ok(session.ui.print(&columns.render())?)
+    session.ui.print(&columns.render())
 }
 
 /// Reads selectors: a name, or `key=value`.

@@ -1,8 +1,8 @@
 //! `ocm list`.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use ocm::Use;
 use ocm::model::{ComponentName, Version};
-use ocm::{Ocm, Use};
 use serde::Serialize;
 
 use super::Session;
@@ -30,7 +30,7 @@ struct Listed {
 }
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    let listed = components(&session.ocm, &args.repository).await?;
+    let listed = components(session, &args.repository).await?;
     let text = if let Some(text) = data(args.output, &listed)? {
         text
     } else {
@@ -49,11 +49,12 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             .ui
             .note(&format!("no components in {}", args.repository));
     }
-    Ok(session.ui.print(&text)?)
+    session.ui.print(&text)
 }
 
-async fn components(ocm: &Ocm, repository: &str) -> anyhow::Result<Vec<Listed>> {
-    let repository = ocm.open(&ocm.repository(repository)?, Use::Read).await?;
+async fn components(session: &Session, repository: &str) -> anyhow::Result<Vec<Listed>> {
+    let spec = session.repository(repository)?;
+    let repository = session.ocm.open(&spec, Use::Read).await?;
     let names = repository.components().await?;
     let repository = &repository;
     let listed = stream::iter(names)

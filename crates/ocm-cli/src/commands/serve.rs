@@ -1,14 +1,15 @@
 //! `ocm serve`.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use ocm::oci::{MemoryStore, StoreRef};
 use ocm::registry::{Registry, RegistryOptions, Server};
 use ocm::{Ocm, Use};
 
 use super::Session;
+use crate::error::usage;
 
 /// Run a registry over a directory, or over an archive as it is
 ///
@@ -36,9 +37,14 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         ..RegistryOptions::default()
     };
     let registry = Registry::new(store, options);
-    let server = Server::bind(&args.listen)
-        .await
-        .with_context(|| format!("cannot listen at {}", args.listen))?;
+    let server = Server::bind(&args.listen).await;
+    let server = server.map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => usage(format!(
+            "`{}` is no address such as `127.0.0.1:5001`",
+            args.listen
+        )),
+        _ => anyhow::Error::new(error),
+    })?;
     let what = args
         .path
         .as_ref()

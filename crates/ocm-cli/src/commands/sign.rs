@@ -85,7 +85,7 @@ fn hash(text: &str) -> Result<HashAlgorithm, String> {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = ocm.reference(&args.reference)?;
+    let located = session.reference(&args.reference)?;
     if let Some(name) = args
         .private_key
         .as_ref()

@@ -137,7 +137,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let mut roots = Vec::new();
     let mut resolvers = None;
     for text in sources {
-        let located = ocm.reference(text)?;
+        let located = session.reference(text)?;
         let repository = ocm.open(&located.repository, Use::Read).await?;
         if located.digest.is_some() {
             ocm.check_stored_digest(&repository, &located).await?;
@@ -164,7 +164,9 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 
 pub(crate) async fn run_archive(args: ArchiveArgs, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let source = ocm.open(&ocm.repository(&args.source)?, Use::Read).await?;
+    let source = ocm
+        .open(&session.repository(&args.source)?, Use::Read)
+        .await?;
     let roots = Root::all(&source).await?;
     if roots.is_empty() {
         session
@@ -184,7 +186,7 @@ async fn move_all(
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let ocm = &session.ocm;
-    let spec = ocm.repository(target)?;
+    let spec = session.repository(target)?;
     let repository = ocm.open(&spec, Use::Write).await?;
     let mut planner = Planner::new(RepositoryRef::clone(&repository))
         .with_options(options(shape, session).await?)
@@ -284,7 +286,7 @@ fn print_plan(plan: &TransferPlan, format: Format, session: &Session) -> anyhow:
             columns.render()
         }
     };
-    Ok(session.ui.print(&text)?)
+    session.ui.print(&text)
 }
 
 fn step(step: &Step) -> String {

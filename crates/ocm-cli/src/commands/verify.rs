@@ -42,7 +42,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = ocm.reference(&args.reference)?;
+    let located = session.reference(&args.reference)?;
     let mut keys = Vec::new();
     for file in &args.public_key {
         keys.push((file.signature.clone(), file.read_public(ocm)?));

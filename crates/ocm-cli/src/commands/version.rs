@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
             serde_json::to_string(&info)? + "\n"
         }
     };
-    Ok(ui.print(&text)?)
+    ui.print(&text)
 }
 
 /// Returns the architecture by the name that OCI platforms have for it.

@@ -40,9 +40,11 @@ impl Variables {
     /// The text is no such mapping. `origin` names the file in the message.
     pub fn with_settings(mut self, text: &str, origin: &str) -> Result<Self, TemplateError> {
         let settings: Option<BTreeMap<String, Option<String>>> =
-            yaml::from_str(text).map_err(|source| TemplateError::Settings {
+            yaml::from_str(text).map_err(|error: yaml::Error| TemplateError::Settings {
                 origin: origin.to_owned(),
-                source,
+                line: error.line,
+                column: error.column,
+                message: error.message,
             })?;
         let settings = settings.unwrap_or_default().into_iter();
         self.settings

@@ -6,7 +6,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::runtime::Runtime;
 
 use crate::filter::filtered;
@@ -100,20 +101,61 @@ impl Cli {
         run.stdout
     }
 
+    /// Runs the program where no file can become larger than some KiB: as on a disk that is full,
+    /// writing fails from there on. Works for every user, also for one who may do everything.
+    pub fn run_short_of_space(&self, kib: u64, arguments: &str) -> Run {
+        self.run_limited("trap '' XFSZ;", kib, arguments)
+    }
+
+    /// Runs the program until one of its files becomes larger than some KiB, and kills it there,
+    /// in the middle of writing, so that it cannot tidy up.
+    pub fn run_until_killed(&self, kib: u64, arguments: &str) -> Run {
+        self.run_limited("ulimit -c 0;", kib, arguments)
+    }
+
+    fn run_limited(&self, prelude: &str, kib: u64, arguments: &str) -> Run {
+        // Shells count files in blocks of half a KiB.
+        let script = format!("{prelude} ulimit -f {}; exec \"$0\" {arguments}", kib * 2);
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(script).arg(&self.program);
+        self.wait(self.spawn_command(command), arguments.to_owned())
+    }
+
+    /// Runs the program with standard output going to a file, such as a device.
+    pub fn run_into(&self, output: &str, arguments: &str) -> Run {
+        let file = std::fs::File::options().write(true).open(output);
+        let mut command = Command::new(&self.program);
+        command.args(arguments.split_whitespace());
+        self.prepare(&mut command);
+        command.stdout(file.unwrap_or_else(|error| panic!("{output}: {error}")));
+        let command_line = format!("{arguments} > {output}");
+        self.wait(self.spawn_prepared(command), command_line)
+    }
+
     /// Starts the program and returns without waiting for it.
     pub fn start(&self, arguments: &str) -> Started<'_> {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         Started {
             child: self.spawn(&arguments),
             command: arguments.join(" "),
+            errors: None,
             cli: self,
         }
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
-        let _context = self.runtime.enter();
-        Command::new(&self.program)
-            .args(arguments)
+        let mut command = Command::new(&self.program);
+        command.args(arguments);
+        self.spawn_command(command)
+    }
+
+    fn spawn_command(&self, mut command: Command) -> Child {
+        self.prepare(&mut command);
+        self.spawn_prepared(command)
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command
             .current_dir(self.directory.path())
             .env_clear()
             .env("HOME", self.directory.path())
@@ -121,7 +163,12 @@ impl Cli {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            .kill_on_drop(true);
+    }
+
+    fn spawn_prepared(&self, mut command: Command) -> Child {
+        let _context = self.runtime.enter();
+        command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()))
     }
@@ -149,10 +196,38 @@ impl Cli {
 pub struct Started<'a> {
     child: Child,
     command: String,
+    /// What remains of standard error once some of it has been read.
+    errors: Option<BufReader<ChildStderr>>,
     cli: &'a Cli,
 }
 
 impl Started<'_> {
+    /// Waits for a line on standard error in which a text stands, and returns what follows it.
+    ///
+    /// # Panics
+    ///
+    /// The program ends without it, or says nothing of it for a minute.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        if let Some(errors) = self.child.stderr.take() {
+            self.errors = Some(BufReader::new(errors));
+        }
+        let errors = self.errors.as_mut().expect("standard error is read");
+        let waiting = async {
+            let mut line = String::new();
+            loop {
+                line.clear();
+                let read = errors.read_line(&mut line).await;
+                assert_ne!(read.expect("text"), 0, "the program ends without {text}");
+                if let Some((_, rest)) = line.split_once(text) {
+                    return rest.trim_end().to_owned();
+                }
+            }
+        };
+        let waiting = async { tokio::time::timeout(PATIENCE, waiting).await };
+        let line = self.cli.runtime.block_on(waiting);
+        line.expect("the program says something in time")
+    }
+
     /// Sends a signal such as `INT`, and returns what the program does then.
     pub fn signal(self, signal: &str) -> Run {
         if let Some(id) = self.child.id() {

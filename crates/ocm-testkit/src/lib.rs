@@ -1,7 +1,8 @@
 //! Fixtures for tests: the command line in an empty world, registries that fail.
 //!
-//! - [`Cli`]: runs a program in a directory of its own, with an empty environment; [`Run`] is what
-//!   came of it, as text in which nothing differs between two runs.
+//! - [`Cli`]: runs a program in a directory of its own, with an empty environment, also without
+//!   space for its files; [`Run`] is what came of it, as text in which nothing differs between two
+//!   runs.
 //! - [`Registry`]: the embedded registry on a free port of this machine, which counts requests,
 //!   asks for a password, or answers as a [`Fault`] says.
 //!

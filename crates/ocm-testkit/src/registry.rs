@@ -20,6 +20,9 @@ use tokio::sync::oneshot;
 /// How long a request is waited for before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The size that an endless body claims to have, in bytes.
+const ENDLESS: u64 = 5 << 30;
+
 /// How a registry fails.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fault {
@@ -33,6 +36,10 @@ pub enum Fault {
     OtherBytes,
     /// It sends a body with more bytes than there are.
     MoreBytes,
+    /// It sends half of the body, and says that this is all.
+    FewerBytes,
+    /// It says that the body has 5 GiB, and sends zeros until nobody takes them.
+    Endless,
     /// It sends the client to another place.
     Redirect(String),
     /// It never answers.
@@ -253,6 +260,18 @@ async fn distorted(response: Response, fault: &Fault) -> Response {
             Body::from_stream(
                 start.chain(stream::once(async { Err(std::io::Error::other("cut")) })),
             )
+        }
+        Fault::FewerBytes => {
+            bytes.truncate(bytes.len() / 2);
+            parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
+            Body::from(bytes)
+        }
+        Fault::Endless => {
+            parts.headers.insert(CONTENT_LENGTH, ENDLESS.into());
+            let zeros = Bytes::from(vec![0; 64 * 1024]);
+            let chunks = ENDLESS / zeros.len() as u64;
+            let chunks = stream::iter(0..chunks).map(move |_| std::io::Result::Ok(zeros.clone()));
+            Body::from_stream(chunks)
         }
         Fault::MoreBytes => {
             parts.headers.remove(CONTENT_LENGTH);

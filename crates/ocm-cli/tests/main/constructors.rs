@@ -158,3 +158,124 @@ fn a_reference_with_another_digest_is_refused() {
     error: src/app.yaml:5:3: componentReferences[0]: component version acme.org/bar/leaf:1.0.0 has the digest SHA-256:<digest> (jsonNormalisation/v4alpha1), not SHA-256:<digest> (jsonNormalisation/v4alpha1) as given
     ");
 }
+
+#[test]
+fn a_constructor_that_is_too_deep_is_refused() {
+    let cli = empty();
+    let deep = "[".repeat(100_000);
+    cli.write("deep.yaml", format!("name: {deep}"));
+    let run = cli.run("add cv -r shop deep.yaml");
+    assert_eq!(run.code, Some(2), "{:.2000}", run.stderr);
+    assert!(run.stderr.len() < 2000, "{}", run.stderr.len());
+    assert!(run.stderr.contains("deep.yaml:1:"), "{run}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_with_a_way_out_is_refused() {
+    let cli = source();
+    cli.write("outside/secret", "secret");
+    std::os::unix::fs::symlink(cli.path("outside"), cli.path("src/tree/out")).unwrap();
+    assert_snapshot!(add(&cli, "resources:\n- {name: data, type: directoryTree, input: {type: dir, path: tree, followSymlinks: true}}\n"), @r"
+    $ ocm add cv -r shop src/app.yaml
+    exit 2
+    --- stderr
+    error: src/app.yaml:5:62: resources[0].input.path: <dir>/outside is not inside of <dir>/src
+    ");
+    assert_snapshot!(add(&cli, "resources:\n- {name: data, type: directoryTree, input: {type: dir, path: /}}\n"), @r"
+    $ ocm add cv -r shop src/app.yaml
+    exit 2
+    --- stderr
+    error: src/app.yaml:5:62: resources[0].input.path: / is not inside of <dir>/src
+    ");
+    assert_snapshot!(add(&cli, "resources:\n- {name: data, type: directoryTree, input: {type: dir, path: none}}\n"), @r"
+    $ ocm add cv -r shop src/app.yaml
+    exit 2
+    --- stderr
+    error: src/app.yaml:5:62: resources[0].input.path: cannot open <dir>/src/none
+      caused by: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn two_of_one_name_are_refused() {
+    let cli = empty();
+    let one = "{name: acme.org/app, version: 1.0.0, provider: {name: acme}}";
+    cli.write("app.yaml", format!("components:\n- {one}\n- {one}\n"));
+    assert_snapshot!(cli.run("add cv -r shop app.yaml"), @r"
+    $ ocm add cv -r shop app.yaml
+    exit 2
+    --- stderr
+    error: app.yaml:3:3: components[1]: acme.org/app:1.0.0 was already given at line 2, column 3
+    ");
+    assert!(!cli.path("shop").exists());
+}
+
+#[test]
+fn settings_that_are_none_are_refused() {
+    let cli = source();
+    cli.write("values.yaml", "VERSION: 1.0.0\nLIST: [a\n");
+    assert_snapshot!(cli.run("add cv -r shop -s values.yaml src/product.yaml"), @r"
+    $ ocm add cv -r shop -s values.yaml src/product.yaml
+    exit 2
+    --- stderr
+    error: values.yaml:2:7: expected string scalar
+    ");
+    cli.write("values.yaml", "VERSION: 1.0.0\nLIST: [a]\n");
+    assert_snapshot!(cli.run("add cv -r shop -s values.yaml src/product.yaml"), @r"
+    $ ocm add cv -r shop -s values.yaml src/product.yaml
+    exit 2
+    --- stderr
+    error: values.yaml:2:7: expected string scalar
+    ");
+    assert_snapshot!(cli.run("add cv -r shop -s none.yaml src/product.yaml"), @r"
+    $ ocm add cv -r shop -s none.yaml src/product.yaml
+    exit 2
+    --- stderr
+    error: cannot read none.yaml: No such file or directory (os error 2)
+    ");
+    assert_snapshot!(cli.run("add cv -r shop src/product.yaml 1A=x"), @r"
+    $ ocm add cv -r shop src/product.yaml 1A=x
+    exit 2
+    --- stderr
+    error: `1A=x` is not a variable with its value such as `VERSION=1.0.0`
+    ");
+    assert!(!cli.path("shop").exists());
+}
+
+#[test]
+fn a_configuration_that_is_none_is_refused() {
+    let cli = source();
+    cli.write(
+        "config.yaml",
+        "type: generic.config.ocm.software/v1\nconfigurations: [\n",
+    );
+    assert_snapshot!(cli.run("add cv -r shop --config config.yaml src/product.yaml"), @r"
+    $ ocm add cv -r shop --config config.yaml src/product.yaml
+    exit 2
+    --- stderr
+    error: cannot read the configuration
+      caused by: <dir>/config.yaml:2:17: unclosed bracket '['
+    ");
+    cli.write("config.yaml", "type: generic.config.ocm.software/v1\nconfigurations:\n- type: http.config.ocm.software\n  retry: {maxRetries: many}\n");
+    assert_snapshot!(cli.run("list http://127.0.0.1:1/x --config config.yaml"), @r"
+    $ ocm list http://127.0.0.1:1/x --config config.yaml
+    exit 2
+    --- stderr
+    error: cannot use the configuration
+      caused by: <dir>/config.yaml:4:23: configurations[0].retry.maxRetries: expected a whole number, found a text
+    ");
+    assert_snapshot!(cli.run("list src --config none.yaml"), @r"
+    $ ocm list src --config none.yaml
+    exit 3
+    --- stderr
+    error: archive <dir>/src not found
+    ");
+    assert_snapshot!(cli.run("list http://127.0.0.1:1/x --config none.yaml"), @r"
+    $ ocm list http://127.0.0.1:1/x --config none.yaml
+    exit 2
+    --- stderr
+    error: cannot read the configuration
+      caused by: configuration file <dir>/none.yaml does not exist
+    ");
+}

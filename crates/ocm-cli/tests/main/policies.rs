@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::world::{PRODUCT, empty, packed, signed};
+use crate::world::{PRODUCT, check_product, empty, packed, signed};
 
 const APP: &str = "name: acme.org/app\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
     - {name: data, type: blob, input: {type: utf8, text: '${TEXT}'}}\n";
@@ -81,6 +81,36 @@ fn other_content_at_the_target_is_a_conflict() {
     assert_eq!(cli.ok("get cv two -o json"), before);
     assert_snapshot!(cli.run("transfer ctf one two --overwrite"), @r"
     $ ocm transfer ctf one two --overwrite
+    exit 0
+    --- stdout
+    COMPONENT VERSION   OUTCOME
+    acme.org/app:1.0.0  replaced
+    --- stderr
+    transferred to two: 0 component versions added, 0 updated, 1 replaced, 0 skipped; 1 blobs copied, 0 mounted, 0 there already; 3 B moved in <n> s
+    ");
+    assert_eq!(cli.ok("get cv two -o json"), cli.ok("get cv one -o json"));
+}
+
+#[test]
+fn what_is_there_is_written_again_where_that_is_enforced() {
+    let cli = signed();
+    cli.ok("transfer ctf shop far");
+    assert_snapshot!(cli.run("transfer ctf shop far --enforce"), @r"
+    $ ocm transfer ctf shop far --enforce
+    exit 0
+    --- stdout
+    COMPONENT VERSION           OUTCOME
+    acme.org/bar/leaf:1.0.0     replaced
+    acme.org/bar/product:1.0.0  replaced
+    --- stderr
+    transferred to far: 0 component versions added, 0 updated, 2 replaced, 0 skipped; 0 blobs copied, 0 mounted, 3 there already; 0 B moved in <n> s
+    ");
+    check_product(&cli, "far");
+    cli.write("app.yaml", APP);
+    cli.ok("add cv -r one app.yaml TEXT=one");
+    cli.ok("add cv -r two app.yaml TEXT=two");
+    assert_snapshot!(cli.run("transfer ctf one two --enforce"), @r"
+    $ ocm transfer ctf one two --enforce
     exit 0
     --- stdout
     COMPONENT VERSION   OUTCOME
@@ -195,8 +225,7 @@ fn an_undefined_variable_is_told() {
     $ ocm add cv -r shop app.yaml --strict-variables
     exit 2
     --- stderr
-    error: cannot read app.yaml
-      caused by: line 5, column 55: variable `TEXT` is not defined
+    error: app.yaml:5:55: variable `TEXT` is not defined
     ");
     assert!(!cli.path("shop").exists());
     assert_snapshot!(cli.run("add cv -r shop app.yaml"), @r"

@@ -1,32 +1,14 @@
 //! Registries that fail.
 
 use insta::assert_snapshot;
-use ocm_testkit::{Cli, Fault, Registry};
+use ocm_testkit::{Fault, Registry};
 
-use crate::world::{packed, signed};
+use crate::world::{IMPATIENT, LEAF_DATA, check_product, packed, signed, stored};
 
 const FOREVER: usize = usize::MAX;
 
 /// A component version that refers to no other, so that it is known which one fails.
 const LEAF: &str = "shop//acme.org/bar/leaf:1.0.0";
-
-/// A configuration that tries again, but does not wait long.
-const IMPATIENT: &str = "type: generic.config.ocm.software/v1
-configurations:
-- type: http.config.ocm.software
-  retry: {maxRetries: 2, minWait: 1ms, maxWait: 5ms}
-";
-
-/// Returns the product packed, a registry that has it, and its place there.
-fn stored() -> (Cli, Registry, String) {
-    let mut cli = signed();
-    let registry = Registry::start();
-    cli.name(registry.host(), "host");
-    let place = format!("http://{}/shop", registry.host());
-    cli.write(".ocmconfig", IMPATIENT);
-    cli.ok(&format!("transfer ctf shop {place}"));
-    (cli, registry, place)
-}
 
 /// Returns a configuration with credentials for one host.
 fn with_password(host: &str, port: &str, password: &str) -> String {
@@ -83,6 +65,8 @@ fn a_password_is_wanted() {
     error: cannot look for acme.org/bar/leaf:1.0.0 in http://<host>/shop
       caused by: cannot look for acme.org/bar/leaf:1.0.0
       caused by: <host>/shop/component-descriptors/acme.org/bar/leaf:1.0.0: not authenticated
+
+    hint: log in with `docker login`, or configure credentials for the host in .ocmconfig; docs/guide/credentials.md shows both
     ");
     let (host, port) = registry.host().split_once(':').unwrap();
     cli.write(".ocmconfig", with_password(host, port, "wrong-secret"));
@@ -95,6 +79,8 @@ fn a_password_is_wanted() {
     error: cannot look for acme.org/bar/leaf:1.0.0 in http://<host>/shop
       caused by: cannot look for acme.org/bar/leaf:1.0.0
       caused by: <host>/shop/component-descriptors/acme.org/bar/leaf:1.0.0: not authenticated
+
+    hint: log in with `docker login`, or configure credentials for the host in .ocmconfig; docs/guide/credentials.md shows both
     ");
     cli.write(".ocmconfig", with_password(host, port, "hunter2"));
     let run = cli.run(&format!("transfer ctf shop {place} --loglevel debug"));
@@ -128,36 +114,9 @@ fn a_registry_that_stays_broken_is_named() {
 }
 
 #[test]
-fn a_stream_that_is_cut_once_is_continued() {
-    let (cli, registry, place) = stored();
-    registry.fail(1, "GET", "/blobs/", Fault::Cut);
-    cli.ok(&format!("transfer ctf {place} far"));
-    cli.ok("verify cv -k acme.pub far//acme.org/bar/product:1.0.0");
-}
-
-#[test]
-fn a_stream_that_is_cut_every_time_ends_the_transfer() {
-    let (cli, registry, place) = stored();
-    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
-    registry.fail(FOREVER, "GET", blob, Fault::Cut);
-    let run = cli.run(&format!("transfer ctf {place} far"));
-    assert_eq!(run.code, Some(7), "{run}");
-    assert!(
-        run.stderr
-            .contains("`name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0"),
-        "{run}"
-    );
-    assert!(!cli.run("list far").stdout.contains("acme.org/bar/leaf"));
-    registry.heal();
-    cli.ok(&format!("transfer ctf {place} far"));
-    cli.ok("verify cv -k acme.pub far//acme.org/bar/product:1.0.0");
-}
-
-#[test]
 fn a_blob_that_may_not_be_read_is_named() {
     let (cli, registry, place) = stored();
-    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
-    registry.fail(FOREVER, "GET", blob, Fault::Status(403));
+    registry.fail(FOREVER, "GET", LEAF_DATA, Fault::Status(403));
     assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
     $ ocm transfer ctf http://<host>/shop far
     exit 5
@@ -167,6 +126,8 @@ fn a_blob_that_may_not_be_read_is_named() {
       caused by: cannot store blob sha256:<digest> of <dir>/far
       caused by: cannot read blob sha256:<digest> of <host>/shop/component-descriptors/acme.org/bar/leaf
       caused by: blob sha256:<digest> of <host>/shop/component-descriptors/acme.org/bar/leaf: not allowed
+
+    hint: whoever may do this has other credentials; docs/guide/credentials.md shows where they are looked for
     ");
 }
 
@@ -181,51 +142,12 @@ fn a_password_does_not_follow_to_another_host() {
     cli.write(".ocmconfig", with_password(host, port, "hunter2"));
     let place = format!("http://{}/shop", registry.host());
     cli.ok(&format!("transfer ctf shop {place}"));
-    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
-    let elsewhere = format!("http://{}/v2/shop/blobs/sha256:{blob}", other.host());
-    registry.fail(FOREVER, "GET", blob, Fault::Redirect(elsewhere));
+    let elsewhere = format!("http://{}/v2/shop/blobs/sha256:{LEAF_DATA}", other.host());
+    registry.fail(FOREVER, "GET", LEAF_DATA, Fault::Redirect(elsewhere));
     let run = cli.run(&format!("transfer ctf {place} far"));
     assert_eq!(run.code, Some(5), "{run}");
     assert!(!other.take_requests().is_empty());
     assert_eq!(other.take_authorizations(), Vec::<String>::new());
-}
-
-#[test]
-fn other_bytes_than_promised_are_refused() {
-    let (cli, registry, place) = stored();
-    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
-    registry.fail(FOREVER, "GET", blob, Fault::OtherBytes);
-    assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
-    $ ocm transfer ctf http://<host>/shop far
-    exit 4
-    --- stderr
-    error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
-      caused by: cannot write to <dir>/far
-      caused by: cannot store blob sha256:<digest> of <dir>/far
-      caused by: content has digest sha256:<digest>, expected sha256:<digest>
-    ");
-    assert!(!cli.run("list far").stdout.contains("acme.org/bar/leaf"));
-    assert_snapshot!(cli.run(&format!("verify cv -k acme.pub {place}//acme.org/bar/product:1.0.0")), @r"
-    $ ocm verify cv -k acme.pub http://<host>/shop//acme.org/bar/product:1.0.0
-    exit 4
-    --- stderr
-    error: http://<host>/shop//acme.org/bar/product:1.0.0 is not verified
-      caused by: resource name=data,version=1.0.0 of acme.org/bar/leaf:1.0.0 is not what was signed
-      caused by: content has digest sha256:<digest>, expected sha256:<digest>
-    ");
-    registry.heal();
-    registry.fail(FOREVER, "GET", blob, Fault::MoreBytes);
-    assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
-    $ ocm transfer ctf http://<host>/shop far
-    exit 4
-    --- stderr
-    error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
-      caused by: cannot write to <dir>/far
-      caused by: cannot store blob sha256:<digest> of <dir>/far
-      caused by: content has 13 bytes, expected 9
-    ");
-    registry.heal();
-    cli.ok(&format!("transfer ctf {place} far"));
 }
 
 #[test]
@@ -237,8 +159,7 @@ fn what_the_registry_does_not_have_is_named() {
     --- stderr
     error: component version acme.org/bar/product:7.0.0 not found in http://<host>/shop
     ");
-    let blob = "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
-    registry.fail(FOREVER, "GET", blob, Fault::Status(404));
+    registry.fail(FOREVER, "GET", LEAF_DATA, Fault::Status(404));
     assert_snapshot!(cli.run(&format!("transfer ctf {place} far")), @r"
     $ ocm transfer ctf http://<host>/shop far
     exit 4
@@ -262,5 +183,68 @@ fn a_registry_that_denies_is_named() {
     error: cannot transfer resource `name=data,version=1.0.0` of acme.org/bar/leaf:1.0.0
       caused by: cannot write to http://<host>/other
       caused by: upload to <host>/other/component-descriptors/acme.org/bar/leaf: not allowed
+
+    hint: whoever may do this has other credentials; docs/guide/credentials.md shows where they are looked for
+    ");
+}
+#[test]
+fn a_registry_that_stays_busy_is_named() {
+    let (cli, registry, place) = stored();
+    for status in [429, 500] {
+        registry.fail(FOREVER, "GET", "/manifests/", Fault::RetryAfter(status, 0));
+        let run = cli.run(&format!("transfer ctf {place} far"));
+        assert_eq!(run.code, Some(7), "{run}");
+        registry.heal();
+    }
+    registry.fail(FOREVER, "GET", "/manifests/", Fault::RetryAfter(429, 0));
+    registry.take_requests();
+    assert_snapshot!(cli.run(&format!("get cv {place}//acme.org/bar/product:1.0.0")), @r"
+    $ ocm get cv http://<host>/shop//acme.org/bar/product:1.0.0
+    exit 7
+    --- stderr
+    error: cannot read acme.org/bar/product:1.0.0
+      caused by: <host>/shop/component-descriptors/acme.org/bar/product:1.0.0: 429 Too Many Requests
+    ");
+    let requests = registry.take_requests();
+    let asked = requests
+        .iter()
+        .filter(|request| request.contains("/manifests/"));
+    assert_eq!(asked.count(), 3, "{requests:#?}");
+}
+
+#[test]
+fn a_registry_without_the_referrers_api_is_enough() {
+    let (mut cli, registry, place) = stored();
+    let far = Registry::start();
+    cli.name(far.host(), "far");
+    for registry in [&registry, &far] {
+        registry.fail(FOREVER, "GET", "/referrers/", Fault::Status(404));
+    }
+    let far_place = format!("http://{}/far", far.host());
+    cli.ok(&format!("transfer ctf {place} {far_place}"));
+    check_product(&cli, &far_place);
+    cli.ok(&format!("transfer ctf {far_place} far.tar"));
+    check_product(&cli, "far.tar");
+}
+
+#[test]
+fn a_registry_that_says_its_catalogue_is_secret_is_named() {
+    let (cli, registry, place) = stored();
+    registry.fail(FOREVER, "GET", "/_catalog", Fault::Status(401));
+    assert_snapshot!(cli.run(&format!("list {place}")), @r"
+    $ ocm list http://<host>/shop
+    exit 1
+    --- stderr
+    error: cannot list http://<host>/shop
+      caused by: http://<host> does not support listing repositories
+    ");
+    registry.heal();
+    registry.fail(FOREVER, "GET", "/_catalog", Fault::Status(404));
+    assert_snapshot!(cli.run(&format!("list {place}")), @r"
+    $ ocm list http://<host>/shop
+    exit 1
+    --- stderr
+    error: cannot list http://<host>/shop
+      caused by: http://<host> does not support listing repositories
     ");
 }

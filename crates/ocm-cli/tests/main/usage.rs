@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::world::{empty, packed};
+use crate::world::{IMPATIENT, empty, packed};
 
 #[test]
 fn words_that_are_no_commands_are_named() {
@@ -13,9 +13,44 @@ fn words_that_are_no_commands_are_named() {
     --- stderr
     error: unrecognized subcommand 'cheese'
 
-      tip: a similar subcommand exists: 'c'
 
     Usage: ocm get [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(cli.run("get componnet-version"), @r"
+    $ ocm get componnet-version
+    exit 2
+    --- stderr
+    error: unrecognized subcommand 'componnet-version'
+
+      tip: a similar subcommand exists: 'component-version'
+
+    Usage: ocm get [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(cli.run("get resourc"), @r"
+    $ ocm get resourc
+    exit 2
+    --- stderr
+    error: unrecognized subcommand 'resourc'
+
+      tip: some similar subcommands exist: 'refs', 'resources', 'sources'
+
+    Usage: ocm get [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(cli.run("trasnfer"), @r"
+    $ ocm trasnfer
+    exit 2
+    --- stderr
+    error: unrecognized subcommand 'trasnfer'
+
+      tip: a similar subcommand exists: 'transfer'
+
+    Usage: ocm [OPTIONS] <COMMAND>
 
     For more information, try '--help'.
     ");
@@ -55,8 +90,7 @@ fn references_that_are_malformed_are_refused() {
     $ ocm get cv shop//UPPER//x:1
     exit 2
     --- stderr
-    error: the path of shop/UPPER//x:1 is malformed
-      caused by: `UPPER//x:1` is no repository name: each part between slashes consists of lower-case letters and digits, separated by single dots, one or two underscores, or dashes
+    error: component name `x` has no path after its domain, as in `acme.org/shop`
     ");
     assert_snapshot!(cli.run("get resources shop//acme.org/bar/product:one@two"), @r"
     $ ocm get resources shop//acme.org/bar/product:one@two
@@ -85,6 +119,46 @@ fn references_that_are_malformed_are_refused() {
     --- stderr
     error: scheme `nosuch` is not that of a registry; use `https`, `http` or `oci`
     ");
+}
+
+#[test]
+fn what_names_no_place_is_refused() {
+    let cli = packed();
+    assert_snapshot!(cli.run("get cv acme.org/bar/product:1.0.0"), @r"
+    $ ocm get cv acme.org/bar/product:1.0.0
+    exit 2
+    --- stderr
+    error: `acme.org/bar/product:1.0.0` names no repository
+    ");
+    assert_snapshot!(cli.run("verify cv acme.org/bar/product:1.0.0"), @r"
+    $ ocm verify cv acme.org/bar/product:1.0.0
+    exit 2
+    --- stderr
+    error: `acme.org/bar/product:1.0.0` names no repository
+    ");
+}
+
+#[test]
+fn a_word_that_is_taken_for_a_registry_is_told() {
+    let cli = packed();
+    cli.write(".ocmconfig", IMPATIENT);
+    // Nobody answers, or there is no such host: that depends on the machine.
+    let hint = "hint: `shop.localhost` was taken for a registry, since nothing of that name is \
+                here; an archive can be given as `./shop.localhost`\n";
+    for command in [
+        "get cv shop.localhost",
+        "list shop.localhost",
+        "transfer ctf shop.localhost far",
+        "transfer ctf shop shop.localhost",
+        "add cv -r shop.localhost src/product.yaml",
+        "verify cv shop.localhost//acme.org/bar/product:1.0.0",
+    ] {
+        let run = cli.run(command);
+        assert_eq!(run.code, Some(7), "{run}");
+        assert!(run.stderr.ends_with(hint), "{run}");
+    }
+    let run = cli.run("list http://shop.localhost");
+    assert!(!run.stderr.contains("hint"), "{run}");
 }
 
 #[test]

@@ -1,11 +1,26 @@
-//! A product to pack, and the directory to do it in.
+//! A product to pack, the directory to do it in, and where it can go.
 
 use std::path::PathBuf;
 
-use ocm_testkit::Cli;
+use ocm::digest::Digest;
+use ocm_testkit::{Cli, Registry};
 
 /// The product that most tests are about.
 pub(crate) const PRODUCT: &str = "shop//acme.org/bar/product:1.0.0";
+
+/// The SHA-256 of `leaf data`, the one resource of the component that the product refers to.
+pub(crate) const LEAF_DATA: &str =
+    "5d999d4ed6b6438d14b263149f8f54c1957a44727f65e9f8c112f766090c38b1";
+
+/// A component version with nothing in it.
+pub(crate) const SMALL: &str = "name: acme.org/small\nversion: 1.0.0\nprovider: {name: acme}\n";
+
+/// A configuration that tries again, but does not wait long.
+pub(crate) const IMPATIENT: &str = "type: generic.config.ocm.software/v1
+configurations:
+- type: http.config.ocm.software
+  retry: {maxRetries: 2, minWait: 1ms, maxWait: 5ms}
+";
 
 const CONSTRUCTOR: &str = r"components:
 - name: acme.org/bar/leaf
@@ -70,6 +85,76 @@ pub(crate) fn signed() -> Cli {
     cli
 }
 
+/// Starts a registry, and returns with it the place for components in it.
+pub(crate) fn registry(cli: &mut Cli) -> (Registry, String) {
+    let registry = Registry::start();
+    cli.name(registry.host(), "host");
+    let place = format!("http://{}/shop", registry.host());
+    (registry, place)
+}
+
+/// Returns a directory as [`signed`] does, a registry that has the product, and its place there.
+pub(crate) fn stored() -> (Cli, Registry, String) {
+    let mut cli = signed();
+    let (registry, place) = registry(&mut cli);
+    cli.write(".ocmconfig", IMPATIENT);
+    cli.ok(&format!("transfer ctf shop {place}"));
+    registry.take_requests();
+    (cli, registry, place)
+}
+
+/// Checks that the product is whole, wherever it is, with the key that [`signed`] has made.
+#[track_caller]
+pub(crate) fn check_product(cli: &Cli, place: &str) {
+    let product = format!("{place}//acme.org/bar/product:1.0.0");
+    let run = cli.run(&format!("verify cv -k acme.pub {product}"));
+    let expected = "verified acme.org/bar/product:1.0.0: 1 signatures, 1 references, content of 4 \
+                    of 4 resources (4.7 KiB)\n";
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (Some(0), expected),
+        "{run}"
+    );
+}
+
+/// Returns the names of what is in the directory, sorted, without configuration.
+pub(crate) fn names(cli: &Cli) -> Vec<String> {
+    let entries = std::fs::read_dir(cli.path(".")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name != ".ocmconfig").collect();
+    names.sort();
+    names
+}
+
+/// Writes an archive `odd` with one component version, `acme.org/odd:1.0.0`, whose component
+/// descriptor is any text.
+pub(crate) fn odd(cli: &Cli, descriptor: &str) {
+    let descriptor_type = "application/vnd.ocm.software.component-descriptor.v2+json";
+    let layer = put(cli, descriptor_type, descriptor);
+    let config = put(cli, "application/vnd.oci.empty.v1+json", "{}");
+    let manifest_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{manifest_type}","config":{config},"layers":[{layer}]}}"#
+    );
+    put(cli, manifest_type, &manifest);
+    cli.write(
+        "odd/artifact-index.json",
+        format!(
+            r#"{{"schemaVersion":1,"artifacts":[{{"repository":"component-descriptors/acme.org/odd","tag":"1.0.0","digest":"{}","mediaType":"{manifest_type}"}}]}}"#,
+            Digest::sha256(&manifest)
+        ),
+    );
+}
+
+/// Writes a blob of the archive `odd`, and returns what points to it.
+fn put(cli: &Cli, media_type: &str, content: &str) -> String {
+    let digest = Digest::sha256(content);
+    let name = digest.to_string().replace(':', ".");
+    cli.write(format!("odd/blobs/{name}"), content);
+    let size = content.len();
+    format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
+}
+
 /// Returns the path of conformance data.
 pub(crate) fn conformance(path: &str) -> PathBuf {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance");
@@ -79,9 +164,13 @@ pub(crate) fn conformance(path: &str) -> PathBuf {
 /// Changes one bit in a file, where a text stands in it.
 pub(crate) fn tamper(cli: &Cli, path: &str, text: &str) {
     let mut bytes = cli.read(path);
-    let at = bytes
-        .windows(text.len())
-        .position(|window| window == text.as_bytes());
-    bytes[at.unwrap()] ^= 1;
+    let at = position(&bytes, text.as_bytes());
+    bytes[at] ^= 1;
     cli.write(path, bytes);
+}
+
+/// Returns where a text stands first.
+pub(crate) fn position(bytes: &[u8], text: &[u8]) -> usize {
+    let mut windows = bytes.windows(text.len());
+    windows.position(|window| window == text).unwrap()
 }

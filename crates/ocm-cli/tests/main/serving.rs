@@ -1,0 +1,142 @@
+//! `ocm serve`, used by other commands.
+
+use std::fmt::Write as _;
+
+use insta::assert_snapshot;
+use ocm_testkit::{Cli, Fault, Started};
+
+use crate::world::{LEAF_DATA, SMALL, check_product, signed, stored};
+
+/// Starts a server, and returns it with the place for components in it.
+fn serve<'a>(cli: &'a Cli, arguments: &str) -> (Started<'a>, String) {
+    let mut server = cli.start(&format!("serve {arguments} --listen 127.0.0.1:0"));
+    let address = server.wait_for("listening on ");
+    (server, format!("{address}/shop"))
+}
+
+#[test]
+fn a_directory_is_a_registry() {
+    let cli = signed();
+    let (server, place) = serve(&cli, "served");
+    cli.ok(&format!("transfer ctf shop {place}"));
+    check_product(&cli, &place);
+    assert_eq!(server.signal("INT").code, Some(0));
+    // What was pushed is there when the server starts again.
+    let (_server, place) = serve(&cli, "served");
+    check_product(&cli, &place);
+    cli.ok(&format!("transfer ctf {place} far.tar"));
+    check_product(&cli, "far.tar");
+}
+
+#[test]
+fn what_is_served_read_only_is_not_changed() {
+    let cli = signed();
+    cli.ok("transfer ctf shop disk.tar");
+    let before = cli.read("disk.tar");
+    cli.write("small.yaml", SMALL);
+    let mut seen = String::new();
+    for served in ["shop --read-only", "disk.tar"] {
+        let (_server, place) = serve(&cli, served);
+        // An archive has no path before its repositories, so that its components are at the top.
+        let top = place.trim_end_matches("/shop");
+        for command in [
+            format!("add cv -r {top} small.yaml"),
+            format!("transfer cv shop//acme.org/bar/leaf:1.0.0 {top}/other"),
+            format!("sign cv -K acme -s second {top}//acme.org/bar/product:1.0.0"),
+        ] {
+            let run = cli.run(&command).to_string();
+            writeln!(
+                seen,
+                "{}",
+                run.replace(top, "<registry>").replace(&top[7..], "<host>")
+            )
+            .unwrap();
+        }
+        check_product(&cli, top);
+    }
+    assert_eq!(cli.read("disk.tar"), before);
+    assert_snapshot!(seen, @r"
+    $ ocm add cv -r <registry> small.yaml
+    exit 6
+    --- stderr
+    error: cannot write acme.org/small:1.0.0
+      caused by: <registry> is read-only
+
+    $ ocm transfer cv shop//acme.org/bar/leaf:1.0.0 <registry>/other
+    exit 6
+    --- stderr
+    error: cannot write acme.org/bar/leaf:1.0.0 in <registry>/other
+      caused by: cannot write acme.org/bar/leaf:1.0.0
+      caused by: <registry> is read-only
+
+    $ ocm sign cv -K acme -s second <registry>//acme.org/bar/product:1.0.0
+    exit 6
+    --- stderr
+    error: cannot write acme.org/bar/product:1.0.0
+      caused by: <registry> is read-only
+
+    $ ocm add cv -r <registry> small.yaml
+    exit 6
+    --- stderr
+    error: cannot write acme.org/small:1.0.0
+      caused by: <registry> is read-only
+
+    $ ocm transfer cv shop//acme.org/bar/leaf:1.0.0 <registry>/other
+    exit 6
+    --- stderr
+    error: cannot write acme.org/bar/leaf:1.0.0 in <registry>/other
+      caused by: cannot write acme.org/bar/leaf:1.0.0
+      caused by: <registry> is read-only
+
+    $ ocm sign cv -K acme -s second <registry>//acme.org/bar/product:1.0.0
+    exit 6
+    --- stderr
+    error: cannot write acme.org/bar/product:1.0.0
+      caused by: <registry> is read-only
+    ");
+}
+
+#[test]
+fn a_server_that_is_killed_keeps_what_was_complete() {
+    let (cli, registry, place) = stored();
+    let (server, served) = serve(&cli, "served");
+    cli.write("small.yaml", SMALL);
+    cli.ok(&format!("add cv -r {served} small.yaml"));
+    registry.fail(usize::MAX, "GET", LEAF_DATA, Fault::Hold);
+    let transfer = cli.start(&format!("transfer ctf {place} {served}"));
+    registry.wait_for(&format!(
+        "GET /v2/shop/component-descriptors/acme.org/bar/leaf/blobs/sha256:{LEAF_DATA}"
+    ));
+    assert_eq!(server.signal("KILL").code, None);
+    registry.heal();
+    drop(transfer);
+    let (_server, served) = serve(&cli, "served");
+    cli.ok(&format!("get cv {served}//acme.org/small:1.0.0"));
+    assert!(
+        !cli.ok(&format!("list {served}"))
+            .contains("acme.org/bar/leaf")
+    );
+    cli.ok(&format!("transfer ctf {place} {served}"));
+    check_product(&cli, &served);
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let mut cli = signed();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    cli.name(&address, "address");
+    assert_snapshot!(cli.run(&format!("serve shop --listen {address}")), @r"
+    $ ocm serve shop --listen <address>
+    exit 1
+    --- stderr
+    error: cannot listen at <address>
+      caused by: Address already in use (os error 98)
+    ");
+    assert_snapshot!(cli.run("serve shop --listen nonsense"), @r"
+    $ ocm serve shop --listen nonsense
+    exit 2
+    --- stderr
+    error: `nonsense` is no address such as `127.0.0.1:5001`
+    ");
+}

@@ -1,0 +1,287 @@
+//! Disks that are full, and targets that cannot be written.
+//!
+//! Nobody has a full disk at hand. Here the system refuses to let a file become larger than some
+//! KiB, which fails the same calls with another error, for every user.
+
+use insta::assert_snapshot;
+use ocm_testkit::Cli;
+
+use crate::world::{SMALL, check_product, names, packed, signed};
+
+/// The size of the content that does not fit, in bytes.
+const SIZE: usize = 300_000;
+
+/// How large files can become, in KiB.
+const SPACE: u64 = 100;
+
+const LARGE: &str = "name: acme.org/large\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
+    - {name: data, type: blob, input: {type: file, path: large.bin}}\n";
+
+/// Returns content that cannot be compressed.
+fn noise() -> Vec<u8> {
+    let next = |state: &u64| {
+        Some(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1),
+        )
+    };
+    let states = std::iter::successors(Some(1_u64), next).take(SIZE);
+    states.map(|state| state.to_be_bytes()[0]).collect()
+}
+
+/// Returns the product, signed, and what does not fit.
+fn crowded() -> Cli {
+    let cli = signed();
+    cli.write("src/large.bin", noise());
+    cli.write("src/large.yaml", LARGE);
+    cli.write("small.yaml", SMALL);
+    cli
+}
+
+/// Runs a command without enough space for a target that has one component version, then with
+/// enough, and returns what it said without.
+#[track_caller]
+fn check(cli: &Cli, target: &str, command: &str) -> String {
+    cli.ok(&format!("add cv -r {target} small.yaml"));
+    let before = cli.ok(&format!("get cv {target} -o json"));
+    let there = names(cli);
+    let run = cli.run_short_of_space(SPACE, command);
+    assert_eq!(run.code, Some(1), "{run}");
+    let small = format!("get cv {target}//acme.org/small -o json");
+    assert_eq!(cli.ok(&small), before);
+    assert!(!cli.ok(&format!("list {target}")).contains("acme.org/large"));
+    assert_eq!(names(cli), there);
+    cli.ok(command);
+    assert_eq!(cli.ok(&small), before);
+    let large = format!("download resource {target}//acme.org/large:1.0.0 data");
+    cli.ok(&large);
+    assert_eq!(cli.read("data"), noise());
+    run.to_string()
+}
+
+#[test]
+fn packing_into_a_directory_without_space() {
+    let said = check(&crowded(), "target", "add cv -r target src/large.yaml");
+    assert_snapshot!(without_number(&said), @r"
+    $ ocm add cv -r target src/large.yaml
+    exit 1
+    --- stderr
+    error: src/large.yaml:5:3: resources[0]: cannot store the content of `data`
+      caused by: cannot write to <dir>/target
+      caused by: cannot store blob of <dir>/target
+      caused by: cannot write <dir>/target/blobs/.tmp-<n>
+      caused by: File too large (os error 27)
+    ");
+}
+
+#[test]
+fn packing_into_a_tar_without_space() {
+    let said = check(&crowded(), "far.tar", "add cv -r far.tar src/large.yaml");
+    assert_snapshot!(said, @r"
+    $ ocm add cv -r far.tar src/large.yaml
+    exit 1
+    --- stderr
+    error: src/large.yaml:5:3: resources[0]: cannot store the content of `data`
+      caused by: cannot write to <dir>/far.tar
+      caused by: cannot copy <dir>/far.tar
+      caused by: cannot write <dir>/.far.tar.partial
+      caused by: File too large (os error 27)
+    ");
+}
+
+#[test]
+fn packing_into_a_compressed_tar_without_space() {
+    let said = check(&crowded(), "far.tgz", "add cv -r far.tgz src/large.yaml");
+    assert_snapshot!(said, @r"
+    $ ocm add cv -r far.tgz src/large.yaml
+    exit 1
+    --- stderr
+    error: src/large.yaml:5:3: resources[0]: cannot store the content of `data`
+      caused by: cannot write to <dir>/far.tgz
+      caused by: cannot store blob in <dir>/far.tgz
+      caused by: cannot write <dir>/.far.tgz.partial
+      caused by: File too large (os error 27)
+    ");
+}
+
+#[test]
+fn transferring_without_space() {
+    for target in ["target", "far.tar", "far.tgz"] {
+        let cli = crowded();
+        cli.ok("add cv -r shop src/large.yaml");
+        check(&cli, target, &format!("transfer ctf shop {target}"));
+        check_product(&cli, target);
+    }
+}
+
+#[test]
+fn signing_without_space() {
+    for (archive, space) in [("disk", 1), ("disk.tar", 4), ("disk.tgz", 1)] {
+        let cli = signed();
+        cli.ok(&format!("transfer ctf shop {archive}"));
+        let there = names(&cli);
+        let sign = format!("sign cv -K acme -s second {archive}//acme.org/bar/product:1.0.0");
+        let run = cli.run_short_of_space(space, &sign);
+        assert_eq!(run.code, Some(1), "{run}");
+        assert_eq!(names(&cli), there);
+        check_product(&cli, archive);
+        cli.ok(&sign);
+        cli.ok(&format!(
+            "verify cv -k acme.pub -s second {archive}//acme.org/bar/product:1.0.0"
+        ));
+    }
+}
+
+#[test]
+fn downloading_without_space() {
+    let cli = crowded();
+    cli.ok("add cv -r shop src/large.yaml");
+    cli.write("data", "as it was");
+    let there = names(&cli);
+    let download = "download resource shop//acme.org/large:1.0.0 data";
+    assert_snapshot!(cli.run_short_of_space(SPACE, download), @r"
+    $ ocm download resource shop//acme.org/large:1.0.0 data
+    exit 1
+    --- stderr
+    error: cannot download resource name=data,version=1.0.0 of acme.org/large:1.0.0
+      caused by: cannot write <dir>/data
+      caused by: File too large (os error 27)
+    ");
+    assert_eq!(cli.read("data"), b"as it was");
+    assert_eq!(names(&cli), there);
+    cli.ok(download);
+    assert_eq!(cli.read("data"), noise());
+}
+
+/// Replaces what differs in the names of temporary files.
+fn without_number(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.split_once("/.tmp-") {
+        Some((start, _)) => [start, "/.tmp-<n>\n"].concat(),
+        None => [line, "\n"].concat(),
+    });
+    lines.collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let cli = packed();
+    for command in ["get cv shop", "get cv shop -o json", "list shop", "version"] {
+        let run = cli.run_into("/dev/full", command);
+        assert_eq!(run.code, Some(1), "{run}");
+    }
+    assert_eq!(cli.run_into("/dev/full", "--help").code, Some(1));
+    assert_snapshot!(cli.run_into("/dev/full", "list shop"), @r"
+    $ ocm list shop > /dev/full
+    exit 1
+    --- stderr
+    error: cannot write to standard output
+      caused by: No space left on device (os error 28)
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_replaced_by_a_download() {
+    let cli = packed();
+    let download = "download resource shop//acme.org/bar/leaf:1.0.0 data -O";
+    let _socket = std::os::unix::net::UnixListener::bind(cli.path("socket")).unwrap();
+    assert_snapshot!(cli.run(&format!("{download} socket")), @r"
+    $ ocm download resource shop//acme.org/bar/leaf:1.0.0 data -O socket
+    exit 1
+    --- stderr
+    error: cannot download resource name=data,version=1.0.0 of acme.org/bar/leaf:1.0.0
+      caused by: cannot replace <dir>/socket
+      caused by: it is no regular file
+    ");
+    assert!(!cli.path("socket").is_file());
+    std::fs::create_dir(cli.path("there")).unwrap();
+    cli.write("there/precious.txt", "here since 1999");
+    assert_snapshot!(cli.run(&format!("{download} there")), @r"
+    $ ocm download resource shop//acme.org/bar/leaf:1.0.0 data -O there
+    exit 1
+    --- stderr
+    error: cannot download resource name=data,version=1.0.0 of acme.org/bar/leaf:1.0.0
+      caused by: cannot write <dir>/there
+      caused by: Is a directory (os error 21)
+    ");
+    let tree = "download resource shop//acme.org/bar/product:1.0.0 tree -O there";
+    assert_snapshot!(cli.run(tree), @r"
+    $ ocm download resource shop//acme.org/bar/product:1.0.0 tree -O there
+    exit 1
+    --- stderr
+    error: cannot download resource name=tree,version=1.0.0 of acme.org/bar/product:1.0.0
+      caused by: cannot write <dir>/there
+      caused by: Directory not empty (os error 39)
+    ");
+    assert_eq!(cli.read("there/precious.txt"), b"here since 1999");
+    assert_eq!(names(&cli), ["shop", "socket", "src", "there"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_target_below_a_file_is_named() {
+    let cli = packed();
+    cli.write("file", "a file");
+    for target in ["file/far", "file/far.tar", "file/far.tgz"] {
+        let run = cli.run(&format!("transfer ctf shop {target}"));
+        assert_eq!(run.code, Some(1), "{run}");
+    }
+    assert_snapshot!(cli.run("transfer ctf shop file/far.tar"), @r"
+    $ ocm transfer ctf shop file/far.tar
+    exit 1
+    --- stderr
+    error: cannot open <dir>/file/far.tar
+      caused by: cannot create <dir>/file/.far.tar.partial
+      caused by: Not a directory (os error 20)
+    ");
+    assert_snapshot!(cli.run("add cv -r file/far src/product.yaml"), @r"
+    $ ocm add cv -r file/far src/product.yaml
+    exit 1
+    --- stderr
+    error: cannot open <dir>/file/far
+      caused by: cannot create <dir>/file/far/blobs
+      caused by: Not a directory (os error 20)
+    ");
+    assert_eq!(cli.read("file"), b"a file");
+}
+
+/// Nobody can create files there, not even who may do everything.
+#[cfg(target_os = "linux")]
+const READ_ONLY: &str = "/sys";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_target_that_is_read_only_is_named() {
+    let mut cli = packed();
+    for reason in [
+        "Permission denied (os error 13)",
+        "Operation not permitted (os error 1)",
+        "Read-only file system (os error 30)",
+    ] {
+        // Which of them depends on the user and on how the file system is mounted.
+        cli.name(reason, "refused");
+    }
+    assert_snapshot!(cli.run(&format!("transfer ctf shop {READ_ONLY}/far.tar")), @r"
+    $ ocm transfer ctf shop /sys/far.tar
+    exit 1
+    --- stderr
+    error: cannot open /sys/far.tar
+      caused by: cannot create /sys/.far.tar.partial
+      caused by: <refused>
+    ");
+    assert_snapshot!(cli.run(&format!("add cv -r {READ_ONLY}/far src/product.yaml")), @r"
+    $ ocm add cv -r /sys/far src/product.yaml
+    exit 1
+    --- stderr
+    error: cannot open /sys/far
+      caused by: cannot create /sys/far/blobs
+      caused by: <refused>
+    ");
+    let download = "download resource shop//acme.org/bar/leaf:1.0.0 data -O";
+    let run = cli.run(&format!("{download} {READ_ONLY}/data"));
+    assert_eq!(run.code, Some(1), "{run}");
+    let run = cli.run(&format!("create keypair {READ_ONLY}/key"));
+    assert_eq!(run.code, Some(1), "{run}");
+}

@@ -74,6 +74,10 @@ impl Session {
         let hint = causes(error.as_ref()).find_map(|cause| match cause.downcast_ref()? {
             ocm::oci::Error::Unauthenticated { .. } => Some(CREDENTIALS.to_owned()),
             ocm::oci::Error::Denied { .. } => Some(OTHER_CREDENTIALS.to_owned()),
+            ocm::oci::Error::Unsupported {
+                operation: "listing repositories",
+                ..
+            } => Some(CATALOGUE.to_owned()),
             ocm::oci::Error::Remote {
                 what, status: None, ..
             } => {
@@ -97,6 +101,10 @@ impl Session {
 /// What helps where a registry wants to know who asks.
 const CREDENTIALS: &str = "log in with `docker login`, or configure credentials for the host \
      in .ocmconfig; docs/guide/credentials.md shows both";
+
+/// What helps where a registry does not show what it has.
+const CATALOGUE: &str = "name a component, as in `REPOSITORY//COMPONENT`; some registries list \
+     what they have only for who is logged in";
 
 /// What helps where a registry knows who asks, or does not care, and refuses.
 const OTHER_CREDENTIALS: &str = "whoever may do this has other credentials; \

@@ -228,7 +228,7 @@ fn a_registry_without_the_referrers_api_is_enough() {
 }
 
 #[test]
-fn a_registry_that_says_its_catalogue_is_secret_is_named() {
+fn a_registry_that_does_not_show_what_it_has_is_named() {
     let (cli, registry, place) = stored();
     registry.fail(FOREVER, "GET", "/_catalog", Fault::Status(401));
     assert_snapshot!(cli.run(&format!("list {place}")), @r"
@@ -237,6 +237,8 @@ fn a_registry_that_says_its_catalogue_is_secret_is_named() {
     --- stderr
     error: cannot list http://<host>/shop
       caused by: http://<host> does not support listing repositories
+
+    hint: name a component, as in `REPOSITORY//COMPONENT`; some registries list what they have only for who is logged in
     ");
     registry.heal();
     registry.fail(FOREVER, "GET", "/_catalog", Fault::Status(404));
@@ -246,5 +248,7 @@ fn a_registry_that_says_its_catalogue_is_secret_is_named() {
     --- stderr
     error: cannot list http://<host>/shop
       caused by: http://<host> does not support listing repositories
+
+    hint: name a component, as in `REPOSITORY//COMPONENT`; some registries list what they have only for who is logged in
     ");
 }

@@ -9,6 +9,7 @@ mod located;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_saphyr::budget::BudgetBreach;
 use thiserror::Error as ThisError;
 
 pub use self::located::{Located, Position};
@@ -16,9 +17,12 @@ pub use self::located::{Located, Position};
 /// How deep values may nest.
 pub const MAX_DEPTH: usize = 128;
 
-/// How many scalars, lists and mappings a document may have: enough for a descriptor with
-/// 100 000 resources.
-pub const MAX_NODES: usize = 5_000_000;
+/// How many scalars, lists and mappings a document may have, keys included: as many as in JSON,
+/// for the same reason.
+///
+/// The worst document that is accepted, lists within lists, takes 300 MiB while it is read, and
+/// 500 MiB if places are remembered.
+pub const MAX_NODES: usize = crate::json::MAX_NODES;
 
 /// How many bytes all scalars of a document may have together.
 pub const MAX_SCALAR_BYTES: usize = 64 * 1024 * 1024;
@@ -130,7 +134,10 @@ impl Error {
 
     fn new(error: &serde_saphyr::Error) -> Self {
         let location = error.location();
-        let text = error.without_snippet().to_string();
+        let text = match error.without_snippet() {
+            serde_saphyr::Error::Budget { breach, .. } => limit(breach),
+            error => error.to_string(),
+        };
         let message = text
             .rsplit_once(" at line ")
             .map_or(&*text, |(text, _)| text);
@@ -144,6 +151,20 @@ impl Error {
             column: location.map_or(0, |location| location.column()),
             message: message.to_owned(),
         }
+    }
+}
+
+/// Names the limit that a document exceeds.
+fn limit(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Nodes { .. } => {
+            format!("more than {MAX_NODES} values and keys in one document")
+        }
+        BudgetBreach::Depth { .. } => format!("more than {MAX_DEPTH} levels within each other"),
+        BudgetBreach::ScalarBytes { .. } => {
+            format!("more than {MAX_SCALAR_BYTES} bytes of text in one document")
+        }
+        other => format!("beyond a limit: {other:?}"),
     }
 }
 
@@ -211,6 +232,16 @@ mod tests {
         assert!(parse(&"[".repeat(100_000)).is_err());
         assert!(parse(&"- ".repeat(100_000)).is_err());
         assert!(parse(&format!("{}1{}", "[".repeat(100), "]".repeat(100))).is_ok());
+    }
+
+    #[test]
+    fn too_many_nodes_are_refused_with_the_limit() {
+        let text = format!("[{}]", "0,".repeat(MAX_NODES));
+        let error = parse(&text).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 1, column 2000000: more than 1000000 values and keys in one document"
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Checking artifacts: reading everything, and believing nothing.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_blob::BlobRef;
@@ -71,6 +70,46 @@ pub async fn check_graph(
     Ok(report)
 }
 
+/// Adds up the bytes of an artifact with everything it points to, each manifest and blob once. Its
+/// manifests are read, its blobs are not.
+///
+/// # Errors
+///
+/// A manifest is missing, is not what it promised, or cannot be read.
+pub async fn graph_size(
+    store: &StoreRef,
+    repository: &RepositoryName,
+    root: &Descriptor,
+    parallel: usize,
+) -> Result<u64, Error> {
+    let mut seen = BTreeSet::from([(Kind::Manifest, root.digest)]);
+    let (mut size, mut visited) = (0_u64, 0);
+    let mut wave = vec![root.clone()];
+    while !wave.is_empty() {
+        visited += wave.len();
+        if visited > MAX_MANIFESTS {
+            return Err(too_many(root));
+        }
+        let mut next = Vec::new();
+        let mut read = stream::iter(wave)
+            .map(|node| async move { fetch((store, repository), &node).await })
+            .buffered(parallel.max(1));
+        while let Some(manifest) = read.try_next().await? {
+            size = size.saturating_add(manifest.bytes().len() as u64);
+            let Children { manifests, blobs } = Children::of(&manifest)?;
+            for blob in blobs {
+                if seen.insert((Kind::Blob, blob.digest)) {
+                    size = size.saturating_add(blob.size);
+                }
+            }
+            let manifests = manifests.into_iter();
+            next.extend(manifests.filter(|child| seen.insert((Kind::Manifest, child.digest))));
+        }
+        wave = next;
+    }
+    Ok(size)
+}
+
 /// Reads a blob to its end, which checks it, and returns its size.
 ///
 /// # Errors
@@ -78,7 +117,7 @@ pub async fn check_graph(
 /// It cannot be read or is not what it promised.
 pub async fn check_blob(blob: &BlobRef, options: &CopyOptions) -> Result<u64, ocm_blob::Error> {
     let _slot = options.slots.acquire().await;
-    let blob = Arc::clone(blob);
+    let blob = options.watch(blob);
     on_own_task(async move {
         let mut stream = blob.open().await?;
         let mut size = 0;

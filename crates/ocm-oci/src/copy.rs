@@ -5,6 +5,7 @@
 //! has a manifest whose content is missing, and a copy that was interrupted is continued by doing
 //! it again: what is there is not moved twice. The bytes of manifests are never changed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,9 @@ use crate::graph::{Missing, Node, fetch, levels};
 use crate::name::{Reference, RepositoryName, Tag};
 use crate::store::{Outcome, Pushed, StoreRef};
 use crate::task::on_own_task;
+
+/// How many manifests may refer to an artifact, directly or not.
+const MAX_REFERRERS: usize = 10_000;
 
 /// How blobs are moved: how many at a time, and who is told.
 ///
@@ -59,6 +63,55 @@ impl CopyOptions {
     pub const fn progress(&self) -> &Arc<dyn CopyProgress> {
         &self.progress
     }
+
+    /// Counts the bytes of one piece of work apart from those of others, with which it shares the
+    /// limit and who is told.
+    #[must_use]
+    pub fn metered(&self) -> (Self, Meter) {
+        let meter = Meter {
+            bytes: Arc::default(),
+            inner: Arc::clone(&self.progress),
+        };
+        (self.clone().with_progress(Arc::new(meter.clone())), meter)
+    }
+
+    /// Returns a blob that tells how it is read, for callers that move it themselves.
+    pub fn watch(&self, blob: &BlobRef) -> BlobRef {
+        Arc::new(Metered {
+            inner: Arc::clone(blob),
+            progress: Arc::clone(&self.progress),
+            seen: Arc::default(),
+        })
+    }
+}
+
+/// Counts the bytes of one piece of work, and tells them on.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    bytes: Arc<AtomicU64>,
+    inner: Arc<dyn CopyProgress>,
+}
+
+impl Meter {
+    /// Returns the bytes that have been read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl CopyProgress for Meter {
+    fn started(&self, size: Option<u64>) {
+        self.inner.started(size);
+    }
+
+    fn advanced(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.inner.advanced(bytes);
+    }
+
+    fn finished(&self, pushed: &Pushed) {
+        self.inner.finished(pushed);
+    }
 }
 
 impl Default for CopyOptions {
@@ -83,6 +136,17 @@ pub trait CopyProgress: fmt::Debug + Send + Sync {
     fn finished(&self, pushed: &Pushed) {
         let _ = pushed;
     }
+}
+
+/// What it took to have content where it was wanted, for those who show how work goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Moved {
+    /// Its size in bytes, as far as it was known before.
+    pub planned: Option<u64>,
+    /// The bytes that were read for it. Manifests do not count, nor what was there.
+    pub read: u64,
+    /// What had to be done; a copy as soon as one part was moved.
+    pub outcome: Outcome,
 }
 
 #[derive(Debug)]
@@ -152,11 +216,7 @@ pub async fn push_blob(
     let _slot = options.slots.acquire().await;
     let progress = &options.progress;
     progress.started(blob.size());
-    let metered: BlobRef = Arc::new(Metered {
-        inner: Arc::clone(blob),
-        progress: Arc::clone(progress),
-        seen: Arc::default(),
-    });
+    let metered = options.watch(blob);
     let (target, repository) = (Arc::clone(target), repository.clone());
     let push = async move { target.push_blob(&repository, &metered).await };
     let pushed = on_own_task(push).await?;
@@ -210,6 +270,39 @@ pub async fn copy_graph(
     }
     if let (true, Some(tag)) = (is_tagged, tag) {
         tag_existing(target, root, tag).await?;
+    }
+    Ok(report)
+}
+
+/// Copies what refers to an artifact: signatures, bills of materials, records of ownership, and
+/// what refers to those. The artifact itself is at the target.
+///
+/// # Errors
+///
+/// The source cannot be asked, an artifact is not whole, or a store fails.
+pub async fn copy_referrers(
+    source: (&StoreRef, &RepositoryName),
+    root: &Descriptor,
+    target: (&StoreRef, &RepositoryName),
+    options: &CopyOptions,
+) -> Result<CopyReport, Error> {
+    let mut report = CopyReport::default();
+    let mut seen = BTreeSet::from([root.digest]);
+    let mut open = vec![root.digest];
+    while let Some(subject) = open.pop() {
+        for referrer in source.0.referrers(source.1, &subject).await? {
+            if !seen.insert(referrer.digest) {
+                continue;
+            }
+            if seen.len() > MAX_REFERRERS {
+                return Err(Error::malformed(
+                    format!("artifact {}", root.digest),
+                    format!("more than {MAX_REFERRERS} manifests refer to it"),
+                ));
+            }
+            report.add(&copy_graph(source, &referrer.plain(), target, None, options).await?);
+            open.push(referrer.digest);
+        }
     }
     Ok(report)
 }
@@ -436,6 +529,25 @@ mod tests {
 
         let report = check_graph(&target, &to, &root, &options).await.unwrap();
         assert_eq!((report.manifests, report.blobs), (4, 3));
+    }
+
+    #[tokio::test]
+    async fn pieces_of_work_are_counted_apart_and_told_together() {
+        let (source, target) = (MemoryStore::new(), MemoryStore::new());
+        let (from, to) = (name("from"), name("to"));
+        let root = artifact(&source, &from).await;
+        let (source, target): (StoreRef, StoreRef) = (Arc::new(source), Arc::new(target));
+        let tally = Arc::new(Tally::default());
+        let options = CopyOptions::new(2).with_progress(Arc::<Tally>::clone(&tally));
+        let (one, first) = options.metered();
+        let (other, second) = options.metered();
+        let copied = copy_graph((&source, &from), &root, (&target, &to), None, &one);
+        copied.await.unwrap();
+        let checked = check_graph(&target, &to, &root, &other).await.unwrap();
+        assert_eq!((first.bytes(), second.bytes()), (12, 12));
+        assert_eq!(tally.0.lock().unwrap().0, 24);
+        let size = crate::graph_size(&source, &from, &root, 2).await.unwrap();
+        assert_eq!(size, checked.size);
     }
 
     #[tokio::test]

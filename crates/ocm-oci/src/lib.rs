@@ -23,12 +23,14 @@ mod name;
 mod store;
 mod task;
 
-pub use check::{CheckReport, check_blob, check_graph};
+pub use check::{CheckReport, check_blob, check_graph, graph_size};
 pub use client::{
     Anonymous, Challenge, CredentialSource, Redirects, RegistryClient, RegistryCredentials,
     RegistryIdentity, RegistryOptions, RetryPolicy, Scheme, Timeouts, http_client, next_page,
 };
-pub use copy::{CopyOptions, CopyProgress, CopyReport, copy_graph, push_blob};
+pub use copy::{
+    CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_graph, copy_referrers, push_blob,
+};
 pub use document::{
     Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Platform, RawManifest,
     media_type,

@@ -11,6 +11,7 @@
 
 mod directory;
 mod main_artifact;
+mod passing;
 mod write;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use ocm_oci::{Descriptor, Error, ImageIndex, RepositoryName, Store, Tag};
 use serde::Deserialize;
 
 use self::directory::LayoutDirectory;
+pub use self::passing::check_passing;
 pub use self::write::{ReferrersOf, write_layout};
 use crate::content::Content;
 use crate::facts::FactCache;

@@ -7,7 +7,7 @@
 //! - [`CtfArchive`]: a tar read in place, or a compressed tar;
 //! - [`CtfArchiveWriter`]: either of them, written, and replaced as a whole;
 //! - [`OciLayout`]: an OCI image layout or artifact set, in a directory, a file or a blob;
-//!   [`write_layout`] makes one of an artifact in any store.
+//!   [`write_layout`] makes one of an artifact in any store, [`check_passing`] checks one on its way.
 //!
 //! ```
 //! use ocm_ctf::{Access, CtfDirectory};
@@ -43,7 +43,7 @@ mod writer;
 pub use archive::CtfArchive;
 pub use directory::CtfDirectory;
 pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
-pub use layout::{OciLayout, ReferrersOf, write_layout};
+pub use layout::{OciLayout, ReferrersOf, check_passing, write_layout};
 pub use open::{Access, CtfFormat, open};
 pub use packed::Scratch;
 pub use writer::CtfArchiveWriter;

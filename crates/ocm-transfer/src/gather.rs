@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use futures::future::try_join;
 use ocm_digest::Digest;
+use ocm_model::access::AccessKind;
 use ocm_model::element::Element as _;
 use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, Identity};
-use ocm_repository::{AccessMethods, Content, RepositoryRef, StoredVersion};
+use ocm_oci::graph_size;
+use ocm_repository::{AccessMethods, Artifact, Content, RepositoryRef, StoredVersion};
 
 use crate::assess::{Assessment, assess};
 use crate::decide::Difference;
@@ -54,6 +56,8 @@ pub(crate) struct Gatherer {
     pub(crate) options: Arc<TransferOptions>,
     pub(crate) access: AccessMethods,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
+    /// Whether to find out the sizes of artifacts.
+    pub(crate) measures: bool,
 }
 
 impl Gatherer {
@@ -73,13 +77,13 @@ impl Gatherer {
         let (target_digest, existing) = existing.unzip();
         let mut assessment = assess(existing.as_ref(), &incoming, &self.options, &self.access);
         if let Ok(assessment) = &mut assessment {
-            let accesses = incoming
-                .resources()
-                .into_iter()
-                .map(|resource| resource.access);
-            sizes(&source, &incoming, accesses, &mut assessment.resources).await?;
+            let accesses = incoming.resources().into_iter();
+            let accesses = accesses.map(|resource| resource.access);
+            self.sizes(&source, &incoming, accesses, &mut assessment.resources)
+                .await?;
             let accesses = incoming.sources().into_iter().map(|source| source.access);
-            sizes(&source, &incoming, accesses, &mut assessment.sources).await?;
+            self.sizes(&source, &incoming, accesses, &mut assessment.sources)
+                .await?;
         }
         Ok(Gathered {
             source,
@@ -154,6 +158,60 @@ impl Gatherer {
             Err(error) => Err(error),
         }
     }
+
+    /// Fills in the sizes of content that moves. Those of local blobs are known without reading
+    /// anything; the others are found out if that is wanted.
+    async fn sizes(
+        &self,
+        source: &RepositoryRef,
+        descriptor: &Descriptor,
+        accesses: impl Iterator<Item = Option<Access>> + Send,
+        elements: &mut [ElementPlan],
+    ) -> Result<(), Error> {
+        let id = descriptor.id();
+        let moving = elements
+            .iter_mut()
+            .zip(accesses)
+            .filter_map(|(element, access)| Some((element, access?)))
+            .filter(|(element, _)| element.step.moves());
+        for (element, access) in moving {
+            let content = match local_access(&access) {
+                Some(local) => {
+                    let content = source.local_content(id, &local).await;
+                    content.map_err(|error| Error::repository("read", at(id, source), error))?
+                }
+                None if self.measures && is_image(&access) => {
+                    match self.access.content(&access).await {
+                        Ok(content) => content,
+                        // Carrying out the plan says what is wrong, if it still is.
+                        Err(_) => continue,
+                    }
+                }
+                None => continue,
+            };
+            element.size = match content {
+                Content::Blob(blob) => blob.size(),
+                Content::Artifact(artifact) if self.measures => size_of(&artifact).await,
+                Content::Artifact(_) => None,
+            };
+        }
+        Ok(())
+    }
+}
+
+fn is_image(access: &Access) -> bool {
+    matches!(access.kind(), Ok(AccessKind::OciImage(_)))
+}
+
+/// Returns the size of an artifact with everything it points to, if it can be found out.
+async fn size_of(artifact: &Artifact) -> Option<u64> {
+    const PARALLEL: usize = 4;
+    let Artifact {
+        store,
+        repository,
+        root,
+    } = artifact;
+    graph_size(store, repository, root, PARALLEL).await.ok()
 }
 
 /// Reads a component version.
@@ -177,30 +235,6 @@ pub(crate) fn local_access(access: &Access) -> Option<Access> {
     } else {
         local_blob(access).map(|blob| Access::local_blob(&blob))
     }
-}
-
-/// Fills in the sizes of local blobs that move, which repositories know without reading them.
-async fn sizes(
-    source: &RepositoryRef,
-    descriptor: &Descriptor,
-    accesses: impl Iterator<Item = Option<Access>>,
-    elements: &mut [ElementPlan],
-) -> Result<(), Error> {
-    for (element, access) in elements.iter_mut().zip(accesses) {
-        let Some(access) = access.as_ref().and_then(local_access) else {
-            continue;
-        };
-        if !element.step.moves() {
-            continue;
-        }
-        let content = source.local_content(descriptor.id(), &access).await;
-        let content = content
-            .map_err(|error| Error::repository("read", at(descriptor.id(), source), error))?;
-        if let Content::Blob(blob) = content {
-            element.size = blob.size();
-        }
-    }
-    Ok(())
 }
 
 fn promises(descriptor: &Descriptor) -> Vec<Promise> {

@@ -66,8 +66,13 @@ impl TransferPlan {
             return Err(Error::plan(format!("it has more than {MAX_SIZE} bytes")));
         }
         let text = std::str::from_utf8(bytes).map_err(|error| Error::plan(error.to_string()))?;
-        let mut plan: Self =
-            ocm_model::yaml::from_str(text).map_err(|error| Error::plan(error.to_string()))?;
+        // What is written here is JSON, some of which is no YAML: control characters in texts.
+        let mut plan: Self = match serde_json::from_str(text) {
+            Ok(plan) => plan,
+            Err(_) => {
+                ocm_model::yaml::from_str(text).map_err(|error| Error::plan(error.to_string()))?
+            }
+        };
         plan.check()?;
         plan.totals = Totals::of(&plan.component_versions);
         Ok(plan)
@@ -173,7 +178,8 @@ pub struct ElementPlan {
     /// The digest that the descriptor states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<DigestSpec>,
-    /// The size of the blob in bytes, if known before it is read. Artifacts have none.
+    /// The size of the content in bytes, if known before it is read; that of artifacts is, with
+    /// everything they consist of, if the planner was told to measure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// What is done.

@@ -89,6 +89,7 @@ impl Planner {
                 options: Arc::default(),
                 access: AccessMethods::new(),
                 resolver: None,
+                measures: false,
             },
             parallel: PARALLEL,
         }
@@ -114,6 +115,14 @@ impl Planner {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.gatherer.resolver = Some(resolver);
+        self
+    }
+
+    /// Also finds out the sizes of artifacts, for whoever wants to know how much is going to move.
+    /// It takes reading their manifests once more.
+    #[must_use]
+    pub const fn measuring(mut self) -> Self {
+        self.gatherer.measures = true;
         self
     }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ocm_model::ComponentVersionId;
-use ocm_oci::{CopyProgress, CopyReport, Pushed};
+use ocm_oci::{CopyProgress, CopyReport, Moved, Pushed};
 
+use crate::error::ElementId;
 use crate::plan::Action;
 
 /// Learns which component versions are worked on. Every method has a default that does nothing.
@@ -15,6 +16,11 @@ pub trait TransferProgress: fmt::Debug + Send + Sync {
     /// Work on a component version begins. Those that are skipped do not begin.
     fn started(&self, id: &ComponentVersionId) {
         let _ = id;
+    }
+
+    /// The content of a resource or source is at the target.
+    fn content_finished(&self, id: &ComponentVersionId, element: &ElementId, moved: &Moved) {
+        let _ = (id, element, moved);
     }
 
     /// A component version is at the target, by what was done.

@@ -9,7 +9,7 @@ use super::{OciLayout, REF_NAME};
 use crate::reading;
 
 /// The annotation of an artifact set's index that names its main artifact.
-const MAIN: &str = "software.ocm/main";
+pub(super) const MAIN: &str = "software.ocm/main";
 
 impl OciLayout {
     /// Returns the artifact that the layout is about: the one that the index names as such, or the

@@ -1,4 +1,5 @@
-//! A blob that is also checked against the digest of a descriptor.
+//! A blob that is also checked against the digest of a descriptor: its own, or that of the artifact
+//! in it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use ocm_blob::{Blob, BlobRef, ByteStream, Error, Promise, verify};
+use ocm_ctf::check_passing;
 use ocm_digest::{Digest, HashAlgorithm};
 
 /// A blob that is also checked against a digest whenever it is read from its start.
@@ -13,15 +15,35 @@ use ocm_digest::{Digest, HashAlgorithm};
 pub(super) struct Checked {
     inner: BlobRef,
     expected: Digest,
+    what: What,
     proven: Arc<AtomicBool>,
     shows_media_type: bool,
 }
 
+/// What has the digest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum What {
+    /// The bytes.
+    Blob,
+    /// The artifact that they are an archive of.
+    Artifact,
+}
+
 impl Checked {
     pub(super) fn new(inner: BlobRef, expected: Digest) -> Self {
+        Self::of(What::Blob, inner, expected)
+    }
+
+    /// Checks an archive against the digest of the artifact that it holds.
+    pub(super) fn artifact(inner: BlobRef, expected: Digest) -> Self {
+        Self::of(What::Artifact, inner, expected)
+    }
+
+    fn of(what: What, inner: BlobRef, expected: Digest) -> Self {
         Self {
             inner,
             expected,
+            what,
             proven: Arc::default(),
             shows_media_type: true,
         }
@@ -33,9 +55,9 @@ impl Checked {
         self
     }
 
-    /// Returns the digest that is expected.
-    pub(super) const fn expected(&self) -> Digest {
-        self.expected
+    /// Returns the digest that the bytes must have, if one is known.
+    pub(super) fn expected(&self) -> Option<Digest> {
+        (self.what == What::Blob).then_some(self.expected)
     }
 
     /// Returns whether the content has been read whole and was right.
@@ -52,8 +74,9 @@ impl Blob for Checked {
 
     /// Stores know content by SHA-256 and are not offered anything else.
     fn digest(&self) -> Option<Digest> {
-        let expected = Some(self.expected);
-        let promised = expected.filter(|digest| digest.algorithm() == HashAlgorithm::Sha256);
+        let promised = self
+            .expected()
+            .filter(|digest| digest.algorithm() == HashAlgorithm::Sha256);
         self.inner.digest().or(promised)
     }
 
@@ -63,12 +86,19 @@ impl Blob for Checked {
 
     async fn open(&self) -> Result<ByteStream, Error> {
         let size = self.inner.size();
-        let promise = Promise {
-            size,
-            digest: Some(self.expected),
+        let opened = self.inner.open().await?;
+        let checked = match self.what {
+            What::Blob => verify(
+                opened,
+                Promise {
+                    size,
+                    digest: Some(self.expected),
+                },
+            ),
+            What::Artifact => check_passing(opened, self.expected),
         };
         let proven = Arc::clone(&self.proven);
-        let state = (verify(self.inner.open().await?, promise), 0_u64);
+        let state = (checked, 0_u64);
         let watched = stream::unfold(Some(state), move |state| {
             let proven = Arc::clone(&proven);
             async move {

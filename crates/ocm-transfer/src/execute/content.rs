@@ -1,15 +1,17 @@
 //! Bringing the content of one resource or source to the target.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_model::access::LocalBlob;
 use ocm_model::{Access, ComponentVersionId, DigestSpec, TypedSpec};
-use ocm_oci::{CopyOptions, Tag, check_blob};
+use ocm_oci::{CopyOptions, Outcome, Tag, check_blob};
 use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef};
 use serde_json::{Map, Value};
 
+use super::checked::Checked;
 use super::expectation::{Check, Expectation, Mismatch, Ready};
 use crate::error::{ElementId, Error};
 use crate::gather::local_access;
@@ -27,9 +29,12 @@ pub(super) struct Mover {
 
 /// Content that is at the target.
 #[derive(Debug)]
-pub(super) struct Moved {
+pub(super) struct Brought {
     pub(super) access: Access,
     pub(super) note: Option<String>,
+    pub(super) outcome: Outcome,
+    /// The bytes that were read for it.
+    pub(super) read: u64,
 }
 
 impl Mover {
@@ -40,7 +45,7 @@ impl Mover {
         access: &Access,
         digest: Option<&DigestSpec>,
         step: &Step,
-    ) -> Result<Moved, Error> {
+    ) -> Result<Brought, Error> {
         let failed = |source| self.failed(element, source);
         let content = match local_access(access) {
             Some(local) => self.source.local_content(&self.id, &local).await,
@@ -63,15 +68,22 @@ impl Mover {
                 format!("its content is no OCI artifact, so it is a local blob, not at `{path}`")
             });
         }
-        let added = self.add(access, &content, step).await;
+        let (copy, meter) = self.copy.metered();
+        let added = self.add(access, &content, step, &copy).await;
         let added = added.map_err(failed)?;
         self.check(element, digest, check, &added).await?;
 
+        let outcome = added.outcome;
         let access = match step {
             Step::CopyLocalBlob if access.is_local_blob() => relocated(access, &added, &content),
             _ => with_media_type(added.access, hidden_media_type),
         };
-        Ok(Moved { access, note })
+        Ok(Brought {
+            access,
+            note,
+            outcome,
+            read: meter.bytes(),
+        })
     }
 
     async fn add(
@@ -79,17 +91,18 @@ impl Mover {
         access: &Access,
         content: &Content,
         step: &Step,
+        copy: &CopyOptions,
     ) -> Result<AddedContent, ocm_repository::Error> {
         if let (Step::UploadArtifact { path, tag }, Content::Artifact(artifact)) = (step, content) {
             let tag = tag.as_ref().map(Tag::as_str);
             return self
                 .target
-                .add_artifact(artifact, path.as_str(), tag, &self.copy)
+                .add_artifact(artifact, path.as_str(), tag, copy)
                 .await;
         }
         let name = reference_name(access, step);
         self.target
-            .add_content(&self.id, content, name.as_deref(), &self.copy)
+            .add_content(&self.id, content, name.as_deref(), copy)
             .await
     }
 
@@ -104,23 +117,30 @@ impl Mover {
         let (expected, checked) = match check {
             Check::Done => return Ok(()),
             Check::Stored(expected) => (expected, None),
-            Check::Read(checked) => (checked.expected(), Some(checked)),
+            Check::Read(checked) => match checked.expected() {
+                Some(expected) => (expected, Some(checked)),
+                None => return self.prove(element, checked).await,
+            },
         };
         let stored: Option<Digest> = added.digest.digest().ok();
         match stored.filter(|stored| stored.algorithm() == expected.algorithm()) {
             Some(stored) if stored == expected => Ok(()),
             Some(stored) => Err(self.mismatch(element, digest, &stored.to_string())),
             None => match checked {
-                Some(checked) if checked.is_proven() => Ok(()),
-                // The target had it under a digest of another algorithm.
-                Some(checked) => {
-                    let blob: BlobRef = checked;
-                    let read = check_blob(&blob, &self.copy).await;
-                    read.map(drop).map_err(|error| self.failed(element, error))
-                }
+                Some(checked) => self.prove(element, checked).await,
                 None => Err(self.mismatch(element, digest, &added.digest.value)),
             },
         }
+    }
+
+    /// Reads content that the target had already, so that it has not been read on its way there.
+    async fn prove(&self, element: &ElementId, checked: Arc<Checked>) -> Result<(), Error> {
+        if checked.is_proven() {
+            return Ok(());
+        }
+        let blob: BlobRef = checked;
+        let read = check_blob(&blob, &self.copy).await;
+        read.map(drop).map_err(|error| self.failed(element, error))
     }
 
     fn failed(&self, element: &ElementId, source: impl StdError + Send + Sync + 'static) -> Error {
@@ -205,10 +225,7 @@ fn with_media_type(access: Access, media_type: Option<String>) -> Access {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ocm_blob::MemoryBlob;
-    use ocm_oci::Outcome;
     use serde_json::json;
 
     use super::*;

@@ -181,10 +181,16 @@ fn prepare_blob(
         return Ok(ready(Content::Blob(blob), Check::Stored(expected)));
     }
     match normalisation {
+        // The first Go tool packs artifacts into blobs, but states the digest of the artifact.
+        Normalisation::Artifact if expected.algorithm() == HashAlgorithm::Sha256 => {
+            let checked = Arc::new(Checked::artifact(blob, expected));
+            let content = Content::Blob(Arc::<Checked>::clone(&checked));
+            Ok(ready(content, Check::Read(checked)))
+        }
         Normalisation::Artifact => {
             let note =
-                "its content was not checked: the digest is that of an artifact in an archive";
-            Ok(unchecked(Content::Blob(blob), note.to_owned()))
+                format!("its content was not checked: no layout names artifacts as {expected}");
+            Ok(unchecked(Content::Blob(blob), note))
         }
         Normalisation::Other => Ok(unchecked(Content::Blob(blob), not_known())),
         Normalisation::Blob => match known {
@@ -272,8 +278,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_checked_is_noted() {
+    async fn an_artifact_in_an_archive_is_checked_by_reading() {
         let artifact = DigestSpec::oci_artifact(&Digest::sha256("manifest"));
+        let set = "application/vnd.oci.image.manifest.v1+tar+gzip";
+        let ready = prepare(&artifact, set).await.unwrap();
+        assert_eq!(ready.note, None);
+        assert_eq!(ready.content.media_type(), Some(set));
+        assert_eq!(ready.content.digest(), Some(Digest::sha256("hello")));
+        let Check::Read(checked) = &ready.check else {
+            panic!("nothing to check");
+        };
+        assert!(ocm_blob::read_to_end(checked.as_ref(), 100).await.is_err());
+        assert!(!checked.is_proven());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_checked_is_noted() {
+        let artifact = DigestSpec::oci_artifact(&HashAlgorithm::Sha512.digest("manifest"));
         let set = "application/vnd.oci.image.manifest.v1+tar+gzip";
         assert!(prepare(&artifact, set).await.unwrap().note.is_some());
         let other = DigestSpec::new(&Digest::sha256("x"), "acmeDigest/v1");

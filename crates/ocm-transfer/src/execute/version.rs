@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_model::element::Element as _;
 use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, ElementKind};
-use ocm_oci::CopyOptions;
+use ocm_oci::{CopyOptions, Moved};
 use ocm_repository::{Expected, RepositoryRef};
 
-use super::content::{Moved, Mover};
+use super::content::{Brought, Mover};
 use crate::assess::assess;
 use crate::decide::difference;
 use crate::error::{Conflict, ElementId, Error};
@@ -53,6 +53,7 @@ struct Piece {
     index: usize,
     access: Access,
     digest: Option<DigestSpec>,
+    size: Option<u64>,
     step: Step,
 }
 
@@ -211,7 +212,7 @@ impl Worker {
         source: &RepositoryRef,
         id: &ComponentVersionId,
         pieces: Vec<Piece>,
-    ) -> Result<Vec<(Piece, Moved)>, Error> {
+    ) -> Result<Vec<(Piece, Brought)>, Error> {
         let mover = Arc::new(Mover {
             id: id.clone(),
             source: Arc::clone(source),
@@ -240,13 +241,20 @@ impl Worker {
                             &piece.step,
                         )
                         .await?;
+                    let done = Moved {
+                        planned: piece.size,
+                        read: moved.read,
+                        outcome: moved.outcome,
+                    };
+                    self.progress
+                        .content_finished(&mover.id, &piece.element, &done);
                     results.push((piece, moved));
                 }
                 Ok::<_, Error>(results)
             }
         });
         let moving: Vec<_> = moving.collect();
-        let mut moved: Vec<(Piece, Moved)> = stream::iter(moving)
+        let mut moved: Vec<(Piece, Brought)> = stream::iter(moving)
             .buffer_unordered(self.copy.parallel())
             .try_concat()
             .await?;
@@ -318,6 +326,7 @@ fn piece(
         index,
         access,
         digest,
+        size: plan.size,
         step: plan.step.clone(),
     }))
 }

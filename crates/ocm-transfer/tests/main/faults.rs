@@ -321,3 +321,98 @@ async fn a_source_that_changed_after_planning_is_not_transferred() {
         .unwrap_err();
     assert!(matches!(error, Error::SourceChanged { .. }));
 }
+
+/// Puts an image into a tar, as the first Go tool stores artifacts, and into a component version
+/// that states the digest of the image. `change` damages the tar.
+async fn packed_artifact(source: &Place, change: impl FnOnce(&mut Vec<u8>, Digest)) {
+    let artifact = image(&source.store, "images/app", "1.0.0", "the layer").await;
+    let digest = artifact.root.digest;
+    let tar = ocm_ctf::write_layout(
+        artifact.store.as_ref(),
+        &artifact.repository,
+        &digest.into(),
+        Some("1.0.0"),
+        ocm_ctf::ReferrersOf::Nobody,
+    )
+    .await
+    .unwrap();
+    let mut tar = ocm_blob::read_to_end(&tar, 1 << 20).await.unwrap().to_vec();
+    change(&mut tar, digest);
+    let media_type = "application/vnd.oci.image.manifest.v1+tar";
+    let blob = ocm_blob::MemoryBlob::new(tar).with_media_type(media_type);
+    let mut build = Build::new(source, ID);
+    let added = source
+        .repository
+        .add_content(
+            &id(ID),
+            &Content::Blob(Arc::new(blob)),
+            None,
+            &ocm_repository::CopyOptions::default(),
+        )
+        .await
+        .unwrap();
+    let spec = DigestSpec::oci_artifact(&digest);
+    build.push("app", added.access, Some(spec));
+    build.signed().await;
+}
+
+/// Changes a byte in what a tar says about the layer.
+fn flip(tar: &mut [u8], text: &str) {
+    let at = tar
+        .windows(text.len())
+        .position(|window| window == text.as_bytes());
+    tar[at.unwrap()] ^= 1;
+}
+
+#[tokio::test]
+async fn an_artifact_in_a_tar_is_checked_and_stays_one() {
+    let (source, target) = (Place::new(), Place::new());
+    packed_artifact(&source, |_, _| ()).await;
+    for reason in ["it moves", "it is there"] {
+        let options = TransferOptions {
+            existing: Policy::Enforce,
+            ..TransferOptions::default()
+        };
+        let report = transfer(&source.repository, &target.repository, options, &[ID]).await;
+        assert_eq!(report.unwrap().notes, [], "{reason}");
+    }
+    check_only_access_differs(&source.read(ID).await, &target.read(ID).await);
+}
+
+#[tokio::test]
+async fn a_changed_manifest_in_a_tar_is_found_out() {
+    for part in ["application/vnd.oci.image.config.v1+json", "the layer"] {
+        let (source, target) = (Place::new(), Place::new());
+        packed_artifact(&source, |tar, _| flip(tar, part)).await;
+        let options = TransferOptions::default();
+        let error = transfer(&source.repository, &target.repository, options, &[ID]).await;
+        let error = error.unwrap_err();
+        assert!(error.is_verification(), "{}", chain(&error));
+        let text = chain(&error);
+        assert!(
+            text.starts_with("cannot transfer resource `name=app,version=1.0.0` of acme.org/notes"),
+            "{text}"
+        );
+        let there = target.repository.stored_digest(&id(ID)).await.unwrap();
+        assert_eq!(there, None, "nothing refers to content that is wrong");
+    }
+}
+
+#[tokio::test]
+async fn a_tar_of_another_artifact_is_found_out() {
+    let (source, target) = (Place::new(), Place::new());
+    packed_artifact(&source, |tar, digest| {
+        // The index names another artifact; the one that is stated is there all the same.
+        let (old, new) = (digest.to_string(), Digest::sha256("{}").to_string());
+        let at = tar
+            .windows(old.len())
+            .position(|window| window == old.as_bytes());
+        let at = at.unwrap();
+        tar[at..at + new.len()].copy_from_slice(new.as_bytes());
+    })
+    .await;
+    let options = TransferOptions::default();
+    let error = transfer(&source.repository, &target.repository, options, &[ID]).await;
+    let error = error.unwrap_err();
+    assert!(error.is_verification(), "{}", chain(&error));
+}

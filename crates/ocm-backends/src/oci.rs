@@ -25,12 +25,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
-use ocm_model::{Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Version};
+use ocm_model::{
+    Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Identity, Version,
+};
 use ocm_oci::{
     CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_graph,
+    copy_referrers,
 };
 use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, Error, Expected, StoredVersion,
+    record_ownership,
 };
 
 pub use self::layout::open_layout;
@@ -311,6 +315,11 @@ impl ComponentRepository for OciComponentRepository {
         )
         .await
         .map_err(|source| Error::backend("copy", format!("artifact {}", root.digest), source))?;
+        copy_referrers((store, from), root, (&self.store, &repository), options)
+            .await
+            .map_err(|source| {
+                Error::backend("copy", format!("referrers of {}", root.digest), source)
+            })?;
         let entry = root.plain();
         Ok(self.added(
             &repository,
@@ -347,12 +356,45 @@ impl ComponentRepository for OciComponentRepository {
             .map_err(|source| {
                 Error::backend("copy", format!("artifact {}", root.digest), source)
             })?;
+        copy_referrers(source, root, target, options)
+            .await
+            .map_err(|source| {
+                Error::backend("copy", format!("referrers of {}", root.digest), source)
+            })?;
         Ok(AddedContent {
             access: Access::oci_artifact(&reference),
             digest: DigestSpec::oci_artifact(&root.digest),
             size: report.size,
             outcome: report.outcome(),
         })
+    }
+
+    async fn add_ownership(
+        &self,
+        id: &ComponentVersionId,
+        access: &Access,
+        resource: &Identity,
+    ) -> Result<Vec<String>, Error> {
+        let repository = self.repository(&id.name)?;
+        let blob = access
+            .as_local_blob()
+            .ok_or_else(|| Error::UnsupportedAccess {
+                access_type: access.type_text().to_owned(),
+                operation: "recording the ownership of a local blob",
+            })?;
+        let root = self.entry_of(id, &repository, &blob, None).await?;
+        if !root.is_manifest() {
+            return Err(Error::NoLocalBlob {
+                id: id.clone(),
+                reference: blob.local_reference,
+            });
+        }
+        let artifact = Artifact {
+            store: Arc::clone(&self.store),
+            repository,
+            root,
+        };
+        record_ownership(&artifact, id, resource).await
     }
 
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error> {

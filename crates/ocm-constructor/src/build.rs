@@ -18,7 +18,8 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_digest::Digest;
 use ocm_model::{ComponentVersionId, Descriptor, DigestSpec};
-use ocm_repository::{AccessMethods, AddedContent, CopyOptions, Expected, RepositoryRef};
+use ocm_oci::Moved;
+use ocm_repository::{AccessMethods, CopyOptions, Expected, RepositoryRef};
 
 use self::content::Contents;
 use self::references::Referenced;
@@ -106,14 +107,15 @@ pub enum ExternalPolicy {
 /// How the bytes of a blob move is told to the [`ocm_oci::CopyProgress`] in
 /// [`BuildOptions::copy`].
 pub trait BuildProgress: fmt::Debug + Send + Sync {
-    /// So many component versions are going to be built, with so many contents.
-    fn planned(&self, versions: usize, contents: usize) {
+    /// So many component versions are worked on, some of which may be skipped; this content is
+    /// going to be added, of the sizes given as far as they are known.
+    fn planned(&self, versions: usize, contents: &[Option<u64>]) {
         let _ = (versions, contents);
     }
 
     /// The content of an element is at the target.
-    fn content_added(&self, id: &ComponentVersionId, element: &str, added: &AddedContent) {
-        let _ = (id, element, added);
+    fn content_added(&self, id: &ComponentVersionId, element: &str, moved: &Moved) {
+        let _ = (id, element, moved);
     }
 
     /// A component version is done with.
@@ -265,17 +267,16 @@ impl Build<'_> {
             .iter()
             .map(|stored| self.outcome(*stored) != BuildOutcome::Skipped)
             .collect();
-        let planned = self
-            .components
-            .iter()
-            .zip(&built)
-            .filter(|(_, built)| **built);
-        let inputs = planned
-            .clone()
-            .map(|(component, _)| content::count(component));
+        let planned = self.components.iter().zip(&built);
+        let planned = planned.filter(|(_, built)| **built);
+        let sizes = planned.map(|(component, _)| content::sizes(component, *self));
+        let sizes: Vec<Vec<Option<u64>>> = stream::iter(sizes)
+            .buffered(self.options.copy.parallel())
+            .collect()
+            .await;
         self.options
             .progress
-            .planned(planned.clone().count(), inputs.sum());
+            .planned(self.components.len(), &sizes.concat());
         let added = self
             .components
             .iter()

@@ -42,6 +42,13 @@ pub trait InputMethod: fmt::Debug + Send + Sync {
         input: &InputSpec,
         context: &InputContext,
     ) -> Result<InputResult, InputError>;
+
+    /// Returns the size of the content in bytes, if that is known without much work, for those who
+    /// want to know how much there is to do. By default it is not.
+    async fn size(&self, input: &InputSpec, context: &InputContext) -> Option<u64> {
+        let _ = (input, context);
+        None
+    }
 }
 
 /// For which element an input is processed, and what it may use.

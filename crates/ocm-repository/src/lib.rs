@@ -4,6 +4,7 @@
 //! - [`Content`]: what a resource or source consists of: a blob, or an OCI artifact that stands in
 //!   a store and is copied as such.
 //! - [`AccessMethod`]: how content is reached that lives outside of the component repository.
+//! - [`record_ownership`]: who has an artifact finds the component version that it is part of.
 //!
 //! OCI artifacts are part of these traits, since the model digests them as artifacts, however they
 //! are packed (OCM specification, artifact digests). Which technology keeps a component version is
@@ -16,11 +17,13 @@ mod access;
 pub mod conformance;
 mod content;
 mod error;
+mod ownership;
 mod repository;
 
 pub use access::{AccessMethod, AccessMethods};
 pub use content::{Artifact, Content};
 pub use error::Error;
+pub use ownership::{OWNER_NAME, OWNER_VERSION, OWNERSHIP, ownership, record_ownership};
 pub use repository::{
     AddedContent, ComponentRepository, CopyOptions, Expected, RepositoryRef, StoredVersion,
 };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ocm_digest::Digest;
-use ocm_model::{Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Version};
+use ocm_model::{
+    Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Identity, Version,
+};
 pub use ocm_oci::CopyOptions;
 use ocm_oci::Outcome;
 
@@ -131,6 +133,26 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
         Err(Error::Unsupported {
             location: self.location(),
             operation: "OCI artifacts beside components",
+        })
+    }
+
+    /// Records beside a local blob that has been added, and is an OCI artifact, that it is a
+    /// resource of the component version. Returns the names of other components that own it, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the repository keeps no such records, [`Error::NoLocalBlob`] if
+    /// there is no such artifact.
+    async fn add_ownership(
+        &self,
+        id: &ComponentVersionId,
+        access: &Access,
+        resource: &Identity,
+    ) -> Result<Vec<String>, Error> {
+        let _ = (id, access, resource);
+        Err(Error::Unsupported {
+            location: self.location(),
+            operation: "records of ownership",
         })
     }
 

@@ -5,6 +5,7 @@
 mod helm;
 mod input;
 mod oci;
+mod ownership;
 mod product;
 mod web;
 mod wget;

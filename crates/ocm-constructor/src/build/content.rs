@@ -5,7 +5,8 @@ use futures::stream::{self, TryStreamExt as _};
 use ocm_blob::{BlobRef, Counted};
 use ocm_digest::HashAlgorithm;
 use ocm_model::{Access, ComponentVersionId, DigestSpec, Element, Resource, Source};
-use ocm_repository::{AddedContent, Content};
+use ocm_oci::{Moved, media_type};
+use ocm_repository::{AddedContent, Content, record_ownership};
 
 use super::{Build, BuildError, ReferenceDigests, printed};
 use crate::constructor::{Component, Entry, InputSpec, OwnershipPolicy, Problem};
@@ -21,17 +22,24 @@ pub(super) struct Contents {
     pub(super) size: u64,
 }
 
-/// Returns the number of contents that are going to be added.
-pub(super) fn count(component: &Component) -> usize {
-    let resources = component
-        .resources
-        .iter()
-        .filter(|entry| entry.input.is_some());
-    let sources = component
-        .sources
-        .iter()
-        .filter(|entry| entry.input.is_some());
-    resources.count() + sources.count()
+/// Returns the sizes of the contents that are going to be added, as far as they are known.
+pub(super) async fn sizes(component: &Component, build: Build<'_>) -> Vec<Option<u64>> {
+    let adder = Adder {
+        id: &component.id,
+        build,
+    };
+    let mut sizes = Vec::new();
+    for entry in &component.resources {
+        if let Some(input) = &entry.input {
+            sizes.push(adder.size(entry, input).await);
+        }
+    }
+    for entry in &component.sources {
+        if let Some(input) = &entry.input {
+            sizes.push(adder.size(entry, input).await);
+        }
+    }
+    sizes
 }
 
 /// Makes all inputs of a component version local blobs, and looks up what stands elsewhere.
@@ -87,7 +95,18 @@ impl Made {
             message: message.into(),
         });
     }
+
+    fn warn_of_owners<E>(&mut self, entry: &Entry<E>, others: &[String]) {
+        if !others.is_empty() {
+            let others = others.join(", ");
+            self.warn(entry, format!("the artifact also belongs to {others}"));
+        }
+    }
 }
+
+/// What is said where ownership cannot be recorded.
+const NOT_OWNED: &str =
+    "`ownershipPolicy: Always` has no effect, as the content is no OCI artifact";
 
 struct Adder<'a> {
     id: &'a ComponentVersionId,
@@ -98,16 +117,11 @@ impl Adder<'_> {
     async fn resource(&self, entry: &Entry<Resource>) -> Result<(Resource, Made), BuildError> {
         let mut made = Made::default();
         let mut resource = entry.element.clone();
-        if entry.ownership == OwnershipPolicy::Always {
-            made.warn(
-                entry,
-                "`ownershipPolicy: Always` is not supported and has no effect",
-            );
-        }
         let access = match &entry.input {
             Some(input) => match self.process(entry, input, &mut made).await? {
                 Ok((content, added)) => {
                     let digest = self.agreed(entry, &content, &added.digest).await?;
+                    self.own_local(entry, &added, &mut made).await?;
                     resource.access = Some(added.access);
                     resource.digest = Some(digest);
                     return Ok((resource, made));
@@ -118,10 +132,67 @@ impl Adder<'_> {
         };
         if let Some(access) = access {
             let (access, digest) = self.look_up(entry, access, &mut made).await?;
+            self.own_elsewhere(entry, &access, &mut made).await?;
             resource.access = Some(access);
             resource.digest = digest;
         }
         Ok((resource, made))
+    }
+
+    /// Records the ownership of an artifact that has become a local blob, if that is asked for.
+    async fn own_local(
+        &self,
+        entry: &Entry<Resource>,
+        added: &AddedContent,
+        made: &mut Made,
+    ) -> Result<(), BuildError> {
+        if entry.ownership == OwnershipPolicy::Never {
+            return Ok(());
+        }
+        let is_artifact = added
+            .access
+            .as_local_blob()
+            .is_some_and(|local| media_type::is_manifest(&local.media_type));
+        if !is_artifact {
+            made.warn(entry, NOT_OWNED);
+            return Ok(());
+        }
+        let identity = entry.element.identity();
+        let target = self.build.target;
+        let others = target
+            .add_ownership(self.id, &added.access, &identity)
+            .await
+            .map_err(content_error(entry, "record the owner of"))?;
+        made.warn_of_owners(entry, &others);
+        Ok(())
+    }
+
+    /// Records the ownership of an artifact where it stands, if that is asked for.
+    async fn own_elsewhere(
+        &self,
+        entry: &Entry<Resource>,
+        access: &Access,
+        made: &mut Made,
+    ) -> Result<(), BuildError> {
+        if entry.ownership == OwnershipPolicy::Never {
+            return Ok(());
+        }
+        let methods = &self.build.options.access;
+        let content = match methods.method(access, "recording ownership") {
+            Ok(method) => Some(method.content(access).await),
+            Err(_) => None,
+        };
+        let content = content.transpose().map_err(content_error(entry, "read"))?;
+        let Some(Content::Artifact(artifact)) = content else {
+            made.warn(entry, NOT_OWNED);
+            return Ok(());
+        };
+        let identity = entry.element.identity();
+        let others = record_ownership(&artifact, self.id, &identity)
+            .await
+            .map_err(content_error(entry, "record the owner of"))?;
+        made.warn_of_owners(entry, &others);
+        Ok(())
     }
 
     async fn source(&self, entry: &Entry<Source>) -> Result<(Source, Made), BuildError> {
@@ -136,6 +207,23 @@ impl Adder<'_> {
         Ok((source, made))
     }
 
+    fn context<E: Element>(&self, entry: &Entry<E>) -> InputContext {
+        InputContext {
+            component: self.id.clone(),
+            kind: E::KIND,
+            name: entry.element.name().to_owned(),
+            version: entry.element.version().clone(),
+            directory: self.build.options.directory.clone(),
+        }
+    }
+
+    /// Returns the size of the content of an input, if it is known. What is wrong with it is said
+    /// when it is processed.
+    async fn size<E: Element>(&self, entry: &Entry<E>, input: &InputSpec) -> Option<u64> {
+        let method = self.build.options.inputs.method(input).ok()?;
+        method.size(input, &self.context(entry)).await
+    }
+
     /// Processes an input; its content becomes a local blob, unless there is only an access.
     async fn process<E: Element>(
         &self,
@@ -144,18 +232,10 @@ impl Adder<'_> {
         made: &mut Made,
     ) -> Result<Result<(Content, AddedContent), Access>, BuildError> {
         let options = self.build.options;
-        let context = InputContext {
-            component: self.id.clone(),
-            kind: E::KIND,
-            name: entry.element.name().to_owned(),
-            version: entry.element.version().clone(),
-            directory: options.directory.clone(),
-        };
-        let result = options
-            .inputs
-            .method(input)?
-            .process(input, &context)
-            .await?;
+        let context = self.context(entry);
+        let method = options.inputs.method(input)?;
+        let planned = method.size(input, &context).await;
+        let result = method.process(input, &context).await?;
         for warning in result.warnings {
             made.warn(entry, warning);
         }
@@ -165,13 +245,19 @@ impl Adder<'_> {
         };
         let reference_name = result.reference_name.as_deref();
         let target = self.build.target;
+        let (copy, meter) = options.copy.metered();
         let added = target
-            .add_content(self.id, &content, reference_name, &options.copy)
+            .add_content(self.id, &content, reference_name, &copy)
             .await
             .map_err(content_error(entry, "store"))?;
+        let moved = Moved {
+            planned,
+            read: meter.bytes(),
+            outcome: added.outcome,
+        };
         options
             .progress
-            .content_added(self.id, entry.element.name(), &added);
+            .content_added(self.id, entry.element.name(), &moved);
         made.size += added.size;
         Ok(Ok((content, added)))
     }

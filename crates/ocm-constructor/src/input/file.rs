@@ -38,6 +38,16 @@ impl InputMethod for FileInput {
         let blob = open(input, path, media_type).await?;
         Ok(Content::Blob(compressed(blob, input.flag("compress")?)).into())
     }
+
+    async fn size(&self, input: &InputSpec, context: &InputContext) -> Option<u64> {
+        if input.flag("compress").ok()? {
+            return None;
+        }
+        let path = input.required_text("path").ok()?;
+        let path = context.resolve(input, "path", &path).await.ok()?;
+        let metadata = tokio::fs::metadata(path).await.ok()?;
+        metadata.is_file().then_some(metadata.len())
+    }
 }
 
 /// Opens a file that has been resolved; without a media type it is guessed.

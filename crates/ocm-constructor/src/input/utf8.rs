@@ -8,7 +8,7 @@ use ocm_model::{json, yaml};
 use ocm_repository::Content;
 use serde_json::Value;
 
-use super::{InputContext, InputError, InputMethod, InputResult};
+use super::{InputContext, InputError, InputMethod, InputResult, Produced};
 use crate::compress::compressed;
 use crate::constructor::InputSpec;
 use crate::reader::listed;
@@ -53,6 +53,13 @@ impl InputMethod for Utf8Input {
         };
         let blob = Arc::new(MemoryBlob::new(bytes).with_media_type(media_type));
         Ok(Content::Blob(compressed(blob, input.flag("compress")?)).into())
+    }
+
+    async fn size(&self, input: &InputSpec, context: &InputContext) -> Option<u64> {
+        match self.process(input, context).await.ok()?.produced {
+            Produced::Content(Content::Blob(blob)) => blob.size(),
+            _ => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod existing;
 mod faults;
 mod limits;
+mod ownership;
 mod paths;
 mod references;
 mod replay;

@@ -14,8 +14,10 @@ pub mod constructor;
 pub mod model;
 pub mod oci;
 pub mod registry;
+pub mod requests;
 pub mod signing;
 pub mod text;
+pub mod transfer;
 
 /// What takes any bytes and panics if the parser is at fault.
 pub type Target = fn(&[u8]);
@@ -45,10 +47,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("oci_layout", archives::oci_layout),
     ("range", registry::range),
     ("repository", text::repository),
+    ("requests", requests::requests),
     ("route", registry::route),
     ("signature_value", signing::signature_value),
     ("tar", archives::tar),
     ("template", constructor::template),
+    ("transfer_plan", transfer::transfer_plan),
     ("version", text::version),
     ("yaml", model::yaml),
 ];
@@ -67,8 +71,9 @@ fn first_line(bytes: &[u8]) -> (&str, &[u8]) {
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
             .build()
-            .expect("a runtime without timers and sockets needs nothing");
+            .expect("a runtime without sockets needs nothing");
     }
     RUNTIME.with(|runtime| runtime.block_on(future))
 }

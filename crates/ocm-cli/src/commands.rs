@@ -26,7 +26,7 @@ use crate::cli::{
 };
 use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
-use crate::ui::Ui;
+use crate::ui::{LogWriter, Ui};
 
 /// What commands work with.
 pub(crate) struct Session {
@@ -213,7 +213,7 @@ fn start_log(global: &Global) {
     };
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr);
+        .with_writer(LogWriter::new);
     // A program that embeds this one may have set up a log of its own.
     let _ = match global.logformat {
         LogFormat::Text => log.with_target(false).without_time().try_init(),

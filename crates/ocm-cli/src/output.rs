@@ -88,15 +88,17 @@ pub(crate) fn data<T: Serialize>(
     }))
 }
 
+/// The units of bytes; each is 1024 of the one before it.
+pub(crate) const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+
 /// Returns a number of bytes for people, such as `1.5 MiB`.
 pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if count < 1024 {
         return format!("{count} B");
     }
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let mut value = count as f64 / 1024.0;
-    let mut unit = 0;
+    let mut unit = 1;
     while value >= 1024.0 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Context as _;
 
+use crate::progress::CLEAR;
+
 /// Where output goes, and what it may look like there.
 #[derive(Debug)]
 pub(crate) struct Ui {
@@ -16,8 +18,13 @@ impl Ui {
     pub(crate) fn new(quiet: bool) -> Self {
         Self {
             quiet,
-            stderr_is_terminal: io::stderr().is_terminal(),
+            stderr_is_terminal: draws(),
         }
+    }
+
+    /// Returns whether progress is shown in some way.
+    pub(crate) const fn shows_progress(&self) -> bool {
+        !self.quiet
     }
 
     /// Returns whether progress may be drawn.
@@ -51,6 +58,40 @@ impl Ui {
     #[expect(clippy::unused_self, reason = "output has one door")]
     pub(crate) fn warn(&self, text: &str) {
         say(&format!("warning: {text}"));
+    }
+}
+
+/// Returns whether stderr is a terminal that one can draw on.
+fn draws() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Takes log messages, and removes what is drawn where they go: it is drawn anew below them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogWriter {
+    is_drawn_on: bool,
+}
+
+impl LogWriter {
+    pub(crate) fn new() -> Self {
+        Self {
+            is_drawn_on: draws(),
+        }
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        if self.is_drawn_on {
+            stderr.write_all(CLEAR.as_bytes())?;
+        }
+        stderr.write_all(message)?;
+        Ok(message.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

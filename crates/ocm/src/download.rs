@@ -1,14 +1,15 @@
 //! Downloading the content of a resource.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::StreamExt as _;
-use ocm_blob::{Blob as _, BlobRef, ByteStream, Promise, gunzip, gzip, verify};
+use ocm_blob::{BlobRef, ByteStream, Promise, gunzip, gzip, verify};
 use ocm_ctf::{CtfFormat, ReferrersOf, write_layout};
 use ocm_digest::Digest;
 use ocm_model::element::{Element as _, Resource};
 use ocm_model::{ComponentVersionId, Identity};
-use ocm_oci::Reference;
+use ocm_oci::{CopyOptions, Reference};
 use ocm_repository::{Artifact, Content};
 
 use crate::address::Located;
@@ -37,6 +38,8 @@ pub struct DownloadRequest {
     pub output: Option<PathBuf>,
     /// What becomes of archives.
     pub extraction: Extraction,
+    /// Who is told how the content is read. The limit is of no matter: there is one stream.
+    pub copy: CopyOptions,
 }
 
 /// What was downloaded.
@@ -90,6 +93,7 @@ impl Ocm {
             resource: &resource,
             path,
             extraction: request.extraction,
+            copy: &request.copy,
         };
         let content = content.map_err(|error| task.failed(error))?;
         task.run(content).await
@@ -102,6 +106,7 @@ struct Task<'a> {
     resource: &'a Resource,
     path: PathBuf,
     extraction: Extraction,
+    copy: &'a CopyOptions,
 }
 
 impl Task<'_> {
@@ -117,6 +122,7 @@ impl Task<'_> {
         match content {
             Content::Artifact(artifact) => self.write_artifact(&artifact, expected).await?,
             Content::Blob(blob) => {
+                let blob = self.watched(&blob);
                 let media_type = media_type.as_deref().unwrap_or_default();
                 let mut written = self
                     .write_blob(checked(&blob, expected).await, media_type)
@@ -133,6 +139,12 @@ impl Task<'_> {
             digest: expected,
             media_type,
         })
+    }
+
+    /// Returns what is downloaded as a blob that tells how it is read.
+    fn watched(&self, blob: &BlobRef) -> BlobRef {
+        self.copy.progress().started(blob.size());
+        self.copy.watch(blob)
     }
 
     async fn write_blob(
@@ -187,6 +199,7 @@ impl Task<'_> {
         )
         .await
         .map_err(|error| self.failed(error))?;
+        let layout = self.watched(&(Arc::new(layout) as BlobRef));
         let stream = layout.open().await.map_err(|error| self.failed(error))?;
         let written = match CtfFormat::of_name(&self.path) {
             CtfFormat::TarGzip => unpack::file(gzip(stream), &self.path, false).await,

@@ -57,5 +57,6 @@ pub use resolver::Resolvers;
 pub use session::{Ocm, Use};
 pub use sign::{SignReport, SignRequest};
 pub use verify::{
-    ContentCheck, ContentOutcome, ReferenceCheck, VerifyError, VerifyOptions, VerifyReport,
+    ContentCheck, ContentOutcome, ReferenceCheck, VerifyError, VerifyOptions, VerifyProgress,
+    VerifyReport,
 };

@@ -10,7 +10,10 @@ mod references;
 mod report;
 mod signatures;
 
-use ocm_oci::CopyOptions;
+use std::fmt;
+use std::sync::Arc;
+
+use ocm_oci::{CopyOptions, Moved};
 use ocm_signing::key::PublicKey;
 
 use self::references::check_references;
@@ -34,6 +37,24 @@ pub struct VerifyOptions {
     pub skip_content: bool,
     /// How many blobs are read at a time, and who is told.
     pub copy: CopyOptions,
+    /// Who learns how far the content is. Its sizes are only found out for somebody.
+    pub progress: Option<Arc<dyn VerifyProgress>>,
+}
+
+/// Learns how verifying content goes. Every method has a default that does nothing.
+///
+/// How the bytes of a blob are read is told to the [`CopyProgress`](ocm_oci::CopyProgress) in
+/// [`VerifyOptions::copy`].
+pub trait VerifyProgress: fmt::Debug + Send + Sync {
+    /// The content of so many resources is looked at, of the sizes given as far as they are known.
+    fn planned(&self, sizes: &[Option<u64>]) {
+        let _ = sizes;
+    }
+
+    /// One of them is done with.
+    fn checked(&self, read: &Moved) {
+        let _ = read;
+    }
 }
 
 impl VerifyOptions {
@@ -87,7 +108,8 @@ impl Ocm {
         let content = if options.skip_content {
             Vec::new()
         } else {
-            self.check_content(&nodes, &options.copy).await?
+            self.check_content(&nodes, &options.copy, options.progress.as_deref())
+                .await?
         };
         Ok(VerifyReport {
             component: id,

@@ -165,8 +165,8 @@ pub(crate) async fn run(mut args: Args, session: &Session) -> anyhow::Result<()>
         options.inputs = ocm.input_methods().await?;
         options.access = ocm.access_methods().await?;
         options.resolver = Some(Arc::new(ocm.resolvers(&target).await?));
-        options.copy =
-            CopyOptions::new(args.concurrency_limit).with_progress(progress.for_copies());
+        options.copy = CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies());
+        options.progress = progress.of_build();
         let built = construct(&constructor, &target, &options).await;
         reports.push(built.map_err(|error| with_hint(error, &args))?);
     }

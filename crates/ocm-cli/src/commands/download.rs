@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use ocm::model::Identity;
+use ocm::oci::CopyOptions;
 use ocm::{DownloadRequest, Extraction};
 
 use super::Session;
 use crate::error::{hinted, usage};
+use crate::progress::Progress;
 
 /// Download the content of a resource
 ///
@@ -48,6 +50,7 @@ enum ExtractionPolicy {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let located = session.reference(&args.reference)?;
+    let progress = Progress::start(&session.ui, "downloading");
     let request = DownloadRequest {
         selector: selector(&args)?,
         output: args.output.clone(),
@@ -55,8 +58,11 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             ExtractionPolicy::Auto => Extraction::Auto,
             ExtractionPolicy::Disable => Extraction::Disable,
         },
+        copy: CopyOptions::default().with_progress(progress.of_download()),
     };
-    let downloaded = match session.ocm.download(&located, &request).await {
+    let downloaded = session.ocm.download(&located, &request).await;
+    progress.finish();
+    let downloaded = match downloaded {
         Ok(downloaded) => downloaded,
         Err(error @ ocm::Error::Lookup(_)) => {
             let hint = format!("`ocm get resources {}` lists what there is", args.reference);

@@ -194,13 +194,18 @@ async fn move_all(
     if let Some(resolvers) = resolvers {
         planner = planner.with_resolver(Arc::new(resolvers));
     }
+    if session.ui.shows_progress() {
+        planner = planner.measuring();
+    }
     let transfer = planner.plan(roots).await.map_err(with_hint)?;
     if shape.dry_run {
         return print_plan(transfer.plan(), shape.output, session);
     }
     let progress = Progress::start(&session.ui, "transferring");
+    progress.plan(transfer.plan());
     let execute = ExecuteOptions {
-        copy: CopyOptions::new(shape.concurrency_limit).with_progress(progress.for_copies()),
+        copy: CopyOptions::new(shape.concurrency_limit).with_progress(progress.of_copies()),
+        progress: progress.of_transfer(),
         ..ExecuteOptions::default()
     };
     let outcome = transfer.execute(&execute).await;

@@ -52,7 +52,8 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         signatures: args.signature.clone(),
         keys,
         skip_content: args.skip_content,
-        copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.for_copies()),
+        copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
+        progress: progress.of_verification(),
     };
     let outcome = ocm.verify(&located, &options).await;
     progress.finish();

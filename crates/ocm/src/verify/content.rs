@@ -5,12 +5,13 @@ use std::error::Error as StdError;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_blob::BlobRef;
 use ocm_digest::{Digest, Digester};
+use ocm_model::access::AccessKind;
 use ocm_model::element::{Element as _, Resource};
 use ocm_model::{Access, ComponentVersionId, DigestSpec};
-use ocm_oci::{CopyOptions, check_blob, check_graph};
+use ocm_oci::{CopyOptions, Moved, Outcome, check_blob, check_graph, graph_size};
 use ocm_repository::{AccessMethods, Content, RepositoryRef};
 
-use super::{ContentCheck, ContentOutcome, VerifyError};
+use super::{ContentCheck, ContentOutcome, VerifyError, VerifyProgress};
 use crate::error::Error;
 use crate::session::Ocm;
 use crate::stated::as_stated;
@@ -24,6 +25,7 @@ impl Ocm {
         &self,
         nodes: &[Node],
         options: &CopyOptions,
+        progress: Option<&dyn VerifyProgress>,
     ) -> Result<Vec<ContentCheck>, Error> {
         let methods = &self.access_methods().await?;
         let resources: Vec<_> = nodes
@@ -39,15 +41,42 @@ impl Ocm {
                 })
             })
             .collect();
-        let checks = stream::iter(resources).map(|(id, repository, resource)| async move {
-            let outcome =
-                Self::check_resource(methods, &id, &repository, &resource, options).await?;
-            Ok::<_, VerifyError>(ContentCheck {
-                component: id,
-                resource: resource.identity(),
-                outcome,
-            })
-        });
+        let sizes = match progress {
+            None => vec![None; resources.len()],
+            Some(progress) => {
+                let sizes = resources.iter().map(|(id, repository, resource)| {
+                    size_of(methods, id, repository, resource, options.parallel())
+                });
+                let sizes = stream::iter(sizes).buffered(options.parallel());
+                let sizes: Vec<Option<u64>> = sizes.collect().await;
+                progress.planned(&sizes);
+                sizes
+            }
+        };
+        let resources = resources.into_iter().zip(sizes);
+        let checks =
+            stream::iter(resources).map(|((id, repository, resource), planned)| async move {
+                let (options, meter) = options.metered();
+                let outcome =
+                    Self::check_resource(methods, &id, &repository, &resource, &options).await?;
+                if let Some(progress) = progress {
+                    let is_read = matches!(outcome, ContentOutcome::Verified { .. });
+                    progress.checked(&Moved {
+                        planned,
+                        read: meter.bytes(),
+                        outcome: if is_read {
+                            Outcome::Copied
+                        } else {
+                            Outcome::Existed
+                        },
+                    });
+                }
+                Ok::<_, VerifyError>(ContentCheck {
+                    component: id,
+                    resource: resource.identity(),
+                    outcome,
+                })
+            });
         Ok(checks.buffered(options.parallel()).try_collect().await?)
     }
 
@@ -89,6 +118,33 @@ impl Ocm {
                 expected: spec.value.clone(),
                 actual: digest,
             }),
+        }
+    }
+}
+
+/// Returns the size of the content of a resource that is going to be read, if it can be known
+/// before.
+async fn size_of(
+    methods: &AccessMethods,
+    id: &ComponentVersionId,
+    repository: &RepositoryRef,
+    resource: &Resource,
+    parallel: usize,
+) -> Option<u64> {
+    let (access, _, _) = stated(resource).ok()?;
+    let content = if access.is_local_blob() {
+        repository.local_content(id, access).await.ok()?
+    } else if matches!(access.kind(), Ok(AccessKind::OciImage(_))) {
+        methods.content(access).await.ok()?
+    } else {
+        return None;
+    };
+    match content {
+        Content::Blob(blob) => blob.size(),
+        Content::Artifact(artifact) => {
+            let (store, repository) = (&artifact.store, &artifact.repository);
+            let size = graph_size(store, repository, &artifact.root, parallel).await;
+            size.ok()
         }
     }
 }
@@ -141,7 +197,7 @@ async fn read(content: &Content, expected: Digest, options: &CopyOptions) -> Res
             Ok(Read::Right { size })
         }
         Content::Blob(blob) => {
-            let (digest, size) = hash(blob, expected).await?;
+            let (digest, size) = hash(&options.watch(blob), expected).await?;
             Ok(if digest == expected {
                 Read::Right { size }
             } else {

@@ -1,6 +1,7 @@
 //! Content of other implementations, downloaded.
 
 use ocm::digest::Digest;
+use ocm::oci::CopyOptions;
 use ocm::{DownloadRequest, Extraction};
 
 use crate::archive::{Archive, PRODUCT};
@@ -14,6 +15,7 @@ async fn an_artifact_that_go_packed_into_a_blob_becomes_a_layout() {
             selector: format!("name={name}").parse().unwrap(),
             output: Some(output.clone()),
             extraction: Extraction::Auto,
+            copy: CopyOptions::default(),
         };
         let located = archive.located(PRODUCT);
         let downloaded = archive.ocm.download(&located, &request).await.unwrap();

@@ -18,6 +18,7 @@ mod layout;
 mod local;
 mod manifest;
 mod read;
+mod referrers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,6 @@ use ocm_model::{
 };
 use ocm_oci::{
     CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_graph,
-    copy_referrers,
 };
 use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, Error, Expected, StoredVersion,
@@ -315,11 +315,9 @@ impl ComponentRepository for OciComponentRepository {
         )
         .await
         .map_err(|source| Error::backend("copy", format!("artifact {}", root.digest), source))?;
-        copy_referrers((store, from), root, (&self.store, &repository), options)
-            .await
-            .map_err(|source| {
-                Error::backend("copy", format!("referrers of {}", root.digest), source)
-            })?;
+        let from = (store, from);
+        self.bring_referrers(from, root, &repository, options)
+            .await?;
         let entry = root.plain();
         Ok(self.added(
             &repository,
@@ -356,11 +354,8 @@ impl ComponentRepository for OciComponentRepository {
             .map_err(|source| {
                 Error::backend("copy", format!("artifact {}", root.digest), source)
             })?;
-        copy_referrers(source, root, target, options)
-            .await
-            .map_err(|source| {
-                Error::backend("copy", format!("referrers of {}", root.digest), source)
-            })?;
+        self.bring_referrers(source, root, &repository, options)
+            .await?;
         Ok(AddedContent {
             access: Access::oci_artifact(&reference),
             digest: DigestSpec::oci_artifact(&root.digest),
@@ -394,7 +389,12 @@ impl ComponentRepository for OciComponentRepository {
             repository,
             root,
         };
-        record_ownership(&artifact, id, resource).await
+        let others = record_ownership(&artifact, id, resource).await?;
+        let subject = &artifact.root.digest;
+        self.tag_referrers(&artifact.repository, subject)
+            .await
+            .map_err(|source| Error::backend("write", format!("referrers of {subject}"), source))?;
+        Ok(others)
     }
 
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error> {

@@ -5,7 +5,6 @@
 //! has a manifest whose content is missing, and a copy that was interrupted is continued by doing
 //! it again: what is there is not moved twice. The bytes of manifests are never changed.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,9 +21,6 @@ use crate::graph::{Missing, Node, fetch, levels};
 use crate::name::{Reference, RepositoryName, Tag};
 use crate::store::{Outcome, Pushed, StoreRef};
 use crate::task::on_own_task;
-
-/// How many manifests may refer to an artifact, directly or not.
-const MAX_REFERRERS: usize = 10_000;
 
 /// How blobs are moved: how many at a time, and who is told.
 ///
@@ -270,39 +266,6 @@ pub async fn copy_graph(
     }
     if let (true, Some(tag)) = (is_tagged, tag) {
         tag_existing(target, root, tag).await?;
-    }
-    Ok(report)
-}
-
-/// Copies what refers to an artifact: signatures, bills of materials, records of ownership, and
-/// what refers to those. The artifact itself is at the target.
-///
-/// # Errors
-///
-/// The source cannot be asked, an artifact is not whole, or a store fails.
-pub async fn copy_referrers(
-    source: (&StoreRef, &RepositoryName),
-    root: &Descriptor,
-    target: (&StoreRef, &RepositoryName),
-    options: &CopyOptions,
-) -> Result<CopyReport, Error> {
-    let mut report = CopyReport::default();
-    let mut seen = BTreeSet::from([root.digest]);
-    let mut open = vec![root.digest];
-    while let Some(subject) = open.pop() {
-        for referrer in source.0.referrers(source.1, &subject).await? {
-            if !seen.insert(referrer.digest) {
-                continue;
-            }
-            if seen.len() > MAX_REFERRERS {
-                return Err(Error::malformed(
-                    format!("artifact {}", root.digest),
-                    format!("more than {MAX_REFERRERS} manifests refer to it"),
-                ));
-            }
-            report.add(&copy_graph(source, &referrer.plain(), target, None, options).await?);
-            open.push(referrer.digest);
-        }
     }
     Ok(report)
 }

@@ -20,6 +20,7 @@ mod error;
 mod graph;
 mod memory;
 mod name;
+mod referrers;
 mod store;
 mod task;
 
@@ -28,9 +29,7 @@ pub use client::{
     Anonymous, Challenge, CredentialSource, Redirects, RegistryClient, RegistryCredentials,
     RegistryIdentity, RegistryOptions, RetryPolicy, Scheme, Timeouts, http_client, next_page,
 };
-pub use copy::{
-    CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_graph, copy_referrers, push_blob,
-};
+pub use copy::{CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_graph, push_blob};
 pub use document::{
     Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Platform, RawManifest,
     media_type,
@@ -38,6 +37,7 @@ pub use document::{
 pub use error::Error;
 pub use memory::MemoryStore;
 pub use name::{ImageReference, ParseNameError, Reference, RepositoryName, Tag};
+pub use referrers::{copy_referrers, tag_referrers};
 pub use store::{
     BlobUpload, Delete, Fetch, Ingest, List, Outcome, Push, Pushed, Referrers, Store, StoreRef,
 };

@@ -10,10 +10,10 @@ use ocm_constructor::build::ConflictPolicy;
 use ocm_constructor::{BuildOptions, BuildReport, Constructor, construct};
 use ocm_ctf::{Access, CtfDirectory, ReferrersOf, write_layout};
 use ocm_oci::{
-    Descriptor, ImageManifest, ImageReference, MemoryStore, Push as _, RawManifest, RepositoryName,
-    StoreRef, Tag,
+    Descriptor, Document, ImageManifest, ImageReference, MemoryStore, Push as _, RawManifest,
+    RepositoryName, StoreRef, Tag,
 };
-use ocm_repository::{RepositoryRef, ownership};
+use ocm_repository::{OWNERSHIP, RepositoryRef, ownership};
 
 const COMPONENT: &str = "component-descriptors/acme.org/app";
 
@@ -94,6 +94,17 @@ async fn check_owned(store: &StoreRef, repository: &str, artifact: &RawManifest,
     let reference = expected.digest().into();
     let stored = store.manifest(&repository, &reference).await.unwrap();
     assert_eq!(stored.bytes(), expected.bytes());
+    // The Go tools look for it in the list that stands under a tag.
+    let tag = Tag::for_referrers(&artifact.digest()).into();
+    if let Ok(list) = store.manifest(&repository, &tag).await {
+        let Ok(Document::Index(list)) = list.parse() else {
+            panic!("no list of referrers");
+        };
+        assert_eq!(list.manifests, known);
+        assert_eq!(list.manifests[0].artifact_type.as_deref(), Some(OWNERSHIP));
+    } else {
+        assert!(!repository.as_str().starts_with("component-descriptors/"));
+    }
     let empty = Descriptor::of("", b"{}").digest;
     let size = store.stat_blob(&repository, &empty).await.unwrap();
     assert_eq!(size, Some(2));

@@ -52,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-blob",
             "ocm-signing",
             "ocm-oci",
+            "ocm-ctf",
             "ocm-repository",
         ],
     ),

@@ -16,6 +16,7 @@ pub(crate) mod version;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ocm::model::RepositorySpec;
 use ocm::{AddressError, Environment, Located, Ocm, causes};
@@ -26,6 +27,7 @@ use crate::cli::{
 };
 use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
+use crate::targets::Targets;
 use crate::ui::{LogWriter, Ui};
 
 /// What commands work with.
@@ -34,6 +36,7 @@ pub(crate) struct Session {
     pub(crate) ui: Ui,
     /// Texts that were taken for registries by nothing but their look.
     guesses: RefCell<Vec<Guess>>,
+    pub(crate) targets: Targets,
 }
 
 /// A text that could be the name of an archive as well.
@@ -116,9 +119,18 @@ pub(crate) async fn run(cli: Cli) -> u8 {
     start_log(&cli.global);
     // A server ends by itself when it is told to, and is not interrupted by that.
     let serves = matches!(cli.command, Command::Serve(_));
+    let targets = Targets::default();
+    // The work has ended before the other branch goes on: its future is gone by then.
     let outcome = tokio::select! {
-        outcome = dispatch(cli) => outcome,
-        () = interrupted(), if !serves => Err(anyhow::Error::new(Interrupted)),
+        outcome = dispatch(cli, targets.clone()) => outcome,
+        () = interrupted(), if !serves => {
+            tokio::select! {
+                () = targets.commit() => {}
+                // Who cannot wait for that interrupts again.
+                () = interrupted_again() => {}
+            }
+            Err(anyhow::Error::new(Interrupted))
+        }
     };
     match outcome {
         Ok(()) => exit::DONE,
@@ -126,7 +138,7 @@ pub(crate) async fn run(cli: Cli) -> u8 {
     }
 }
 
-async fn dispatch(cli: Cli) -> anyhow::Result<()> {
+async fn dispatch(cli: Cli, targets: Targets) -> anyhow::Result<()> {
     let Cli { command, global } = cli;
     if let Command::Completion(args) = &command {
         return completion::run(args);
@@ -140,6 +152,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         ocm,
         ui,
         guesses: RefCell::default(),
+        targets,
     };
     let outcome = perform(command, &session).await;
     outcome.map_err(|error| session.with_hint(error))
@@ -185,6 +198,14 @@ async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Waits for an interrupt that is meant as another one.
+async fn interrupted_again() {
+    // Wrappers such as `timeout` send a signal to the process and to its group.
+    const SAME: Duration = Duration::from_secs(1);
+    tokio::time::sleep(SAME).await;
+    interrupted().await;
 }
 
 fn environment(global: &Global) -> anyhow::Result<Environment> {

@@ -3,7 +3,8 @@
 //! - `cli`: the grammar; `commands`: a file for each command, which parses, calls one operation of
 //!   the façade and prints its result.
 //! - [`exit`]: the exit codes; `error`: the one rendering of errors.
-//! - `output`, `ui`, `progress`: what the user sees; `stats`: what a command has cost.
+//! - `output`, `ui`, `progress`: what the user sees; `stats`: what a command has cost; `targets`:
+//!   what stays of one that is interrupted.
 //!
 //! Nothing here reads files of the model's formats or speaks HTTP.
 
@@ -14,6 +15,7 @@ pub mod exit;
 mod output;
 mod progress;
 mod stats;
+mod targets;
 mod ui;
 
 use std::ffi::OsString;

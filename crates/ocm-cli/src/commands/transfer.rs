@@ -24,7 +24,7 @@ use crate::progress::Progress;
 ///
 /// Local blobs are always copied. Only the access of resources changes; digests and signatures
 /// stay as they are. What the target has is not moved again, so that an interrupted transfer is
-/// continued by running it again.
+/// continued by running it again: what it has done is kept.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Component versions to copy, and last the archive or registry that they go to
@@ -194,13 +194,14 @@ async fn move_all(
     if let Some(resolvers) = resolvers {
         planner = planner.with_resolver(Arc::new(resolvers));
     }
-    if session.ui.shows_progress() {
+    if shape.dry_run || session.ui.shows_progress() {
         planner = planner.measuring();
     }
     let transfer = planner.plan(roots).await.map_err(with_hint)?;
     if shape.dry_run {
         return print_plan(transfer.plan(), shape.output, session);
     }
+    session.targets.keep(&repository);
     let progress = Progress::start(&session.ui, "transferring");
     progress.plan(transfer.plan());
     let execute = ExecuteOptions {

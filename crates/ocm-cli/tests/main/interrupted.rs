@@ -268,6 +268,49 @@ fn verifying_is_interrupted() {
     check_product(&cli, &place);
 }
 
+/// Interrupts a transfer whose first component version is at the target, and runs it again.
+#[track_caller]
+fn check_continued(target: &str) {
+    let (cli, registry, place) = stuck();
+    registry.heal();
+    let file = std::fs::read(cli.path("src/file.txt")).unwrap();
+    let held = ocm::digest::Digest::sha256(file).to_string();
+    registry.fail(FOREVER, "GET", &held, Fault::Hold);
+    let transfer = cli.start(&format!("transfer ctf {place} {target}"));
+    registry.wait_for(&held);
+    assert_eq!(transfer.signal("INT").code, Some(130));
+    let listed = cli.ok(&format!("list {target}"));
+    assert!(listed.contains("acme.org/bar/leaf"), "{listed}");
+    assert!(!listed.contains("acme.org/bar/product"), "{listed}");
+    cli.ok(&format!(
+        "download resource {target}//acme.org/bar/leaf:1.0.0 data -O leaf.txt"
+    ));
+    registry.heal();
+    registry.take_requests();
+    cli.ok(&format!("transfer ctf {place} {target}"));
+    let again = registry.take_requests().join("\n");
+    assert!(
+        again.contains(&held) && !again.contains(LEAF_DATA),
+        "{again}"
+    );
+    check_product(&cli, target);
+}
+
+#[test]
+fn what_was_done_before_an_interrupt_is_kept_in_a_directory() {
+    check_continued("kept");
+}
+
+#[test]
+fn what_was_done_before_an_interrupt_is_kept_in_a_tar() {
+    check_continued("kept.tar");
+}
+
+#[test]
+fn what_was_done_before_an_interrupt_is_kept_in_a_compressed_tar() {
+    check_continued("kept.tgz");
+}
+
 #[test]
 fn an_interrupt_says_how_to_go_on() {
     let (cli, registry, place) = stuck();

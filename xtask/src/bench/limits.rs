@@ -23,6 +23,9 @@ const RUNS: usize = 3;
 pub(crate) struct Limits {
     /// To hash them with SHA-256, without reading them.
     pub(crate) hash: f64,
+    /// The same by all cores at once, each with its share of the bytes: they may slow each other
+    /// down.
+    pub(crate) hash_on_all: f64,
     /// To copy them on the same disk, and sync.
     pub(crate) copy: f64,
     /// To read, hash and write them chunk by chunk, and sync.
@@ -36,6 +39,7 @@ impl Limits {
     pub(crate) fn measure(files: &[PathBuf], scratch: &Path) -> Result<Self> {
         Ok(Self {
             hash: best(|| hash(files))?,
+            hash_on_all: best(|| hash_on_all(files))?,
             copy: best(|| copy(files, scratch, |_| ()))?,
             hash_and_copy: best(|| {
                 let mut digester = Digester::default();
@@ -77,6 +81,30 @@ fn hash(files: &[PathBuf]) -> Result<Duration> {
         Ok(())
     })?;
     Ok(spent)
+}
+
+/// Lets as many threads as there are cores hash, together as many bytes as the files have.
+fn hash_on_all(files: &[PathBuf]) -> Result<Duration> {
+    let mut size = 0;
+    for file in files {
+        size += file.metadata()?.len();
+    }
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let chunks = size / (CHUNK as u64 * threads as u64) + 1;
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let chunk = vec![7; CHUNK];
+                let mut digester = Digester::default();
+                for _ in 0..chunks {
+                    digester.update(&chunk);
+                }
+                std::hint::black_box(digester.finish());
+            });
+        }
+    });
+    Ok(start.elapsed())
 }
 
 fn copy(files: &[PathBuf], scratch: &Path, mut look: impl FnMut(&[u8])) -> Result<Duration> {
@@ -175,5 +203,6 @@ mod tests {
         assert_eq!(seen, 3 * CHUNK);
         put(&files).unwrap();
         assert!(deflate(&files).unwrap() > 0.0);
+        assert!(hash_on_all(&files).unwrap() > Duration::ZERO);
     }
 }

@@ -43,7 +43,7 @@ pub use gzip::{GunzipBlob, GzipBlob, gunzip, gzip, gzip_writer, is_gzip};
 pub use memory::MemoryBlob;
 pub use open_file::{ExtentBlob, OpenFile};
 pub use read::StreamReader;
-pub use stream::{ByteStream, CHUNK, collect, from_fn_blocking, once, read_to_end};
+pub use stream::{ByteStream, CHUNK, collect, from_fn_blocking, lazily, once, read_to_end};
 pub use tar::{
     TAR_END, TarBlob, TarEntry, TarKind, TarScan, tar_directory, tar_header, tar_padding,
 };

@@ -1,11 +1,11 @@
 //! Streams of chunks: the one currency of bytes.
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
-use crate::blob::Blob;
+use crate::blob::{Blob, BlobRef};
 use crate::error::Error;
 
 /// The size of a chunk, in bytes. Measured: smaller ones cost throughput on loopback and disk,
@@ -13,7 +13,7 @@ use crate::error::Error;
 pub const CHUNK: usize = 256 * 1024;
 
 /// Chunks that a blocking producer may be ahead of its consumer.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// Content as it passes: chunks of at most [`CHUNK`] bytes, none of them empty.
 ///
@@ -49,6 +49,14 @@ where
         }
     });
     stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed()
+}
+
+/// Opens a blob when its stream is read for the first time: who waits for a turn holds no file and
+/// no chunk.
+pub fn lazily(blob: BlobRef) -> ByteStream {
+    stream::once(async move { blob.open().await })
+        .try_flatten()
+        .boxed()
 }
 
 /// Reads a stream to its end into memory.

@@ -35,6 +35,7 @@ mod layout;
 mod lock;
 mod open;
 mod packed;
+mod pieces;
 mod reading;
 mod sink;
 mod temporary;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Chunks that reading and hashing may be ahead of writing.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// What is left in the memory of the system before it is told to write, in bytes.
 const WRITE_BACK: u64 = 32 * 1024 * 1024;
@@ -140,6 +140,9 @@ impl From<Panicked> for Error {
     }
 }
 
-fn join(outcome: Result<Result<(), Error>, tokio::task::JoinError>) -> Result<(), Error> {
+/// Returns what a thread has to say.
+pub(crate) fn join(
+    outcome: Result<Result<(), Error>, tokio::task::JoinError>,
+) -> Result<(), Error> {
     outcome.unwrap_or_else(|error| Err(Panicked(error).into()))
 }

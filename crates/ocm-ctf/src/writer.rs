@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ocm_blob::{BlobRef, CHUNK, read_to_end};
+use ocm_blob::{BlobRef, CHUNK, lazily, read_to_end};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{
     BlobUpload, Delete, Error, Fetch as _, Ingest, Outcome, Push, Pushed, RawManifest, Reference,
@@ -320,7 +320,7 @@ async fn store_known(
     size: u64,
 ) -> Result<Pushed, ocm_blob::Error> {
     let name = EntryName::Blob(digest);
-    let stream = blob.open().await?;
+    let stream = lazily(Arc::clone(blob));
     let append = writing
         .packing
         .append_stream(name, size, stream, &writing.hold);

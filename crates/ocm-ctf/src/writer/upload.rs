@@ -4,44 +4,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt as _;
-use ocm_blob::{Blob as _, BlobRef, OpenFile};
-use ocm_digest::{Digest, Digester};
+use ocm_blob::{BlobRef, OpenFile};
+use ocm_digest::Digest;
 use ocm_oci::{BlobUpload, Error, Pushed};
 
 use super::CtfArchiveWriter;
-use crate::sink::blocking;
+use crate::pieces::Pieces;
 
 /// An upload, in a temporary file until its size and digest are known.
 #[derive(Debug)]
 pub(super) struct ArchiveUpload {
     writer: CtfArchiveWriter,
     file: OpenFile,
-    digester: Digester,
-    size: u64,
+    pieces: Pieces,
 }
 
 impl ArchiveUpload {
     pub(super) async fn begin(writer: CtfArchiveWriter) -> Result<Self, Error> {
         let file = writer.0.scratch.file().await;
+        let file = file.map_err(|source| writer.upload_failed(source))?;
         Ok(Self {
-            file: file.map_err(|source| writer.upload_failed(source))?,
             writer,
-            digester: Digester::default(),
-            size: 0,
+            pieces: Pieces::new(file.clone()),
+            file,
         })
-    }
-
-    async fn digest(&self, expected: &Digest) -> Result<Digest, ocm_blob::Error> {
-        if expected.algorithm() == self.digester.algorithm() {
-            return Ok(self.digester.clone().finish());
-        }
-        let mut digester = Digester::new(expected.algorithm());
-        let mut stream = self.file.blob(0, self.size).open().await?;
-        while let Some(chunk) = stream.next().await {
-            digester.update(&chunk?);
-        }
-        Ok(digester.finish())
     }
 }
 
@@ -54,21 +40,17 @@ impl CtfArchiveWriter {
 #[async_trait]
 impl BlobUpload for ArchiveUpload {
     fn size(&self) -> u64 {
-        self.size
+        self.pieces.size()
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
-        let (offset, file, copy) = (self.size, self.file.clone(), chunk.clone());
-        self.size += chunk.len() as u64;
-        let writing = blocking(move || file.write_at(&copy, offset));
-        let hashing = async { self.digester.update(&chunk) };
-        let written = futures::future::join(writing, hashing).await.0;
+        let written = self.pieces.write(chunk).await;
         written.map_err(|source| self.writer.upload_failed(source))
     }
 
-    async fn finish(self: Box<Self>, expected: Digest) -> Result<Pushed, Error> {
-        let failed = |source| self.writer.upload_failed(source);
-        let actual = self.digest(&expected).await.map_err(failed)?;
+    async fn finish(mut self: Box<Self>, expected: Digest) -> Result<Pushed, Error> {
+        let actual = self.pieces.finish(expected.algorithm()).await;
+        let actual = actual.map_err(|source| self.writer.upload_failed(source))?;
         if actual != expected {
             return Err(Error::DigestMismatch {
                 what: format!("upload to {}", self.writer.0.name),
@@ -76,7 +58,7 @@ impl BlobUpload for ArchiveUpload {
                 actual,
             });
         }
-        let blob = self.file.blob(0, self.size).with_digest(expected);
+        let blob = self.file.blob(0, self.pieces.size()).with_digest(expected);
         let blob: BlobRef = Arc::new(blob);
         self.writer.store(&blob).await
     }

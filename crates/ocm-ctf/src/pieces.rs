@@ -1,0 +1,81 @@
+//! Content that comes piece by piece, hashed and written to a file.
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use ocm_blob::{Blob as _, CHUNK, Error, OpenFile};
+use ocm_digest::{Digest, Digester, HashAlgorithm};
+use tokio::task::JoinHandle;
+
+use crate::sink::{WriteBack, join};
+
+/// Pieces below this size are written without the way to another thread, which costs more.
+const INLINE: usize = CHUNK / 4;
+
+/// A file that grows by the pieces of an upload.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    file: OpenFile,
+    digester: Digester,
+    write_back: WriteBack,
+    /// The piece that is being written while it is hashed and the next one comes.
+    writing: Option<JoinHandle<Result<(), Error>>>,
+    size: u64,
+}
+
+impl Pieces {
+    /// Starts with an empty file.
+    pub(crate) fn new(file: OpenFile) -> Self {
+        Self {
+            file,
+            digester: Digester::default(),
+            write_back: WriteBack::default(),
+            writing: None,
+            size: 0,
+        }
+    }
+
+    /// Returns the number of bytes that have come.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Adds a piece. That it could not be written may be said only when the next one comes, or at
+    /// the end.
+    pub(crate) async fn write(&mut self, piece: Bytes) -> Result<(), Error> {
+        let offset = self.size;
+        self.size += piece.len() as u64;
+        self.written().await?;
+        if piece.len() < INLINE {
+            self.digester.update(&piece);
+            return self.file.write_at(&piece, offset);
+        }
+        let (file, copy) = (self.file.clone(), piece.clone());
+        let writing = tokio::task::spawn_blocking(move || file.write_at(&copy, offset));
+        self.writing = Some(writing);
+        self.digester.update(&piece);
+        self.write_back.wrote(&self.file, piece.len()).await
+    }
+
+    /// Waits until everything is written and returns the digest of the whole. One of another
+    /// algorithm than the usual costs another pass over the file.
+    pub(crate) async fn finish(&mut self, algorithm: HashAlgorithm) -> Result<Digest, Error> {
+        self.written().await?;
+        self.write_back.finish().await?;
+        if algorithm == self.digester.algorithm() {
+            return Ok(self.digester.clone().finish());
+        }
+        let mut digester = Digester::new(algorithm);
+        let mut stream = self.file.blob(0, self.size).open().await?;
+        while let Some(chunk) = stream.next().await {
+            digester.update(&chunk?);
+        }
+        Ok(digester.finish())
+    }
+
+    async fn written(&mut self) -> Result<(), Error> {
+        match self.writing.take() {
+            Some(writing) => join(writing.await),
+            None => Ok(()),
+        }
+    }
+}

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::options::{Policy, TransferOptions};
 use crate::plan::{Action, ElementPlan};
 use crate::planner::Resolver;
-use crate::reference::KnownDigests;
+use crate::reference::KnownDigest;
 use crate::step::local_blob;
 
 /// A component version that is wanted in the plan.
@@ -35,7 +35,7 @@ pub(crate) struct Gathered {
     pub(crate) id: ComponentVersionId,
     pub(crate) source: RepositoryRef,
     pub(crate) source_digest: Digest,
-    pub(crate) digests: KnownDigests,
+    pub(crate) digest: KnownDigest,
     pub(crate) references: Vec<Promise>,
     pub(crate) target_digest: Option<Digest>,
     pub(crate) assessment: Result<Assessment, Difference>,
@@ -88,7 +88,7 @@ impl Gatherer {
         Ok(Gathered {
             source,
             source_digest,
-            digests: KnownDigests::of(&incoming),
+            digest: KnownDigest::of(&incoming),
             references: promises(&incoming),
             target_digest,
             assessment,

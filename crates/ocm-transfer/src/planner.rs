@@ -214,7 +214,7 @@ impl Planner {
 
     /// Checks each reference within the plan against the component version that it is to.
     async fn check_references(&self, graph: &Graph) -> Result<(), Error> {
-        // Rare algorithms take the descriptor once more; it is not kept for them.
+        // Anything unusual takes the descriptor once more; it is not kept for that.
         let mut again = BTreeMap::new();
         for version in &graph.versions {
             for promise in &version.references {
@@ -223,20 +223,20 @@ impl Planner {
                 else {
                     continue;
                 };
-                let checked = if let Some(checked) = child.digests.check(digest) {
-                    checked
-                } else {
-                    if !again.contains_key(&child.id) {
-                        let stored = read(&child.source, &child.id).await?;
-                        again.insert(child.id.clone(), stored.descriptor);
+                if child.digest.is(digest) {
+                    continue;
+                }
+                if !again.contains_key(&child.id) {
+                    let stored = read(&child.source, &child.id).await?;
+                    again.insert(child.id.clone(), stored.descriptor);
+                }
+                reference::check(&again[&child.id], digest).map_err(|reason| {
+                    Error::ReferenceDigest {
+                        parent: version.id.clone(),
+                        reference: promise.identity.clone(),
+                        child: child.id.clone(),
+                        reason,
                     }
-                    reference::check(&again[&child.id], digest)
-                };
-                checked.map_err(|reason| Error::ReferenceDigest {
-                    parent: version.id.clone(),
-                    reference: promise.identity.clone(),
-                    child: child.id.clone(),
-                    reason,
                 })?;
             }
         }
@@ -300,7 +300,7 @@ fn version_plan(
     VersionPlan {
         source: sources.name(&version.source),
         source_digest: version.source_digest,
-        digest: version.digests.digest_spec(),
+        digest: version.digest.digest_spec(),
         action: assessment.action,
         reason: assessment.reason,
         target_digest,

@@ -3,41 +3,35 @@
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_model::{Descriptor, DigestSpec, NormalisationAlgorithm};
 
-/// The digests of a component version under the algorithms that nearly all references use, so
-/// that its descriptor need not be kept.
-///
-/// Either algorithm has been implemented in the ways of both, so that one set serves for both.
+/// The digest of a component version under the algorithms that nearly all references use, so that
+/// its descriptor need not be kept.
 #[derive(Clone, Debug)]
-pub(crate) struct KnownDigests(Vec<Digest>);
+pub(crate) struct KnownDigest(Digest);
 
-impl KnownDigests {
+impl KnownDigest {
     const ALGORITHM: NormalisationAlgorithm = NormalisationAlgorithm::JsonV4Alpha1;
 
     pub(crate) fn of(descriptor: &Descriptor) -> Self {
-        Self(candidates(
-            descriptor,
-            Self::ALGORITHM,
-            HashAlgorithm::Sha256,
-        ))
+        let normalised = descriptor.normalise(Self::ALGORITHM);
+        Self(normalised.digest(HashAlgorithm::Sha256))
     }
 
     /// Returns the digest that is written for this component version.
     pub(crate) fn digest_spec(&self) -> DigestSpec {
-        DigestSpec::new(&self.0[0], Self::ALGORITHM.as_str())
+        DigestSpec::new(&self.0, Self::ALGORITHM.as_str())
     }
 
-    /// Checks a digest in a reference, as [`check`] does. `None` if that takes the descriptor.
-    pub(crate) fn check(&self, promised: &DigestSpec) -> Option<Result<(), String>> {
-        let (algorithm, digest) = match read(promised) {
-            Ok(read) => read,
-            Err(reason) => return Some(Err(reason)),
-        };
-        let known = matches!(
-            algorithm,
-            NormalisationAlgorithm::JsonV3 | NormalisationAlgorithm::JsonV4Alpha1
-        );
-        let known = known && digest.algorithm() == HashAlgorithm::Sha256;
-        known.then(|| compare(&digest, &self.0))
+    /// Returns whether a digest in a reference is this one. If not, [`check`] may still find it
+    /// right: there are other algorithms, and other ways in which they have been implemented.
+    pub(crate) fn is(&self, promised: &DigestSpec) -> bool {
+        matches!(
+            read(promised),
+            Ok((
+                // Either has been implemented in the ways of both.
+                NormalisationAlgorithm::JsonV3 | NormalisationAlgorithm::JsonV4Alpha1,
+                digest,
+            )) if digest == self.0
+        )
     }
 }
 
@@ -96,20 +90,20 @@ mod tests {
     #[test]
     fn every_algorithm_is_checked_with_and_without_the_descriptor() {
         let descriptor = descriptor(&component(json!({})));
-        let known = KnownDigests::of(&descriptor);
+        let known = KnownDigest::of(&descriptor);
         for algorithm in NormalisationAlgorithm::ALL {
             for hash in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
                 let right = descriptor.normalise(algorithm).digest_spec(hash);
                 let wrong = DigestSpec::new(&hash.digest("other"), algorithm.as_str());
                 assert_eq!(check(&descriptor, &right), Ok(()));
                 assert!(check(&descriptor, &wrong).is_err());
-                if let Some(checked) = known.check(&right) {
-                    assert_eq!(checked, Ok(()));
-                    assert!(known.check(&wrong).unwrap().is_err());
-                }
+                assert!(!known.is(&wrong));
             }
         }
-        assert_eq!(known.check(&known.digest_spec()), Some(Ok(())));
+        assert!(known.is(&known.digest_spec()));
+        let mut old = known.digest_spec();
+        old.normalisation_algorithm = NormalisationAlgorithm::JsonV1.as_str().to_owned();
+        assert!(!known.is(&old));
     }
 
     #[test]
@@ -132,7 +126,7 @@ mod tests {
     #[test]
     fn what_cannot_be_computed_is_not_taken_as_right() {
         let descriptor = descriptor(&component(json!({})));
-        let mut promised = KnownDigests::of(&descriptor).digest_spec();
+        let mut promised = KnownDigest::of(&descriptor).digest_spec();
         promised.normalisation_algorithm = "jsonNormalisation/v9".to_owned();
         assert!(check(&descriptor, &promised).unwrap_err().contains("v9"));
         assert!(check(&descriptor, &DigestSpec::excluded()).is_err());

@@ -158,8 +158,10 @@ pub struct BuildReport {
 pub struct BuiltVersion {
     /// What has become of it.
     pub outcome: BuildOutcome,
-    /// Its descriptor as it stands in the target.
-    pub descriptor: Descriptor,
+    /// Its name and version.
+    pub id: ComponentVersionId,
+    /// The name of who provides it.
+    pub provider: String,
 }
 
 /// Builds what a constructor file asks for.
@@ -186,10 +188,16 @@ pub async fn construct(
     let levels = graph::levels(&constructor.components)?;
     let existing = build.existing().await?;
     let referenced = build.referenced().await?;
-    let contents = build.add_contents(&existing).await?;
+    let mut contents = build.add_contents(&existing).await?;
+    let mut warnings = Vec::new();
+    let mut size = 0;
+    for content in contents.iter_mut().flatten() {
+        warnings.append(&mut content.warnings);
+        size += content.size;
+    }
     let copied = build.copy_externals(&referenced).await?;
     let versions = build
-        .write(&levels, &existing, &referenced, &contents)
+        .write(&levels, &existing, &referenced, contents)
         .await?;
     target
         .commit()
@@ -199,12 +207,6 @@ pub async fn construct(
             what: target.location(),
             source,
         })?;
-    let mut warnings = Vec::new();
-    let mut size = 0;
-    for content in contents.into_iter().flatten() {
-        warnings.extend(content.warnings);
-        size += content.size;
-    }
     Ok(BuildReport {
         versions,
         copied,
@@ -300,27 +302,29 @@ impl Build<'_> {
         levels: &[Vec<usize>],
         existing: &[Option<Digest>],
         referenced: &Referenced,
-        contents: &[Option<Contents>],
+        mut contents: Vec<Option<Contents>>,
     ) -> Result<Vec<BuiltVersion>, BuildError> {
         let mut digests = referenced.digests();
         let mut done: BTreeMap<usize, BuiltVersion> = BTreeMap::new();
         for level in levels {
             let known = &digests;
-            let written = level.iter().map(|&index| async move {
-                let contents = contents[index].as_ref();
-                let version = self
-                    .write_one(index, existing[index], contents, known)
-                    .await?;
-                Ok::<_, BuildError>((index, version))
+            let written = level.iter().map(|&index| {
+                // Of thousands, only those that are being written are in memory twice.
+                let contents = contents[index].take();
+                async move {
+                    let written = self.write_one(index, existing[index], contents, known);
+                    let (version, digest) = written.await?;
+                    Ok::<_, BuildError>((index, version, digest))
+                }
             });
-            let written: Vec<(usize, BuiltVersion)> = stream::iter(written)
+            let written: Vec<(usize, BuiltVersion, DigestSpec)> = stream::iter(written)
                 .buffered(self.options.copy.parallel())
                 .try_collect()
                 .await?;
-            for (index, version) in written {
-                let id = self.components[index].id.clone();
-                self.options.progress.version_finished(&id, version.outcome);
-                digests.insert(id, references::digest_of(&version.descriptor));
+            for (index, version, digest) in written {
+                let BuiltVersion { id, outcome, .. } = &version;
+                self.options.progress.version_finished(id, *outcome);
+                digests.insert(id.clone(), digest);
                 done.insert(index, version);
             }
         }
@@ -331,9 +335,9 @@ impl Build<'_> {
         &self,
         index: usize,
         existing: Option<Digest>,
-        contents: Option<&Contents>,
+        contents: Option<Contents>,
         digests: &BTreeMap<ComponentVersionId, DigestSpec>,
-    ) -> Result<BuiltVersion, BuildError> {
+    ) -> Result<(BuiltVersion, DigestSpec), BuildError> {
         let component = &self.components[index];
         let outcome = self.outcome(existing);
         let failed = |action| {
@@ -343,24 +347,22 @@ impl Build<'_> {
                 source,
             }
         };
-        let Some(contents) = contents else {
+        let descriptor = if let Some(contents) = contents {
+            let descriptor = self.describe(component, &contents, digests)?;
+            let expected = existing.map_or(Expected::Absent, Expected::Stored);
+            let put = self.target.put(&descriptor, expected).await;
+            put.map_err(failed("write"))?;
+            descriptor
+        } else {
             let stored = self.target.component_version(&component.id).await;
-            let descriptor = stored.map_err(failed("read"))?.descriptor;
-            return Ok(BuiltVersion {
-                outcome,
-                descriptor,
-            });
+            stored.map_err(failed("read"))?.descriptor
         };
-        let descriptor = self.describe(component, contents, digests)?;
-        let expected = existing.map_or(Expected::Absent, Expected::Stored);
-        self.target
-            .put(&descriptor, expected)
-            .await
-            .map_err(failed("write"))?;
-        Ok(BuiltVersion {
+        let version = BuiltVersion {
             outcome,
-            descriptor,
-        })
+            id: component.id.clone(),
+            provider: descriptor.provider().name,
+        };
+        Ok((version, references::digest_of(&descriptor)))
     }
 
     fn describe(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ocm_backends::OciComponentRepository;
 use ocm_backends::helm::HelmInput;
-use ocm_constructor::{BuildOptions, Constructor, InputMethods, construct};
+use ocm_constructor::{BuildOptions, BuildReport, Constructor, InputMethods, construct};
 use ocm_model::{Descriptor, DigestSpec, NormalisationAlgorithm, Resource};
 use ocm_oci::{MemoryStore, StoreRef};
 use ocm_repository::{Content, RepositoryRef};
@@ -28,6 +28,12 @@ fn media_type(resource: &Resource) -> String {
         .media_type
 }
 
+/// Reads a component version that has been built.
+async fn built(target: &RepositoryRef, report: &BuildReport, index: usize) -> Descriptor {
+    let stored = target.component_version(&report.versions[index].id).await;
+    stored.unwrap().descriptor
+}
+
 #[tokio::test]
 async fn the_product_has_the_digests_that_the_go_tools_gave_it() {
     let store: StoreRef = Arc::new(MemoryStore::new());
@@ -42,8 +48,8 @@ async fn the_product_has_the_digests_that_the_go_tools_gave_it() {
     assert!(report.warnings.is_empty());
 
     let (leaf, whole) = (
-        &report.versions[0].descriptor,
-        &report.versions[1].descriptor,
+        built(&target, &report, 0).await,
+        built(&target, &report, 1).await,
     );
     let algorithm = NormalisationAlgorithm::JsonV4Alpha1;
     assert_eq!(

@@ -11,10 +11,11 @@ use ocm::constructor::{BuildError, BuildOptions, BuildReport, Constructor, const
 use ocm::ctf::CtfFormat;
 use ocm::model::yaml::Position;
 use ocm::oci::CopyOptions;
+use ocm::repository::RepositoryRef;
 
 use super::Session;
 use crate::error::{hinted, usage};
-use crate::output::{Columns, Format, bytes, data};
+use crate::output::{Columns, Documents, Format, bytes, count};
 use crate::progress::Progress;
 
 /// The size beyond which a constructor or settings file is refused, in bytes.
@@ -171,7 +172,7 @@ pub(crate) async fn run(mut args: Args, session: &Session) -> anyhow::Result<()>
         reports.push(built.map_err(|error| with_hint(error, &args))?);
     }
     progress.finish();
-    print(&reports, &args, session)
+    print(&reports, &target, &args, session).await
 }
 
 /// Sorts the positional arguments into values and files.
@@ -280,27 +281,34 @@ fn with_hint(error: BuildError, args: &Args) -> anyhow::Error {
     }
 }
 
-fn print(reports: &[BuildReport], args: &Args, session: &Session) -> anyhow::Result<()> {
+async fn print(
+    reports: &[BuildReport],
+    target: &RepositoryRef,
+    args: &Args,
+    session: &Session,
+) -> anyhow::Result<()> {
     let versions = || reports.iter().flat_map(|report| &report.versions);
     for warning in reports.iter().flat_map(|report| &report.warnings) {
         session.ui.warn(&warning.to_string());
     }
-    let documents = versions().map(|built| built.descriptor.to_document());
-    let text = if let Some(text) = data(args.output, documents)? {
-        text
+    let text = if let Some(mut documents) = Documents::new(args.output) {
+        for built in versions() {
+            let stored = target.component_version(&built.id).await?;
+            documents.push(&stored.descriptor.to_document())?;
+        }
+        documents.finish()?
     } else {
         let mut columns = Columns::new(&["COMPONENT", "VERSION", "PROVIDER", "OUTCOME"]);
         for built in versions() {
-            let id = built.descriptor.id();
             let outcome = match built.outcome {
                 BuildOutcome::Added => "added",
                 BuildOutcome::Skipped => "skipped",
                 BuildOutcome::Replaced => "replaced",
             };
             columns.row([
-                id.name.to_string(),
-                id.version.to_string(),
-                built.descriptor.provider().name,
+                built.id.name.to_string(),
+                built.id.version.to_string(),
+                built.provider.clone(),
                 outcome.to_owned(),
             ]);
         }
@@ -316,8 +324,8 @@ fn print(reports: &[BuildReport], args: &Args, session: &Session) -> anyhow::Res
         _ => format!("; {skipped} skipped"),
     };
     session.ui.note(&format!(
-        "packed {} component versions with {} of content into {}{rest}",
-        versions().count() - skipped,
+        "packed {} with {} of content into {}{rest}",
+        count(versions().count() - skipped, "component version"),
         bytes(size),
         args.repository
     ));

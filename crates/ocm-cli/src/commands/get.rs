@@ -1,6 +1,6 @@
 //! `ocm get component-version | resources | sources | references`.
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use ocm::Use;
 use ocm::model::element::{Element, Reference, Resource, Source};
 use ocm::model::{ComponentVersionId, Constraint, Descriptor, Identity};
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Session, tree};
 use crate::error::usage;
-use crate::output::{Columns, Format, data};
+use crate::output::{Columns, Documents, Format, data};
 
 /// How many descriptors are read at a time.
 const PARALLEL: usize = 16;
@@ -49,90 +49,120 @@ pub(crate) struct Read {
 }
 
 pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Result<()> {
-    let roots = read_roots(&args, session).await?;
-    if roots.is_empty() {
+    let (repository, ids) = find_roots(&args, session).await?;
+    if ids.is_empty() {
         session
             .ui
             .note(&format!("no versions of {}", args.reference));
     }
+    let roots = read_each(&repository, ids);
     if args.output == Format::Tree {
+        let roots = roots.try_collect().await?;
         let forest = tree::grow(&session.ocm, roots, args.recursive).await?;
         return session.ui.print(&tree::render(&forest));
     }
-    let versions = if args.recursive {
+    let mut listing = Listing::new(args.output);
+    if args.recursive {
+        let roots = roots.try_collect().await?;
         let forest = tree::grow(&session.ocm, roots, true).await?;
-        tree::flatten(forest)
+        for version in tree::flatten(forest) {
+            listing.push(&version)?;
+        }
     } else {
-        roots
-    };
-    let documents = versions
-        .iter()
-        .map(|version| version.descriptor.to_document());
-    if let Some(text) = data(args.output, documents)? {
-        return session.ui.print(&text);
+        // There may be thousands, so none is kept longer than it takes to say what is in it.
+        let mut roots = std::pin::pin!(roots);
+        while let Some(version) = roots.try_next().await? {
+            listing.push(&version)?;
+        }
     }
-    session
-        .ui
-        .print(&version_table(&versions, args.output == Format::Wide))
+    session.ui.print(&listing.finish()?)
 }
 
-fn version_table(versions: &[Read], wide: bool) -> String {
-    if !wide {
-        let mut columns = Columns::new(&["COMPONENT", "VERSION", "PROVIDER"]);
-        for Read { descriptor, .. } in versions {
-            let id = descriptor.id();
-            columns.row([
-                id.name.to_string(),
-                id.version.to_string(),
-                descriptor.provider().name,
-            ]);
+/// Component versions on their way to the user, in one of the formats that have no branches.
+enum Listing {
+    Rows { columns: Columns, wide: bool },
+    Data(Documents),
+}
+
+impl Listing {
+    fn new(format: Format) -> Self {
+        let narrow = ["COMPONENT", "VERSION", "PROVIDER"];
+        let wide = [
+            "RESOURCES",
+            "SOURCES",
+            "REFERENCES",
+            "SIGNATURES",
+            "REPOSITORY",
+        ];
+        match Documents::new(format) {
+            Some(documents) => Self::Data(documents),
+            None if format == Format::Wide => Self::Rows {
+                columns: Columns::new(&[&narrow[..], &wide[..]].concat()),
+                wide: true,
+            },
+            None => Self::Rows {
+                columns: Columns::new(&narrow),
+                wide: false,
+            },
         }
-        return columns.render();
     }
-    let mut columns = Columns::new(&[
-        "COMPONENT",
-        "VERSION",
-        "PROVIDER",
-        "RESOURCES",
-        "SOURCES",
-        "REFERENCES",
-        "SIGNATURES",
-        "REPOSITORY",
-    ]);
-    for Read {
-        descriptor,
-        repository,
-    } in versions
-    {
-        let id = descriptor.id();
-        let signatures: Vec<String> = descriptor
-            .signatures()
-            .into_iter()
-            .map(|signature| signature.name)
-            .collect();
+
+    fn push(&mut self, version: &Read) -> anyhow::Result<()> {
+        match self {
+            Self::Data(documents) => documents.push(&version.descriptor.to_document())?,
+            Self::Rows { columns, wide } => {
+                let descriptor = &version.descriptor;
+                let id = descriptor.id();
+                let mut row = vec![
+                    id.name.to_string(),
+                    id.version.to_string(),
+                    descriptor.provider().name,
+                ];
+                if *wide {
+                    row.extend(version.details());
+                }
+                columns.push(row);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<String> {
+        match self {
+            Self::Data(documents) => documents.finish(),
+            Self::Rows { columns, .. } => Ok(columns.render()),
+        }
+    }
+}
+
+impl Read {
+    /// Returns the cells that only a wide table has.
+    fn details(&self) -> [String; 5] {
+        let descriptor = &self.descriptor;
+        let signatures = descriptor.signatures().into_iter();
+        let signatures: Vec<String> = signatures.map(|signature| signature.name).collect();
         let signatures = if signatures.is_empty() {
             "-".to_owned()
         } else {
             signatures.join(",")
         };
-        columns.row([
-            id.name.to_string(),
-            id.version.to_string(),
-            descriptor.provider().name,
+        [
             descriptor.resources().len().to_string(),
             descriptor.sources().len().to_string(),
             descriptor.references().len().to_string(),
             signatures,
-            repository.location(),
-        ]);
+            self.repository.location(),
+        ]
     }
-    columns.render()
 }
 
-/// Reads what the reference means: versions of a component, or of all in a repository.
-async fn read_roots(args: &VersionArgs, session: &Session) -> anyhow::Result<Vec<Read>> {
+/// Returns what the reference means: versions of a component, or of all in a repository.
+async fn find_roots(
+    args: &VersionArgs,
+    session: &Session,
+) -> anyhow::Result<(RepositoryRef, Vec<ComponentVersionId>)> {
     let ocm = &session.ocm;
-    let (repository, ids) = match session.reference(&args.reference) {
+    Ok(match session.reference(&args.reference) {
         Ok(located) => {
             let repository = ocm.open(&located.repository, Use::Read).await?;
             let constraint = args.semver_constraint.as_ref();
@@ -163,18 +193,18 @@ async fn read_roots(args: &VersionArgs, session: &Session) -> anyhow::Result<Vec
             }
             (repository, ids)
         }
-    };
-    read_all(&repository, ids).await
+    })
 }
 
-/// Reads descriptors in parallel and returns them in the order of their identifiers. Each is read
-/// by a task of its own, so that decoding uses all processors.
-async fn read_all(
+/// Reads descriptors in parallel, in the order of their identifiers. Each is read by a task of its
+/// own, so that decoding uses all processors.
+fn read_each(
     repository: &RepositoryRef,
     ids: Vec<ComponentVersionId>,
-) -> anyhow::Result<Vec<Read>> {
-    let reads = stream::iter(ids).map(|id| {
-        let repository = RepositoryRef::clone(repository);
+) -> impl Stream<Item = anyhow::Result<Read>> {
+    let repository = RepositoryRef::clone(repository);
+    let reads = stream::iter(ids).map(move |id| {
+        let repository = RepositoryRef::clone(&repository);
         tokio::spawn(async move {
             let stored = repository.component_version(&id).await?;
             Ok::<_, ocm::repository::Error>(Read {
@@ -183,8 +213,7 @@ async fn read_all(
             })
         })
     });
-    let reads = reads.buffered(PARALLEL).map(|joined| anyhow::Ok(joined??));
-    reads.try_collect().await
+    reads.buffered(PARALLEL).map(|joined| anyhow::Ok(joined??))
 }
 
 /// Show what a component version consists of
@@ -298,7 +327,7 @@ async fn elements<E: Element + Serialize>(
     let located = session.reference(&args.reference)?;
     let repository = ocm.open(&located.repository, Use::Read).await?;
     let id = ocm.one_version(&repository, &located).await?;
-    let root = read_all(&repository, vec![id]).await?;
+    let root = read_each(&repository, vec![id]).try_collect().await?;
     let versions = tree::flatten(tree::grow(ocm, root, args.recursive).await?);
     let selector = selector(&args.selectors)?;
 

@@ -17,7 +17,7 @@ use ocm::{Resolvers, Use};
 
 use super::Session;
 use crate::error::{hinted, usage};
-use crate::output::{Columns, Format, bytes, data};
+use crate::output::{Columns, Format, bytes, count, data};
 use crate::progress::Progress;
 
 /// Copy component versions to another archive or registry
@@ -347,13 +347,13 @@ fn print_report(
     }
     let blobs = &report.blobs;
     session.ui.note(&format!(
-        "transferred to {target}: {} component versions added, {} updated, {} replaced, {} \
-         skipped; {} blobs copied, {} mounted, {} there already; {} moved in {:.1} s",
-        report.added,
+        "transferred to {target}: {} added, {} updated, {} replaced, {} skipped; {} copied, {} \
+         mounted, {} there already; {} moved in {:.1} s",
+        count(report.added, "component version"),
         report.updated,
         report.replaced,
         report.skipped,
-        blobs.copied,
+        count(blobs.copied, "blob"),
         blobs.mounted,
         blobs.existed,
         bytes(blobs.moved),

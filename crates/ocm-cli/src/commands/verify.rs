@@ -7,7 +7,7 @@ use ocm::{ContentOutcome, VerifyError, VerifyOptions, VerifyReport};
 use super::Session;
 use super::keys::KeyFile;
 use crate::error::hinted;
-use crate::output::{Columns, Format, bytes, data};
+use crate::output::{Columns, Format, bytes, count, data};
 use crate::progress::Progress;
 
 /// Verify signatures, references and content of a component version
@@ -154,11 +154,11 @@ fn summary(report: &VerifyReport) -> String {
         .filter(|content| matches!(content.outcome, ContentOutcome::Verified { .. }))
         .count();
     format!(
-        "verified {}: {} signatures, {} references, content of {verified} of {} resources ({})",
+        "verified {}: {}, {}, content of {verified} of {} ({})",
         report.component,
-        report.signatures.len(),
-        report.references.len(),
-        report.content.len(),
+        count(report.signatures.len(), "signature"),
+        count(report.references.len(), "reference"),
+        count(report.content.len(), "resource"),
         bytes(report.size()),
     )
 }

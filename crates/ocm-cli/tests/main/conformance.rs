@@ -31,7 +31,7 @@ fn what_go_signed_verifies() {
     content    acme.org/bar/product:1.0.0  image                               verified, 675 B
     content    acme.org/bar/leaf:1.0.0     data                                verified, 9 B
     --- stderr
-    verified acme.org/bar/product:1.0.0: 2 signatures, 1 references, content of 5 of 5 resources (5.5 KiB)
+    verified acme.org/bar/product:1.0.0: 2 signatures, 1 reference, content of 5 of 5 resources (5.5 KiB)
     ");
     assert_snapshot!(cli.run("verify cv -k public.pem -s sig-v3 v1-product//acme.org/bar/product:1.0.0"), @r"
     $ ocm verify cv -k public.pem -s sig-v3 v1-product//acme.org/bar/product:1.0.0
@@ -46,7 +46,7 @@ fn what_go_signed_verifies() {
     content    acme.org/bar/product:1.0.0  image                               verified, 794 B
     content    acme.org/bar/leaf:1.0.0     data                                verified, 9 B
     --- stderr
-    verified acme.org/bar/product:1.0.0: 1 signatures, 1 references, content of 5 of 5 resources (5.0 KiB)
+    verified acme.org/bar/product:1.0.0: 1 signature, 1 reference, content of 5 of 5 resources (5.0 KiB)
     ");
     assert_snapshot!(cli.run("verify cv -k public.pem -s sig-v3 v1-product//acme.org/bar/leaf:1.0.0"), @r"
     $ ocm verify cv -k public.pem -s sig-v3 v1-product//acme.org/bar/leaf:1.0.0
@@ -56,7 +56,7 @@ fn what_go_signed_verifies() {
     signature  acme.org/bar/leaf:1.0.0  sig-v3 (RSASSA-PKCS1-V1_5)  verified
     content    acme.org/bar/leaf:1.0.0  data                        verified, 9 B
     --- stderr
-    verified acme.org/bar/leaf:1.0.0: 1 signatures, 0 references, content of 1 of 1 resources (9 B)
+    verified acme.org/bar/leaf:1.0.0: 1 signature, 0 references, content of 1 of 1 resource (9 B)
     ");
 }
 

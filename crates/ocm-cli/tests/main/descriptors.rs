@@ -130,7 +130,7 @@ fn an_access_type_that_is_not_known_is_kept() {
     COMPONENT VERSION   OUTCOME
     acme.org/odd:1.0.0  added
     --- stderr
-    transferred to far: 1 component versions added, 0 updated, 0 replaced, 0 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
+    transferred to far: 1 component version added, 0 updated, 0 replaced, 0 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
     ");
     assert!(cli.ok("get cv far -o json").contains("Tycho"));
 }
@@ -157,7 +157,7 @@ fn an_access_type_that_is_not_known_cannot_be_followed() {
     acme.org/odd:1.0.0  added
     --- stderr
     warning: resource name=data,version=1.0.0 of acme.org/odd:1.0.0: access type `moonBase/v7` cannot be read, so it is not copied
-    transferred to far: 1 component versions added, 0 updated, 0 replaced, 0 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
+    transferred to far: 1 component version added, 0 updated, 0 replaced, 0 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
     ");
     assert_snapshot!(cli.run("list far"), @r"
     $ ocm list far

@@ -40,7 +40,7 @@ fn a_chart_is_packed_and_verified_on_the_way() {
     COMPONENT     VERSION  PROVIDER  OUTCOME
     acme.org/app  1.0.0    acme      added
     --- stderr
-    packed 1 component versions with 959 B of content into shop
+    packed 1 component version with 959 B of content into shop
     ");
     cli.ok("transfer ctf shop far.tar");
     assert_snapshot!(cli.run("get resources far.tar//acme.org/app:1.0.0"), @r"

@@ -25,7 +25,7 @@ fn a_version_has_several_signatures() {
     content    acme.org/bar/product:1.0.0  image                               verified, 675 B
     content    acme.org/bar/leaf:1.0.0     data                                verified, 9 B
     --- stderr
-    verified acme.org/bar/product:1.0.0: 2 signatures, 1 references, content of 4 of 4 resources (4.7 KiB)
+    verified acme.org/bar/product:1.0.0: 2 signatures, 1 reference, content of 4 of 4 resources (4.7 KiB)
     ");
     assert_snapshot!(cli.run("verify cv -k acme.pub -s default shop//acme.org/bar/product:1.0.0"), @r"
     $ ocm verify cv -k acme.pub -s default shop//acme.org/bar/product:1.0.0
@@ -39,7 +39,7 @@ fn a_version_has_several_signatures() {
     content    acme.org/bar/product:1.0.0  image                               verified, 675 B
     content    acme.org/bar/leaf:1.0.0     data                                verified, 9 B
     --- stderr
-    verified acme.org/bar/product:1.0.0: 1 signatures, 1 references, content of 4 of 4 resources (4.7 KiB)
+    verified acme.org/bar/product:1.0.0: 1 signature, 1 reference, content of 4 of 4 resources (4.7 KiB)
     ");
     assert_snapshot!(cli.run("verify cv -k acme.pub shop//acme.org/bar/product:1.0.0"), @r"
     $ ocm verify cv -k acme.pub shop//acme.org/bar/product:1.0.0
@@ -195,6 +195,6 @@ configurations:
     content    acme.org/bar/product:1.0.0  image                               verified, 675 B
     content    acme.org/bar/leaf:1.0.0     data                                verified, 9 B
     --- stderr
-    verified acme.org/bar/product:1.0.0: 1 signatures, 1 references, content of 4 of 4 resources (4.7 KiB)
+    verified acme.org/bar/product:1.0.0: 1 signature, 1 reference, content of 4 of 4 resources (4.7 KiB)
     ");
 }

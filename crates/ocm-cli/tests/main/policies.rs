@@ -39,7 +39,7 @@ fn a_component_version_that_exists_stays_unless_told() {
     COMPONENT     VERSION  PROVIDER  OUTCOME
     acme.org/app  1.0.0    acme      replaced
     --- stderr
-    packed 1 component versions with 3 B of content into shop
+    packed 1 component version with 3 B of content into shop
     ");
     assert_ne!(cli.ok("get cv shop -o json"), before);
 }
@@ -86,7 +86,7 @@ fn other_content_at_the_target_is_a_conflict() {
     COMPONENT VERSION   OUTCOME
     acme.org/app:1.0.0  replaced
     --- stderr
-    transferred to two: 0 component versions added, 0 updated, 1 replaced, 0 skipped; 1 blobs copied, 0 mounted, 0 there already; 3 B moved in <n> s
+    transferred to two: 0 component versions added, 0 updated, 1 replaced, 0 skipped; 1 blob copied, 0 mounted, 0 there already; 3 B moved in <n> s
     ");
     assert_eq!(cli.ok("get cv two -o json"), cli.ok("get cv one -o json"));
 }
@@ -116,7 +116,7 @@ fn what_is_there_is_written_again_where_that_is_enforced() {
     COMPONENT VERSION   OUTCOME
     acme.org/app:1.0.0  replaced
     --- stderr
-    transferred to two: 0 component versions added, 0 updated, 1 replaced, 0 skipped; 1 blobs copied, 0 mounted, 0 there already; 3 B moved in <n> s
+    transferred to two: 0 component versions added, 0 updated, 1 replaced, 0 skipped; 1 blob copied, 0 mounted, 0 there already; 3 B moved in <n> s
     ");
     assert_eq!(cli.ok("get cv two -o json"), cli.ok("get cv one -o json"));
 }
@@ -171,7 +171,7 @@ fn values_come_from_arguments_settings_and_environment() {
     COMPONENT     VERSION  PROVIDER  OUTCOME
     acme.org/app  1.2.3    argument  added
     --- stderr
-    packed 1 component versions with 0 B of content into shop
+    packed 1 component version with 0 B of content into shop
     ");
     assert_snapshot!(cli.run("add cv -r shop -s values.yaml app.yaml VERSION=1.3.0 STAGE=live -o json"), @r#"
     $ ocm add cv -r shop -s values.yaml app.yaml VERSION=1.3.0 STAGE=live -o json
@@ -179,28 +179,28 @@ fn values_come_from_arguments_settings_and_environment() {
     --- stdout
     [
       {
-        "meta": {
-          "schemaVersion": "v2"
-        },
         "component": {
-          "name": "acme.org/app",
-          "version": "1.3.0",
-          "provider": "from settings",
-          "repositoryContexts": null,
-          "resources": null,
-          "sources": null,
           "componentReferences": null,
           "labels": [
             {
               "name": "l",
               "value": "live $5"
             }
-          ]
+          ],
+          "name": "acme.org/app",
+          "provider": "from settings",
+          "repositoryContexts": null,
+          "resources": null,
+          "sources": null,
+          "version": "1.3.0"
+        },
+        "meta": {
+          "schemaVersion": "v2"
         }
       }
     ]
     --- stderr
-    packed 1 component versions with 0 B of content into shop
+    packed 1 component version with 0 B of content into shop
     "#);
     assert_snapshot!(cli.run("add cv -r shop app.yaml VERSION=1.4.0"), @r"
     $ ocm add cv -r shop app.yaml VERSION=1.4.0
@@ -209,7 +209,7 @@ fn values_come_from_arguments_settings_and_environment() {
     COMPONENT     VERSION  PROVIDER          OUTCOME
     acme.org/app  1.4.0    from environment  added
     --- stderr
-    packed 1 component versions with 0 B of content into shop
+    packed 1 component version with 0 B of content into shop
     ");
     assert!(
         cli.ok("get cv shop//acme.org/app:1.2.3 -o yaml")
@@ -236,7 +236,7 @@ fn an_undefined_variable_is_told() {
     acme.org/app  1.0.0    acme      added
     --- stderr
     warning: app.yaml:5:55: variable TEXT is not defined and stands for nothing
-    packed 1 component versions with 0 B of content into shop
+    packed 1 component version with 0 B of content into shop
     ");
     assert_snapshot!(cli.run("add cv -r none app.yaml --templater none"), @r"
     $ ocm add cv -r none app.yaml --templater none
@@ -245,6 +245,6 @@ fn an_undefined_variable_is_told() {
     COMPONENT     VERSION  PROVIDER  OUTCOME
     acme.org/app  1.0.0    acme      added
     --- stderr
-    packed 1 component versions with 7 B of content into none
+    packed 1 component version with 7 B of content into none
     ");
 }

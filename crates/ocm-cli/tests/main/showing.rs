@@ -227,7 +227,7 @@ fn versions_are_chosen_by_constraint() {
     COMPONENT VERSION    OUTCOME
     acme.org/app:1.10.0  added
     --- stderr
-    transferred to one.tar: 1 component versions added, 0 updated, 0 replaced, 0 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
+    transferred to one.tar: 1 component version added, 0 updated, 0 replaced, 0 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
     ");
 }
 

@@ -51,7 +51,7 @@ fn a_product_is_packed_signed_and_verified() {
     content    acme.org/bar/product:1.0.0  image                               verified, 675 B
     content    acme.org/bar/leaf:1.0.0     data                                verified, 9 B
     --- stderr
-    verified acme.org/bar/product:1.0.0: 1 signatures, 1 references, content of 4 of 4 resources (4.7 KiB)
+    verified acme.org/bar/product:1.0.0: 1 signature, 1 reference, content of 4 of 4 resources (4.7 KiB)
     ");
 }
 

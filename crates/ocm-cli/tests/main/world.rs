@@ -108,7 +108,7 @@ pub(crate) fn stored() -> (Cli, Registry, String) {
 pub(crate) fn check_product(cli: &Cli, place: &str) {
     let product = format!("{place}//acme.org/bar/product:1.0.0");
     let run = cli.run(&format!("verify cv -k acme.pub {product}"));
-    let expected = "verified acme.org/bar/product:1.0.0: 1 signatures, 1 references, content of 4 \
+    let expected = "verified acme.org/bar/product:1.0.0: 1 signature, 1 reference, content of 4 \
                     of 4 resources (4.7 KiB)\n";
     assert_eq!(
         (run.code, run.stderr.as_str()),

@@ -108,7 +108,7 @@ async fn descriptors_come_last_and_children_before_parents() {
     let ids: Vec<String> = report
         .versions
         .iter()
-        .map(|version| version.descriptor.id().to_string())
+        .map(|version| version.id.to_string())
         .collect();
     assert_eq!(ids, ["acme.org/top:1.0.0", "acme.org/leaf:1.0.0"]);
     assert_eq!(report.size, 2);
@@ -364,9 +364,10 @@ async fn a_digest_as_given_must_be_that_of_the_content() {
     }
     let excluded = "{hashAlgorithm: NO-DIGEST, normalisationAlgorithm: EXCLUDE-FROM-SIGNATURE, value: NO-DIGEST}";
     let text = external("{type: texts, text: a}", excluded);
-    let report = build(&text, &Fake::new(), &with_texts()).await.unwrap();
+    let target = Fake::new();
+    build(&text, &target, &with_texts()).await.unwrap();
     assert!(
-        report.versions[0].descriptor.resources()[0]
+        target.descriptor("acme.org/x:1.0.0").resources()[0]
             .digest
             .as_ref()
             .unwrap()

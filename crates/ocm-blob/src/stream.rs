@@ -147,6 +147,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_blob_is_opened_by_the_first_read() {
+        #[derive(Debug)]
+        struct Closed;
+
+        #[async_trait::async_trait]
+        impl Blob for Closed {
+            fn size(&self) -> Option<u64> {
+                None
+            }
+
+            fn digest(&self) -> Option<ocm_digest::Digest> {
+                None
+            }
+
+            async fn open(&self) -> Result<ByteStream, Error> {
+                Err(Error::malformed("blob", "closed"))
+            }
+        }
+
+        let mut stream = lazily(std::sync::Arc::new(Closed));
+        assert!(stream.next().await.unwrap().is_err());
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
     async fn skipping_crosses_chunks() {
         let content: Bytes = (0..CHUNK * 2 + 10).map(|n| n.to_le_bytes()[0]).collect();
         for offset in [1, CHUNK - 1, CHUNK, CHUNK + 1, CHUNK * 2 + 10] {

@@ -79,3 +79,50 @@ impl Pieces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    fn pieces() -> Vec<Bytes> {
+        let sizes = [CHUNK, 1, INLINE - 1, INLINE, 0, CHUNK];
+        let fill = |(index, size): (usize, usize)| Bytes::from(vec![index.to_le_bytes()[0]; size]);
+        sizes.into_iter().enumerate().map(fill).collect()
+    }
+
+    #[tokio::test]
+    async fn pieces_of_any_size_make_the_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("upload");
+        let file = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let mut upload = Pieces::new(OpenFile::new(file, &path));
+        for piece in pieces() {
+            upload.write(piece).await.unwrap();
+        }
+        let whole = pieces().concat();
+        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
+            let digest = upload.finish(algorithm).await.unwrap();
+            assert_eq!(digest, algorithm.digest(&whole));
+        }
+        assert_eq!(upload.size(), whole.len() as u64);
+        assert_eq!(std::fs::read(path).unwrap(), whole);
+    }
+
+    #[tokio::test]
+    async fn a_piece_that_could_not_be_written_is_told_at_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("upload");
+        std::fs::write(&path, "").unwrap();
+        // Nothing can be written through a file that is open for reading.
+        let mut upload = Pieces::new(OpenFile::open(&path).unwrap());
+        upload.write(Bytes::from(vec![0; CHUNK])).await.unwrap();
+        assert!(upload.finish(HashAlgorithm::Sha256).await.is_err());
+    }
+}

@@ -8,21 +8,24 @@
 //! use ocm_model::{Descriptor, Provider};
 //! use ocm_signing::key::PrivateKey;
 //! use ocm_signing::rsa::{RsaAlgorithm, RsaSigner, RsaVerifier};
-//! use ocm_signing::{SignOptions, sign, verify};
+//! use ocm_signing::{Clock, SignOptions, sign, verify};
 //!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = PrivateKey::generate(2048)?;
 //! let trusted = RsaVerifier::with_key(key.public_key().clone());
 //!
 //! let mut descriptor =
 //!     Descriptor::new("acme.org/notes".parse()?, "1.0.0".parse()?, &Provider::new("acme.org"));
 //! let signer = RsaSigner::new(key, RsaAlgorithm::Pss);
-//! let signature = sign(&descriptor, &SignOptions::default(), &signer)?;
+//! let signature = sign(&descriptor, &SignOptions::default(), &signer, None).await?;
 //! descriptor.add_signature(&signature)?;
 //!
-//! let verified = verify(descriptor, "default", &trusted)?;
+//! let verified = verify(descriptor, "default", &trusted, Clock::at(jiff::Timestamp::now()))?;
 //! assert_eq!(verified.id().to_string(), "acme.org/notes:1.0.0");
 //! assert_eq!(verified.report()[0].algorithm, "RSASSA-PSS");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! Where to go on:
@@ -30,7 +33,8 @@
 //! - [`key`] reads RSA keys and certificates in every usual form, makes new keys and writes them.
 //! - [`rsa`] signs digests, verifies signatures of any salt length, and knows how descriptors hold
 //!   them: [`rsa::RsaSigner`], [`rsa::RsaVerifier`].
-//! - [`role`] has the two traits that another kind of signature implements.
+//! - [`role`] has the traits that another kind of signature implements, and timestamps.
+//! - [`Signatory`] says who made a signature.
 //! - [`references`] states the digests of references anew, for trees that are signed together.
 //! - [`mod@verify`] tells apart why a signature does not verify.
 //!
@@ -40,6 +44,7 @@
 
 mod der;
 mod pem;
+mod signatory;
 mod verified;
 
 pub mod key;
@@ -49,7 +54,8 @@ pub mod rsa;
 pub mod sign;
 pub mod verify;
 
-pub use role::{Signer, Verifier};
+pub use role::{Signer, TimestampVerifier, Timestamper, Verifier};
 pub use sign::{SignOptions, sign};
-pub use verified::{Checked, Rules, Verified};
-pub use verify::{check, verify};
+pub use signatory::Signatory;
+pub use verified::{Checked, Rules, SigningTime, Verified};
+pub use verify::{Clock, check, verify};

@@ -1,37 +1,78 @@
-//! The two roles of a signature: who makes it, and who checks it.
+//! The roles around a signature: who makes it, who checks it, and who testifies when it was made.
 //!
-//! Both work on a digest alone. RSA is in [`crate::rsa`]; another kind of signature is another
-//! module that implements the two traits.
+//! All of them work on a digest alone. RSA is in [`crate::rsa`]; another kind of signature is
+//! another module, or crate, that implements the traits.
 
 use std::error::Error;
 
+use async_trait::async_trait;
+use jiff::Timestamp;
 use ocm_digest::Digest;
-use ocm_model::SignatureInfo;
+use ocm_model::{SignatureInfo, TimestampSpec};
+
+use crate::signatory::Signatory;
 
 /// Makes signatures of digests.
+#[async_trait]
 pub trait Signer: Send + Sync {
     /// Signs a digest.
     ///
     /// # Errors
     ///
     /// The signer refuses, whatever its reason.
-    fn sign(&self, digest: &Digest) -> Result<SignatureInfo, SignError>;
+    async fn sign(&self, digest: &Digest) -> Result<SignatureInfo, SignError>;
 }
 
 /// Checks signatures of digests.
 pub trait Verifier: Send + Sync {
-    /// Checks that a signature was made of this digest by whom the verifier trusts.
+    /// Checks that a signature was made of this digest by whom the verifier trusts, and returns
+    /// who that is.
+    ///
+    /// Certificates are judged as of `at`: the time that a verified timestamp of the signature
+    /// states, else the present as the caller knows it.
     ///
     /// # Errors
     ///
     /// The signature is not known to be valid; the variant tells who is to blame.
-    fn verify(&self, digest: &Digest, signature: &SignatureInfo) -> Result<(), VerifyError>;
+    fn verify(
+        &self,
+        digest: &Digest,
+        signature: &SignatureInfo,
+        at: Timestamp,
+    ) -> Result<Signatory, VerifyError>;
+}
+
+/// Has somebody testify that a digest exists, which is a timestamp of RFC 3161.
+#[async_trait]
+pub trait Timestamper: Send + Sync {
+    /// Obtains a timestamp of the digest that is signed.
+    ///
+    /// What is stamped is the digest of the normalised descriptor (the message imprint is its
+    /// algorithm and value), not the signature: so do the Go tools.
+    ///
+    /// # Errors
+    ///
+    /// The authority cannot be reached, refuses, or gives a timestamp of something else.
+    async fn stamp(&self, digest: &Digest) -> Result<TimestampSpec, SignError>;
+}
+
+/// Checks timestamps.
+pub trait TimestampVerifier: Send + Sync {
+    /// Checks that a timestamp is of this digest and by an authority that is trusted, and returns
+    /// the time that it states: not the one beside it, which nobody vouches for.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Untrusted`] if the timestamp could be right, but its authority is not
+    /// trusted here; the signature is judged as if it had none then. Any other error makes the
+    /// signature invalid.
+    fn verify(&self, digest: &Digest, timestamp: &TimestampSpec) -> Result<Timestamp, VerifyError>;
 }
 
 /// What a signer or verifier of any kind has to say.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a [`Signer`] made no signature.
+/// Why a [`Signer`] made no signature, or a [`Timestamper`] no timestamp.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SignError(pub BoxError);

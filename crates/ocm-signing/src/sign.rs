@@ -5,7 +5,7 @@ use ocm_model::{Descriptor, NormalisationAlgorithm, Signature};
 use serde_json::Map;
 use thiserror::Error;
 
-use crate::role::{SignError, Signer};
+use crate::role::{SignError, Signer, Timestamper};
 
 /// How a descriptor is to be signed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,13 +37,16 @@ impl Default for SignOptions {
 /// The descriptor is signed as it is. That each element has a digest says
 /// [`Descriptor::check_digestible`]; that it is the digest of the content, only the content.
 ///
+/// With a timestamper, the signature comes with a timestamp of the digest that is signed.
+///
 /// # Errors
 ///
-/// The name is empty or taken, or the signer refuses.
-pub fn sign(
+/// The name is empty or taken, the signer refuses, or there is no timestamp to be had.
+pub async fn sign(
     descriptor: &Descriptor,
     options: &SignOptions,
     signer: &dyn Signer,
+    timestamper: Option<&dyn Timestamper>,
 ) -> Result<Signature, Error> {
     let name = || options.name.clone();
     if options.name.is_empty() {
@@ -54,15 +57,26 @@ pub fn sign(
     }
     let normalised = descriptor.normalise(options.normalisation);
     let digest = normalised.digest(options.hash);
-    let signature = (signer.sign(&digest)).map_err(|source| Error::Refused {
+    let signature = signer.sign(&digest).await;
+    let signature = signature.map_err(|source| Error::Refused {
         name: name(),
         source,
     })?;
+    let timestamp = match timestamper {
+        Some(timestamper) => {
+            let timestamp = timestamper.stamp(&digest).await;
+            Some(timestamp.map_err(|source| Error::NotStamped {
+                name: name(),
+                source,
+            })?)
+        }
+        None => None,
+    };
     Ok(Signature {
         name: name(),
         digest: normalised.digest_spec(options.hash),
         signature,
-        timestamp: None,
+        timestamp,
         extra: Map::new(),
     })
 }
@@ -81,4 +95,7 @@ pub enum Error {
     /// The signer made no signature.
     #[error("cannot make signature `{name}`")]
     Refused { name: String, source: SignError },
+    /// The timestamper gave no timestamp.
+    #[error("cannot obtain a timestamp for signature `{name}`")]
+    NotStamped { name: String, source: SignError },
 }

@@ -2,8 +2,11 @@
 
 use std::ops::Deref;
 
+use jiff::Timestamp;
 use ocm_digest::Digest;
 use ocm_model::NormalisationAlgorithm;
+
+use crate::signatory::Signatory;
 
 /// Content that at least one signature has been found to cover.
 ///
@@ -35,6 +38,34 @@ pub struct Checked {
     pub normalisation: NormalisationAlgorithm,
     /// Which reading of that normalisation gives the digest.
     pub rules: Rules,
+    /// Who made the signature.
+    pub signatory: Signatory,
+    /// When it was made at the latest, and who says so.
+    pub time: SigningTime,
+}
+
+impl Checked {
+    /// Returns when the signature was made, where somebody who is trusted testifies it.
+    pub const fn signed_at(&self) -> Option<Timestamp> {
+        match self.time {
+            SigningTime::Attested(time) => Some(time),
+            _ => self.signatory.time(),
+        }
+    }
+}
+
+/// What is known about when a signature was made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SigningTime {
+    /// The signature has no timestamp.
+    Unknown,
+    /// It has one by an authority that is trusted.
+    Attested(Timestamp),
+    /// It has one that nobody who is trusted vouches for, so that it counts for nothing.
+    Unverified {
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// Which reading of a normalisation a signature was made under.

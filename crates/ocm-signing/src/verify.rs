@@ -1,13 +1,33 @@
 //! Verifying a descriptor: normalise as the signature says, compare the digests, check the
 //! signature of the digest.
 
+use jiff::Timestamp;
 use ocm_digest::{Digest, ParseDigestError};
 use ocm_model::normalisation::UnknownNormalisation;
 use ocm_model::{Descriptor, NormalisationAlgorithm, Signature};
 use thiserror::Error;
 
-use crate::role::{BoxError, Verifier, VerifyError};
-use crate::verified::{Checked, Rules, Verified};
+use crate::role::{BoxError, TimestampVerifier, Verifier, VerifyError};
+use crate::verified::{Checked, Rules, SigningTime, Verified};
+
+/// What is known about time where signatures are verified.
+#[derive(Clone, Copy)]
+pub struct Clock<'a> {
+    /// The present, as of which signatures without a verified timestamp are judged.
+    pub now: Timestamp,
+    /// Who checks timestamps. Without, they count for nothing.
+    pub timestamps: Option<&'a dyn TimestampVerifier>,
+}
+
+impl Clock<'_> {
+    /// Knows what time it is, and trusts no timestamp.
+    pub const fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            timestamps: None,
+        }
+    }
+}
 
 /// Verifies one signature of a descriptor.
 ///
@@ -21,8 +41,9 @@ pub fn verify(
     descriptor: Descriptor,
     signature: &str,
     verifier: &dyn Verifier,
+    clock: Clock<'_>,
 ) -> Result<Verified<Descriptor>, Error> {
-    let checked = check(&descriptor, signature, verifier)?;
+    let checked = check(&descriptor, signature, verifier, clock)?;
     Ok(Verified::new(descriptor, checked))
 }
 
@@ -32,8 +53,13 @@ impl Verified<Descriptor> {
     /// # Errors
     ///
     /// As those of [`verify`].
-    pub fn and(mut self, signature: &str, verifier: &dyn Verifier) -> Result<Self, Error> {
-        let checked = check(&self, signature, verifier)?;
+    pub fn and(
+        mut self,
+        signature: &str,
+        verifier: &dyn Verifier,
+        clock: Clock<'_>,
+    ) -> Result<Self, Error> {
+        let checked = check(&self, signature, verifier, clock)?;
         self.push(checked);
         Ok(self)
     }
@@ -48,12 +74,60 @@ pub fn check(
     descriptor: &Descriptor,
     signature: &str,
     verifier: &dyn Verifier,
+    clock: Clock<'_>,
 ) -> Result<Checked, Error> {
     let signature = find(descriptor, signature)?;
-    let checked = covers(descriptor, &signature)?;
-    (verifier.verify(&checked.digest, &signature.signature))
-        .map_err(|error| Error::of_verifier(signature.name, error))?;
-    Ok(checked)
+    let covered = covers(descriptor, &signature)?;
+    let time = signing_time(&signature, &covered.digest, clock)?;
+    let at = match time {
+        SigningTime::Attested(at) => at,
+        SigningTime::Unknown | SigningTime::Unverified { .. } => clock.now,
+    };
+    let signatory = verifier.verify(&covered.digest, &signature.signature, at);
+    let signatory = signatory.map_err(|error| Error::of_verifier(signature.name.clone(), error))?;
+    Ok(Checked {
+        signature: signature.name,
+        algorithm: signature.signature.algorithm,
+        digest: covered.digest,
+        normalisation: covered.normalisation,
+        rules: covered.rules,
+        signatory,
+        time,
+    })
+}
+
+/// Finds out when a signature was made. A timestamp that is wrong makes it invalid; one that is
+/// not trusted is as good as none.
+fn signing_time(
+    signature: &Signature,
+    digest: &Digest,
+    clock: Clock<'_>,
+) -> Result<SigningTime, Error> {
+    let Some(timestamp) = &signature.timestamp else {
+        return Ok(SigningTime::Unknown);
+    };
+    let Some(verifier) = clock.timestamps else {
+        let reason = "no timestamp authority is trusted".to_owned();
+        return Ok(SigningTime::Unverified { reason });
+    };
+    match verifier.verify(digest, timestamp) {
+        Ok(time) => Ok(SigningTime::Attested(time)),
+        Err(VerifyError::Untrusted(source)) => {
+            let reason = source.to_string();
+            Ok(SigningTime::Unverified { reason })
+        }
+        Err(source) => Err(Error::Timestamp {
+            name: signature.name.clone(),
+            source,
+        }),
+    }
+}
+
+/// What a signature was found to speak of.
+struct Covered {
+    digest: Digest,
+    normalisation: NormalisationAlgorithm,
+    rules: Rules,
 }
 
 /// Returns the one signature of a name.
@@ -70,7 +144,7 @@ fn find(descriptor: &Descriptor, name: &str) -> Result<Signature, Error> {
 }
 
 /// Checks that a signature speaks of this content, whoever made it.
-fn covers(descriptor: &Descriptor, signature: &Signature) -> Result<Checked, Error> {
+fn covers(descriptor: &Descriptor, signature: &Signature) -> Result<Covered, Error> {
     let name = || signature.name.clone();
     let normalisation: NormalisationAlgorithm = (signature.digest.normalisation_algorithm.parse())
         .map_err(|source| Error::UnknownNormalisation {
@@ -96,9 +170,7 @@ fn covers(descriptor: &Descriptor, signature: &Signature) -> Result<Checked, Err
             });
         }
     };
-    Ok(Checked {
-        signature: name(),
-        algorithm: signature.signature.algorithm.clone(),
+    Ok(Covered {
         digest: stated,
         normalisation,
         rules,
@@ -164,6 +236,9 @@ pub enum Error {
     /// The signature was not made by whom the verifier trusts, or of another digest.
     #[error("signature `{name}` is not valid")]
     Mismatch { name: String, source: BoxError },
+    /// The timestamp of the signature is of something else, or damaged.
+    #[error("signature `{name}` has a timestamp that does not hold")]
+    Timestamp { name: String, source: VerifyError },
     /// The verifier has nothing to trust, or no trust in what it has.
     #[error("signature `{name}` cannot be trusted")]
     Untrusted { name: String, source: BoxError },

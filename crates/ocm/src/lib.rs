@@ -5,13 +5,14 @@
 //! asked for. Nothing is read and nobody is asked before a call needs it.
 //!
 //! ```no_run
-//! use ocm::{Environment, Ocm, VerifyOptions};
+//! use ocm::{Environment, Ocm, Timestamp, VerifyOptions};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let ocm = Ocm::new(Environment::default());
 //! let product = ocm.reference("./product.tar//acme.org/shop:1.0.0")?;
 //! let key = ocm::signing::key::PublicKey::parse(&std::fs::read("acme.pub")?)?;
-//! let report = ocm.verify(&product, &VerifyOptions::with_key(key)).await?;
+//! let options = VerifyOptions::with_key(key, Timestamp::now());
+//! let report = ocm.verify(&product, &options).await?;
 //! println!("{} signatures hold", report.signatures.len());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })
@@ -34,6 +35,8 @@ mod stated;
 mod tree;
 mod unpack;
 mod verify;
+
+pub use jiff::Timestamp;
 
 pub use ocm_backends as backends;
 pub use ocm_blob as blob;

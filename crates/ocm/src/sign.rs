@@ -88,7 +88,7 @@ impl Ocm {
             let signed = self
                 .as_signed(&descriptor, &repository, &request.options)
                 .await?;
-            let signature = sign(&signed, &request.options, &signer)?;
+            let signature = sign(&signed, &request.options, &signer, None).await?;
             if request.dry_run {
                 return Ok(SignReport {
                     component: id,

@@ -13,6 +13,7 @@ mod signatures;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use ocm_oci::{CopyOptions, Moved};
 use ocm_signing::key::PublicKey;
 
@@ -26,8 +27,10 @@ pub use self::error::VerifyError;
 pub use self::report::{ContentCheck, ContentOutcome, ReferenceCheck, VerifyReport};
 
 /// What is verified, and against which keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct VerifyOptions {
+    /// The present, as of which keys and certificates are judged.
+    pub now: Timestamp,
     /// The names of the signatures that must hold; none means every one that is there.
     pub signatures: Vec<String>,
     /// Keys by the name of the signature; the name `None` is for all others. A signature without
@@ -58,11 +61,23 @@ pub trait VerifyProgress: fmt::Debug + Send + Sync {
 }
 
 impl VerifyOptions {
+    /// Verifies every signature with what is configured for it.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            signatures: Vec::new(),
+            keys: Vec::new(),
+            skip_content: false,
+            copy: CopyOptions::default(),
+            progress: None,
+        }
+    }
+
     /// Verifies every signature with one key.
-    pub fn with_key(key: PublicKey) -> Self {
+    pub fn with_key(key: PublicKey, now: Timestamp) -> Self {
         Self {
             keys: vec![(None, key)],
-            ..Self::default()
+            ..Self::new(now)
         }
     }
 }

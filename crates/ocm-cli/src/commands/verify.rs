@@ -49,6 +49,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
     let progress = Progress::start(&session.ui, "verifying");
     let options = VerifyOptions {
+        now: ocm::Timestamp::now(),
         signatures: args.signature.clone(),
         keys,
         skip_content: args.skip_content,

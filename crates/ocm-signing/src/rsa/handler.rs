@@ -1,5 +1,7 @@
 //! RSA in the two roles of a signature.
 
+use async_trait::async_trait;
+use jiff::Timestamp;
 use ocm_digest::Digest;
 use ocm_model::SignatureInfo;
 use thiserror::Error;
@@ -7,6 +9,7 @@ use thiserror::Error;
 use super::{RsaAlgorithm, SignatureValue, ValueError};
 use crate::key::{Certificate, PrivateKey, PublicKey};
 use crate::role::{SignError, Signer, Verifier, VerifyError};
+use crate::signatory::Signatory;
 
 /// Signs with an RSA key.
 #[derive(Clone, Debug)]
@@ -43,8 +46,9 @@ impl RsaSigner {
     }
 }
 
+#[async_trait]
 impl Signer for RsaSigner {
-    fn sign(&self, digest: &Digest) -> Result<SignatureInfo, SignError> {
+    async fn sign(&self, digest: &Digest) -> Result<SignatureInfo, SignError> {
         let signed = self.algorithm.sign(digest, &self.key);
         let value = SignatureValue {
             algorithm: self.algorithm,
@@ -83,7 +87,12 @@ impl RsaVerifier {
 }
 
 impl Verifier for RsaVerifier {
-    fn verify(&self, digest: &Digest, signature: &SignatureInfo) -> Result<(), VerifyError> {
+    fn verify(
+        &self,
+        digest: &Digest,
+        signature: &SignatureInfo,
+        _at: Timestamp,
+    ) -> Result<Signatory, VerifyError> {
         let value = SignatureValue::decode(
             &signature.algorithm,
             &signature.media_type,
@@ -111,6 +120,9 @@ impl Verifier for RsaVerifier {
                 }
                 _ => VerifyError::Mismatch(error.into()),
             }
+        })?;
+        Ok(Signatory::Key {
+            fingerprint: key.fingerprint(),
         })
     }
 }

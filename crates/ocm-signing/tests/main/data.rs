@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+use ocm_model::{Descriptor, Signature};
 use ocm_signing::key::{PrivateKey, PublicKey};
+use ocm_signing::{Checked, Clock, SignOptions, Signer, Verifier, sign, verify};
 
 /// Reads a file below `testdata`.
 #[track_caller]
@@ -18,6 +21,35 @@ pub(crate) fn read(path: &str) -> Vec<u8> {
 #[track_caller]
 pub(crate) fn key(name: &str) -> Vec<u8> {
     read(&format!("keys/{name}"))
+}
+
+/// The time of verifying where it does not matter.
+pub(crate) fn clock() -> Clock<'static> {
+    Clock::at("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap())
+}
+
+/// Waits for what has nothing to wait for.
+pub(crate) fn finish<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(future)
+}
+
+/// Signs without a timestamp.
+pub(crate) fn sign_now(
+    descriptor: &Descriptor,
+    options: &SignOptions,
+    signer: &dyn Signer,
+) -> Result<Signature, sign::Error> {
+    finish(sign(descriptor, options, signer, None))
+}
+
+/// Verifies a signature without a timestamp.
+pub(crate) fn check_now(
+    descriptor: &Descriptor,
+    name: &str,
+    verifier: &dyn Verifier,
+) -> Result<Checked, verify::Error> {
+    verify::check(descriptor, name, verifier, clock())
 }
 
 /// The private key that signs in tests.

@@ -4,11 +4,11 @@ use ocm_digest::HashAlgorithm;
 use ocm_model::{Descriptor, NormalisationAlgorithm};
 use ocm_signing::references::{Referenced, RestateError, are_stated_otherwise, restate};
 use ocm_signing::rsa::RsaVerifier;
-use ocm_signing::verify::{Error, check};
+use ocm_signing::verify::Error;
 use ocm_signing::{Rules, verify};
 use serde_json::Value;
 
-use crate::data::{conformance, go_key, private_key};
+use crate::data::{check_now, clock, conformance, go_key, private_key};
 
 /// Every signed descriptor with the names of its signatures.
 const SIGNED: [(&str, &[&str]); 3] = [
@@ -50,7 +50,7 @@ fn trusted() -> RsaVerifier {
 fn every_signature_of_the_go_tools_verifies() {
     for (file, names) in SIGNED {
         for name in names {
-            let verified = verify(descriptor(file, name), name, &trusted())
+            let verified = verify(descriptor(file, name), name, &trusted(), clock())
                 .unwrap_or_else(|error| panic!("{file}, {name}: {error}"));
             assert_eq!(verified.report()[0].rules, Rules::Named, "{file}, {name}");
         }
@@ -59,8 +59,8 @@ fn every_signature_of_the_go_tools_verifies() {
 
 #[test]
 fn the_report_says_what_was_checked() {
-    let verified = verify(stored("v2-product.json"), "default", &trusted())
-        .and_then(|verified| verified.and("pkcs1", &trusted()))
+    let verified = verify(stored("v2-product.json"), "default", &trusted(), clock())
+        .and_then(|verified| verified.and("pkcs1", &trusted(), clock()))
         .unwrap();
     let [first, second] = verified.report() else {
         panic!("two signatures were checked");
@@ -82,13 +82,13 @@ fn a_signature_under_v3_verifies_where_v4alpha1_was_computed_and_the_reverse() {
     let path = "/signatures/0/digest/normalisationAlgorithm";
     *document.pointer_mut(path).unwrap() = "jsonNormalisation/v3".into();
     let renamed = Descriptor::from_document(document).unwrap();
-    check(&renamed, "default", &trusted()).unwrap();
+    check_now(&renamed, "default", &trusted()).unwrap();
 
     let mut document = stored("v1-product.yaml").to_document();
     let path = "/signatures/2/digest/normalisationAlgorithm";
     *document.pointer_mut(path).unwrap() = "jsonNormalisation/v4alpha1".into();
     let renamed = Descriptor::from_document(document).unwrap();
-    let checked = check(&renamed, "sig-v3", &trusted()).unwrap();
+    let checked = check_now(&renamed, "sig-v3", &trusted()).unwrap();
     assert_eq!(checked.rules, Rules::Variant);
 }
 
@@ -117,7 +117,7 @@ fn change_is_noticed(document: &Value, file: &str, name: &str, path: &str) -> bo
     let Ok(changed) = Descriptor::from_document(changed) else {
         return false;
     };
-    let result = check(&changed, name, &trusted());
+    let result = check_now(&changed, name, &trusted());
     let noticed = matches!(result, Err(Error::ContentChanged { .. }));
     assert_eq!(
         noticed,
@@ -186,7 +186,7 @@ fn a_change_of_any_field_of_a_signature_is_noticed() {
                 let mut changed = document.clone();
                 change(changed.pointer_mut(path).unwrap());
                 let changed = Descriptor::from_document(changed).unwrap();
-                let error = check(&changed, name, &trusted()).unwrap_err();
+                let error = check_now(&changed, name, &trusted()).unwrap_err();
                 let field = path.rsplit('/').next().unwrap();
                 let expected = match field {
                     "name" => matches!(error, Error::NoSignature { .. }),
@@ -207,7 +207,7 @@ fn another_key_does_not_verify_what_the_go_tools_signed() {
     let other = RsaVerifier::with_key(private_key().public_key().clone());
     for (file, names) in SIGNED {
         for name in names {
-            let error = check(&descriptor(file, name), name, &other).unwrap_err();
+            let error = check_now(&descriptor(file, name), name, &other).unwrap_err();
             assert!(matches!(error, Error::Mismatch { .. }));
             assert_eq!(
                 error.to_string(),
@@ -222,7 +222,7 @@ fn a_signature_taken_from_another_component_version_is_noticed() {
     let mut leaf = stored("v1-leaf.yaml");
     let foreign = stored("v1-product.yaml").signature("sig-v3").unwrap();
     leaf.replace_signature(&foreign);
-    let error = check(&leaf, "sig-v3", &trusted()).unwrap_err();
+    let error = check_now(&leaf, "sig-v3", &trusted()).unwrap_err();
     assert!(matches!(error, Error::ContentChanged { .. }));
 }
 
@@ -232,8 +232,12 @@ fn signatures_under_several_normalisations_hold_once_references_are_restated() {
     for (name, holds) in [("sig-v1", false), ("sig-v2", false), ("sig-v3", true)] {
         let signature = product.signature(name).unwrap();
         assert_eq!(are_stated_otherwise(&product, &signature), !holds, "{name}");
-        assert_eq!(check(&product, name, &trusted()).is_ok(), holds, "{name}");
-        check(&descriptor("v1-product.yaml", name), name, &trusted()).unwrap();
+        assert_eq!(
+            check_now(&product, name, &trusted()).is_ok(),
+            holds,
+            "{name}"
+        );
+        check_now(&descriptor("v1-product.yaml", name), name, &trusted()).unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use ocm_signing::key::{Certificate, PrivateKey, PublicKey};
 use ocm_signing::role::{Signer, Verifier, VerifyError};
 use ocm_signing::rsa::{MEDIA_TYPE_PEM, RsaAlgorithm, RsaSigner, RsaVerifier};
 
-use crate::data::{go_key, key, private_key};
+use crate::data::{clock, finish, go_key, key, private_key};
 
 fn digest() -> Digest {
     Digest::sha256(b"content")
@@ -17,17 +17,12 @@ fn chain() -> Vec<Certificate> {
 }
 
 fn signed(algorithm: RsaAlgorithm) -> SignatureInfo {
-    RsaSigner::new(private_key(), algorithm)
-        .sign(&digest())
-        .unwrap()
+    finish(RsaSigner::new(private_key(), algorithm).sign(&digest())).unwrap()
 }
 
 fn signed_with_chain() -> SignatureInfo {
-    RsaSigner::new(private_key(), RsaAlgorithm::Pss)
-        .with_chain(chain())
-        .unwrap()
-        .sign(&digest())
-        .unwrap()
+    let signer = RsaSigner::new(private_key(), RsaAlgorithm::Pss).with_chain(chain());
+    finish(signer.unwrap().sign(&digest())).unwrap()
 }
 
 fn trusting(key: &PublicKey) -> RsaVerifier {
@@ -36,7 +31,9 @@ fn trusting(key: &PublicKey) -> RsaVerifier {
 
 #[track_caller]
 fn reason(verifier: &RsaVerifier, signature: &SignatureInfo) -> VerifyError {
-    verifier.verify(&digest(), signature).unwrap_err()
+    verifier
+        .verify(&digest(), signature, clock().now)
+        .unwrap_err()
 }
 
 #[test]
@@ -47,7 +44,7 @@ fn a_signature_verifies_with_the_key_that_made_it() {
         assert_eq!(signature.media_type, algorithm.media_type());
         assert_eq!(signature.issuer, None);
         let verifier = trusting(private_key().public_key());
-        verifier.verify(&digest(), &signature).unwrap();
+        verifier.verify(&digest(), &signature, clock().now).unwrap();
     }
 }
 
@@ -56,7 +53,7 @@ fn the_media_type_of_the_other_algorithm_is_accepted() {
     let mut signature = signed(RsaAlgorithm::Pss);
     signature.media_type = RsaAlgorithm::Pkcs1V15.media_type().to_owned();
     let verifier = trusting(private_key().public_key());
-    verifier.verify(&digest(), &signature).unwrap();
+    verifier.verify(&digest(), &signature, clock().now).unwrap();
 }
 
 #[test]
@@ -76,7 +73,9 @@ fn another_digest_does_not_match() {
     let verifier = trusting(private_key().public_key());
     let signature = signed(RsaAlgorithm::Pss);
     let other = Digest::sha256(b"other content");
-    let error = verifier.verify(&other, &signature).unwrap_err();
+    let error = verifier
+        .verify(&other, &signature, clock().now)
+        .unwrap_err();
     assert!(matches!(error, VerifyError::Mismatch(_)));
 }
 
@@ -151,7 +150,7 @@ fn a_signature_with_certificates_verifies_with_the_key_that_is_trusted() {
     let signature = signed_with_chain();
     assert_eq!(signature.media_type, MEDIA_TYPE_PEM);
     let verifier = trusting(private_key().public_key());
-    verifier.verify(&digest(), &signature).unwrap();
+    verifier.verify(&digest(), &signature, clock().now).unwrap();
 }
 
 #[test]

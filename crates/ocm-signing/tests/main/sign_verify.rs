@@ -4,10 +4,10 @@ use ocm_digest::HashAlgorithm;
 use ocm_model::{Descriptor, NormalisationAlgorithm, Provider, SignatureInfo};
 use ocm_signing::key::PrivateKey;
 use ocm_signing::rsa::{RsaAlgorithm, RsaSigner, RsaVerifier};
-use ocm_signing::verify::{Error, check};
-use ocm_signing::{SignOptions, sign, verify};
+use ocm_signing::verify::Error;
+use ocm_signing::{SignOptions, verify};
 
-use crate::data::{go_key, private_key};
+use crate::data::{check_now, clock, go_key, private_key, sign_now};
 
 fn descriptor() -> Descriptor {
     let provider = Provider::new("acme.org");
@@ -32,7 +32,7 @@ fn named(name: &str) -> SignOptions {
 
 fn signed() -> Descriptor {
     let mut descriptor = descriptor();
-    let signature = sign(&descriptor, &named("default"), &signer(RsaAlgorithm::Pss)).unwrap();
+    let signature = sign_now(&descriptor, &named("default"), &signer(RsaAlgorithm::Pss)).unwrap();
     descriptor.add_signature(&signature).unwrap();
     descriptor
 }
@@ -49,7 +49,7 @@ fn with(change: impl FnOnce(&mut SignatureInfo)) -> Descriptor {
 /// Returns an error and its cause, as users see them.
 #[track_caller]
 fn reason(descriptor: &Descriptor, name: &str, verifier: &RsaVerifier) -> (Error, String) {
-    let error = check(descriptor, name, verifier).unwrap_err();
+    let error = check_now(descriptor, name, verifier).unwrap_err();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
@@ -74,14 +74,14 @@ fn every_combination_of_algorithms_verifies() {
                     hash,
                     ..SignOptions::default()
                 };
-                let signature = sign(&descriptor, &options, &signer(algorithm)).unwrap();
+                let signature = sign_now(&descriptor, &options, &signer(algorithm)).unwrap();
                 assert_eq!(signature.digest.hash_algorithm, hash.ocm_name());
                 assert_eq!(
                     signature.digest.normalisation_algorithm,
                     normalisation.as_str()
                 );
                 descriptor.add_signature(&signature).unwrap();
-                let verified = verify(descriptor, "default", &trusted()).unwrap();
+                let verified = verify(descriptor, "default", &trusted(), clock()).unwrap();
                 assert_eq!(verified.report()[0].normalisation, normalisation);
             }
         }
@@ -91,15 +91,15 @@ fn every_combination_of_algorithms_verifies() {
 #[test]
 fn a_second_signature_does_not_break_the_first() {
     let mut descriptor = signed();
-    let second = sign(
+    let second = sign_now(
         &descriptor,
         &named("second"),
         &signer(RsaAlgorithm::Pkcs1V15),
     )
     .unwrap();
     descriptor.add_signature(&second).unwrap();
-    let verified = verify(descriptor, "default", &trusted()).unwrap();
-    let verified = verified.and("second", &trusted()).unwrap();
+    let verified = verify(descriptor, "default", &trusted(), clock()).unwrap();
+    let verified = verified.and("second", &trusted(), clock()).unwrap();
     let names: Vec<_> = verified.report().iter().map(|it| &it.signature).collect();
     assert_eq!(names, ["default", "second"]);
 }
@@ -108,18 +108,18 @@ fn a_second_signature_does_not_break_the_first() {
 fn a_signature_is_replaced_only_when_asked() {
     let descriptor = signed();
     let signer = signer(RsaAlgorithm::Pss);
-    let error = sign(&descriptor, &named("default"), &signer).unwrap_err();
+    let error = sign_now(&descriptor, &named("default"), &signer).unwrap_err();
     assert_eq!(error.to_string(), "signature `default` exists already");
     let options = SignOptions {
         replace: true,
         ..named("default")
     };
-    assert!(sign(&descriptor, &options, &signer).is_ok());
+    assert!(sign_now(&descriptor, &options, &signer).is_ok());
 }
 
 #[test]
 fn a_signature_has_a_name() {
-    let error = sign(&descriptor(), &named(""), &signer(RsaAlgorithm::Pss)).unwrap_err();
+    let error = sign_now(&descriptor(), &named(""), &signer(RsaAlgorithm::Pss)).unwrap_err();
     assert_eq!(error.to_string(), "a signature needs a name");
 }
 
@@ -232,7 +232,7 @@ fn unknown_digests_and_normalisations_say_what_they_are() {
 fn a_signature_of_the_right_digest_by_a_stranger_is_not_valid() {
     let mut descriptor = descriptor();
     let stranger = RsaSigner::new(PrivateKey::generate(2048).unwrap(), RsaAlgorithm::Pss);
-    let signature = sign(&descriptor, &named("default"), &stranger).unwrap();
+    let signature = sign_now(&descriptor, &named("default"), &stranger).unwrap();
     descriptor.add_signature(&signature).unwrap();
     let (error, _) = reason(&descriptor, "default", &trusted());
     assert!(matches!(error, Error::Mismatch { .. }));

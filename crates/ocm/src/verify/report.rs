@@ -1,7 +1,7 @@
 //! What verifying reports: what was checked, and what it was found to be.
 
 use ocm_model::{ComponentVersionId, DigestSpec, Identity};
-use ocm_signing::Checked;
+use ocm_signing::{Checked, SigningTime};
 use serde::Serialize;
 
 /// What was checked and found right.
@@ -102,11 +102,19 @@ fn display<T: std::fmt::Display, S: serde::Serializer>(
 
 fn signatures<S: serde::Serializer>(checked: &[Checked], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(checked.iter().map(|checked| {
-        serde_json::json!({
+        let mut entry = serde_json::json!({
             "name": checked.signature,
             "algorithm": checked.algorithm,
             "digest": checked.digest.to_string(),
             "normalisation": checked.normalisation.to_string(),
-        })
+            "signatory": checked.signatory,
+        });
+        if let Some(time) = checked.signed_at() {
+            entry["signedAt"] = time.to_string().into();
+        }
+        if let SigningTime::Unverified { reason } = &checked.time {
+            entry["unverifiedTimestamp"] = reason.as_str().into();
+        }
+        entry
     }))
 }

@@ -1,11 +1,11 @@
 //! The signatures of a component version, and the keys for them.
 
 use ocm_model::{Descriptor, Signature};
-use ocm_signing::Checked;
 use ocm_signing::key::PublicKey;
 use ocm_signing::references::{Referenced, are_stated_otherwise, restate};
 use ocm_signing::rsa::RsaVerifier;
 use ocm_signing::verify::{self, Names, check};
+use ocm_signing::{Checked, Clock};
 
 use super::{VerifyError, VerifyOptions};
 use crate::error::Error;
@@ -56,7 +56,13 @@ impl Ocm {
                         signature: name.clone(),
                     })?,
             };
-            report.push(check_signature(descriptor, &signature, referenced, key)?);
+            report.push(check_signature(
+                descriptor,
+                &signature,
+                referenced,
+                key,
+                Clock::at(options.now),
+            )?);
         }
         Ok(report)
     }
@@ -70,16 +76,17 @@ fn check_signature(
     signature: &Signature,
     referenced: &Referenced,
     key: PublicKey,
+    clock: Clock<'_>,
 ) -> Result<Checked, Error> {
     let verifier = RsaVerifier::with_key(key);
-    let outcome = check(descriptor, &signature.name, &verifier);
+    let outcome = check(descriptor, &signature.name, &verifier, clock);
     let changed = matches!(outcome, Err(verify::Error::ContentChanged { .. }));
     if changed && are_stated_otherwise(descriptor, signature) {
         let normalisation = signature.digest.normalisation_algorithm.parse().ok();
         if let (Some(normalisation), Some(hash)) = (normalisation, signature.digest.algorithm())
             && let Ok(restated) = restate(descriptor, normalisation, hash, referenced)
         {
-            return Ok(check(&restated, &signature.name, &verifier)?);
+            return Ok(check(&restated, &signature.name, &verifier, clock)?);
         }
     }
     Ok(outcome?)

@@ -7,7 +7,7 @@ use ocm::model::NormalisationAlgorithm;
 use ocm::signing::SignOptions;
 use ocm::signing::key::{PrivateKey, PublicKey};
 use ocm::signing::rsa::RsaAlgorithm;
-use ocm::{Error, Kind, SignRequest, VerifyOptions};
+use ocm::{Error, Kind, SignRequest, Timestamp, VerifyOptions};
 
 use crate::archive::{Archive, PRODUCT};
 
@@ -74,7 +74,7 @@ async fn signatures_under_several_normalisations_hold_beside_each_other() {
         sign(&archive, normalisation, &key).await.unwrap();
         names.push(normalisation.to_string());
     }
-    let mut options = VerifyOptions::with_key(key.public_key().clone());
+    let mut options = VerifyOptions::with_key(key.public_key().clone(), Timestamp::UNIX_EPOCH);
     options.signatures = names;
     let located = archive.located(PRODUCT);
     let report = archive.ocm.verify(&located, &options).await.unwrap();
@@ -84,7 +84,10 @@ async fn signatures_under_several_normalisations_hold_beside_each_other() {
         env!("CARGO_MANIFEST_DIR"),
         "/../../conformance/go-tools/public.pem"
     );
-    let mut options = VerifyOptions::with_key(PublicKey::parse(&fs::read(go).unwrap()).unwrap());
+    let mut options = VerifyOptions::with_key(
+        PublicKey::parse(&fs::read(go).unwrap()).unwrap(),
+        Timestamp::UNIX_EPOCH,
+    );
     options.signatures = vec!["default".to_owned(), "pkcs1".to_owned()];
     let report = archive.ocm.verify(&located, &options).await.unwrap();
     assert_eq!(report.signatures.len(), 2);

@@ -34,7 +34,7 @@
 //! - [`rsa`] signs digests, verifies signatures of any salt length, and knows how descriptors hold
 //!   them: [`rsa::RsaSigner`], [`rsa::RsaVerifier`].
 //! - [`role`] has the traits that another kind of signature implements, and timestamps.
-//! - [`Signatory`] says who made a signature.
+//! - [`Signatory`] says who made a signature, and [`policy`] decides whether that is enough.
 //! - [`references`] states the digests of references anew, for trees that are signed together.
 //! - [`mod@verify`] tells apart why a signature does not verify.
 //!
@@ -48,6 +48,7 @@ mod signatory;
 mod verified;
 
 pub mod key;
+pub mod policy;
 pub mod references;
 pub mod role;
 pub mod rsa;

@@ -52,6 +52,38 @@ pub enum Signatory {
 }
 
 impl Signatory {
+    /// Returns what names the key that has signed: `sha256:` and a digest for keys and
+    /// certificates, the fingerprint for `OpenPGP`. Keys behind identities are used only once.
+    pub fn fingerprint(&self) -> Option<String> {
+        match self {
+            Self::Key { fingerprint } | Self::Certificate { fingerprint, .. } => {
+                Some(fingerprint.to_string())
+            }
+            Self::OpenPgp { fingerprint, .. } => Some(fingerprint.clone()),
+            Self::Identity { .. } => None,
+        }
+    }
+
+    /// Tells whether two signatures are by the same: the same key, or the same identity.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Identity {
+                    identity, issuer, ..
+                },
+                Self::Identity {
+                    identity: other_identity,
+                    issuer: other_issuer,
+                    ..
+                },
+            ) => identity == other_identity && issuer == other_issuer,
+            _ => match (self.fingerprint(), other.fingerprint()) {
+                (Some(one), Some(other)) => one.eq_ignore_ascii_case(&other),
+                _ => false,
+            },
+        }
+    }
+
     /// Returns when the signature was made, where its own kind has proof of it.
     pub const fn time(&self) -> Option<Timestamp> {
         match self {

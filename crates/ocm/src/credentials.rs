@@ -1,15 +1,13 @@
-//! Credentials and keys from the configuration, asked for when they are needed.
+//! Credentials of hosts from the configuration, asked for when they are needed.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use ocm_config::{ConsumerIdentity, Secret};
+use ocm_config::ConsumerIdentity;
 use ocm_oci::{CredentialSource, RegistryCredentials, RegistryIdentity};
-use ocm_signing::key::{self, PrivateKey, PublicKey};
 
-use crate::error::Error;
 use crate::session::{Inner, Ocm};
 
 /// Who needs credentials of a host.
@@ -89,67 +87,4 @@ impl CredentialSource for Configured {
         let token = found.access_token();
         Ok(token.map(|token| RegistryCredentials::AccessToken(token.into_exposed())))
     }
-}
-
-impl Ocm {
-    /// Returns the public key that the configuration has for a signature.
-    ///
-    /// # Errors
-    ///
-    /// The configuration or the key cannot be read.
-    pub(crate) async fn public_key(
-        &self,
-        algorithm: &str,
-        signature: &str,
-    ) -> Result<Option<PublicKey>, Error> {
-        let Some(found) = self.rsa_credentials(algorithm, signature).await? else {
-            return Ok(None);
-        };
-        let pem = match found.public_key_pem().await.map_err(unreadable)? {
-            Some(pem) => Some(pem),
-            None => found.private_key_pem().await.map_err(unreadable)?,
-        };
-        pem.map(|pem| PublicKey::parse(pem.expose()))
-            .transpose()
-            .map_err(|source| key_error("public key", signature, source))
-    }
-
-    /// Returns the private key that the configuration has for a signature.
-    ///
-    /// # Errors
-    ///
-    /// The configuration or the key cannot be read.
-    pub(crate) async fn private_key(
-        &self,
-        algorithm: &str,
-        signature: &str,
-    ) -> Result<Option<PrivateKey>, Error> {
-        let Some(found) = self.rsa_credentials(algorithm, signature).await? else {
-            return Ok(None);
-        };
-        let pem: Option<Secret<Vec<u8>>> = found.private_key_pem().await.map_err(unreadable)?;
-        pem.map(|pem| PrivateKey::parse(pem.expose()))
-            .transpose()
-            .map_err(|source| key_error("private key", signature, source))
-    }
-
-    async fn rsa_credentials(
-        &self,
-        algorithm: &str,
-        signature: &str,
-    ) -> Result<Option<ocm_config::Credentials>, Error> {
-        let identity = ConsumerIdentity::rsa(algorithm, signature);
-        Ok(self.credentials().await?.resolve(&identity).await?)
-    }
-}
-
-fn key_error(what: &str, signature: &str, source: key::Error) -> Error {
-    Error::Key {
-        what: format!("the {what} that is configured for signature `{signature}`"),
-        source,
-    }
-}
-
-fn unreadable(error: ocm_config::FileError) -> Error {
-    Error::KeyFile(error)
 }

@@ -51,8 +51,8 @@ pub enum Error {
     #[error(transparent)]
     Sign(#[from] ocm_signing::sign::Error),
 
-    /// A key cannot be read.
-    #[error("cannot read {what}")]
+    /// A key is of another kind than is needed, or malformed.
+    #[error("cannot use {what}")]
     Key {
         what: String,
         #[source]
@@ -97,6 +97,26 @@ pub enum Error {
     NoPrivateKey {
         signature: String,
         algorithm: String,
+    },
+
+    /// Nothing here signs like that.
+    #[error("no signer `{name}` is known")]
+    UnknownSigner { name: String },
+
+    /// What is said of how to sign or to verify cannot be used.
+    #[error("cannot use {what}")]
+    HandlerSpec {
+        what: String,
+        #[source]
+        source: ocm_model::typed::FieldError,
+    },
+
+    /// What there is to sign with does not go together.
+    #[error("signature `{signature}` cannot be made")]
+    Signer {
+        signature: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 
     /// The component version cannot be signed as it is.

@@ -118,6 +118,9 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::NoVersion { .. }
         | Error::UnknownRepository { .. }
         | Error::NoPrivateKey { .. }
+        | Error::UnknownSigner { .. }
+        | Error::HandlerSpec { .. }
+        | Error::Signer { .. }
         | Error::NotDigestible { .. }
         | Error::Restate { .. } => Some(Kind::Invalid),
         Error::Credentials(_)
@@ -169,8 +172,9 @@ fn of_repository(error: &ocm_repository::Error) -> Option<Kind> {
 fn of_verification(error: &crate::VerifyError) -> Kind {
     use crate::VerifyError;
     match error {
-        VerifyError::NoKey { .. } => Kind::Invalid,
+        VerifyError::NoKey { .. } | VerifyError::UnknownKind { .. } => Kind::Invalid,
         VerifyError::Reference { .. }
+        | VerifyError::OtherKind { .. }
         | VerifyError::NoSignatures { .. }
         | VerifyError::ReferenceDigest { .. }
         | VerifyError::ReferenceWithoutDigest { .. }

@@ -5,12 +5,12 @@
 //! asked for. Nothing is read and nobody is asked before a call needs it.
 //!
 //! ```no_run
-//! use ocm::{Environment, Ocm, Timestamp, VerifyOptions};
+//! use ocm::{Environment, KeyMaterial, Ocm, Timestamp, VerifyOptions};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let ocm = Ocm::new(Environment::default());
 //! let product = ocm.reference("./product.tar//acme.org/shop:1.0.0")?;
-//! let key = ocm::signing::key::PublicKey::parse(&std::fs::read("acme.pub")?)?;
+//! let key = KeyMaterial::new("acme.pub", std::fs::read("acme.pub")?);
 //! let options = VerifyOptions::with_key(key, Timestamp::now());
 //! let report = ocm.verify(&product, &options).await?;
 //! println!("{} signatures hold", report.signatures.len());
@@ -27,12 +27,14 @@ mod address;
 mod credentials;
 mod download;
 mod error;
+mod handlers;
 mod kind;
 mod resolver;
 mod session;
 mod sign;
 mod stated;
 mod tree;
+mod trust;
 mod unpack;
 mod verify;
 
@@ -55,10 +57,12 @@ pub use ocm_transfer as transfer;
 pub use address::{Error as AddressError, Located};
 pub use download::{DownloadRequest, Downloaded, Extraction};
 pub use error::Error;
+pub use handlers::{SigningMethod, key_fingerprint, signature_algorithms};
 pub use kind::{Kind, causes};
 pub use resolver::Resolvers;
 pub use session::{Ocm, Use};
 pub use sign::{SignReport, SignRequest};
+pub use trust::{KeyMaterial, Scoped, SigningKeys, Trust};
 pub use verify::{
     ContentCheck, ContentOutcome, ReferenceCheck, VerifyError, VerifyOptions, VerifyProgress,
     VerifyReport,

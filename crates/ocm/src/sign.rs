@@ -1,29 +1,34 @@
 //! Signing component versions.
 
+use std::sync::Arc;
+
 use ocm_model::{ComponentVersionId, Descriptor, Signature};
 use ocm_repository::{Expected, RepositoryRef};
-use ocm_signing::key::PrivateKey;
+use ocm_signing::Timestamper;
 use ocm_signing::references::{are_stated_anew, restate};
-use ocm_signing::rsa::{RsaAlgorithm, RsaSigner};
 use ocm_signing::sign::{SignOptions, sign};
 
 use crate::address::Located;
 use crate::error::Error;
+use crate::handlers::SigningMethod;
 use crate::session::{Ocm, Use};
 use crate::tree::{self, Node};
+use crate::trust::SigningKeys;
 
 /// How often a signature is put on what somebody else has just changed, before giving up.
 const ATTEMPTS: usize = 5;
 
 /// What is signed, and how.
-#[derive(Debug)]
+#[derive(Default)]
 pub struct SignRequest {
     /// Name, normalisation, hash, and whether a signature may be replaced.
     pub options: SignOptions,
-    /// The signature algorithm.
-    pub algorithm: RsaAlgorithm,
-    /// The key; without it, the one that the configuration has for the signature.
-    pub key: Option<PrivateKey>,
+    /// Who makes the signature.
+    pub method: SigningMethod,
+    /// The keys; without, those that the configuration has for the signature.
+    pub keys: SigningKeys,
+    /// Who testifies when it was made.
+    pub timestamper: Option<Arc<dyn Timestamper>>,
     /// Only compute the signature, and write nothing.
     pub dry_run: bool,
 }
@@ -65,15 +70,7 @@ impl Ocm {
         let repository = self.open(&located.repository, usage).await?;
         let id = self.one_version(&repository, located).await?;
         let name = &request.options.name;
-        let key = match request.key.clone() {
-            Some(key) => Some(key),
-            None => self.private_key(request.algorithm.as_str(), name).await?,
-        };
-        let key = key.ok_or_else(|| Error::NoPrivateKey {
-            signature: name.clone(),
-            algorithm: request.algorithm.as_str().to_owned(),
-        })?;
-        let signer = RsaSigner::new(key, request.algorithm);
+        let signer = (self.signer(name, &request.method, &request.keys)).await?;
         let mut attempt = 1;
         loop {
             let stored = repository.component_version(&id).await?;
@@ -88,7 +85,13 @@ impl Ocm {
             let signed = self
                 .as_signed(&descriptor, &repository, &request.options)
                 .await?;
-            let signature = sign(&signed, &request.options, &signer, None).await?;
+            let signature = sign(
+                &signed,
+                &request.options,
+                signer.as_ref(),
+                request.timestamper.as_deref(),
+            )
+            .await?;
             if request.dry_run {
                 return Ok(SignReport {
                     component: id,

@@ -15,27 +15,30 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use ocm_oci::{CopyOptions, Moved};
-use ocm_signing::key::PublicKey;
+use ocm_signing::TimestampVerifier;
 
 use self::references::check_references;
 use crate::address::Located;
 use crate::error::Error;
 use crate::session::{Ocm, Use};
 use crate::tree::{self, Node};
+use crate::trust::{KeyMaterial, Trust};
 
 pub use self::error::VerifyError;
 pub use self::report::{ContentCheck, ContentOutcome, ReferenceCheck, VerifyReport};
 
 /// What is verified, and against which keys.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VerifyOptions {
     /// The present, as of which keys and certificates are judged.
     pub now: Timestamp,
     /// The names of the signatures that must hold; none means every one that is there.
     pub signatures: Vec<String>,
-    /// Keys by the name of the signature; the name `None` is for all others. A signature without
-    /// key here is checked with the key that the configuration has for it.
-    pub keys: Vec<(Option<String>, PublicKey)>,
+    /// Whom to trust. A signature that has nothing here is checked with what the configuration has
+    /// for it.
+    pub trust: Trust,
+    /// Who checks timestamps. Without, they count for nothing.
+    pub timestamps: Option<Arc<dyn TimestampVerifier>>,
     /// Leave content alone: check signatures and references only.
     pub skip_content: bool,
     /// How many blobs are read at a time, and who is told.
@@ -66,7 +69,8 @@ impl VerifyOptions {
         Self {
             now,
             signatures: Vec::new(),
-            keys: Vec::new(),
+            trust: Trust::default(),
+            timestamps: None,
             skip_content: false,
             copy: CopyOptions::default(),
             progress: None,
@@ -74,9 +78,9 @@ impl VerifyOptions {
     }
 
     /// Verifies every signature with one key.
-    pub fn with_key(key: PublicKey, now: Timestamp) -> Self {
+    pub fn with_key(key: KeyMaterial, now: Timestamp) -> Self {
         Self {
-            keys: vec![(None, key)],
+            trust: Trust::in_key(key),
             ..Self::new(now)
         }
     }

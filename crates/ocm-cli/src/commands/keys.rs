@@ -1,63 +1,100 @@
-//! Keys on the command line: `[name=]file`, as the first Go tool took them.
+//! Keys and specifications on the command line: `[name=]file`, as the first Go tool took them.
 
 use std::str::FromStr;
 
-use anyhow::Context as _;
-use ocm::Ocm;
-use ocm::signing::key::{PrivateKey, PublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ocm::model::{TypedSpec, yaml};
+use ocm::{KeyMaterial, Ocm, Scoped};
 
 use crate::error::usage;
 
-/// A key file, and the signature it is for if it is not for all.
+/// A key or certificates, and the signature they are for if it is not for all.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct KeyFile {
+pub(crate) struct KeyArgument {
     pub(crate) signature: Option<String>,
-    path: String,
+    source: Source,
 }
 
-impl FromStr for KeyFile {
+/// Where a key is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Source {
+    File(String),
+    /// On the command line itself: text, or base64 of anything.
+    Inline(Vec<u8>),
+}
+
+impl FromStr for KeyArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (signature, path) = match text.split_once('=') {
-            Some((name, path)) if !name.is_empty() && !name.contains(['/', '.']) => {
-                (Some(name.to_owned()), path)
+        let (signature, value) = match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !name.contains(['/', '.', '!']) => {
+                (Some(name.to_owned()), value)
             }
             _ => (None, text),
         };
-        if path.is_empty() {
+        let source = if let Some(encoded) = value.strip_prefix('!') {
+            let decoded = STANDARD.decode(encoded.trim());
+            Source::Inline(decoded.map_err(|_| "after `!` it is not base64".to_owned())?)
+        } else if let Some(literal) = value.strip_prefix('=') {
+            Source::Inline(literal.as_bytes().to_vec())
+        } else if value.is_empty() {
             return Err("it names no file".to_owned());
+        } else {
+            Source::File(value.to_owned())
+        };
+        Ok(Self { signature, source })
+    }
+}
+
+impl KeyArgument {
+    /// Reads the content. Whether it is a key says whoever needs one.
+    pub(crate) fn read(&self, ocm: &Ocm) -> anyhow::Result<KeyMaterial> {
+        match &self.source {
+            Source::Inline(bytes) => Ok(KeyMaterial::new(
+                "the key on the command line",
+                bytes.clone(),
+            )),
+            Source::File(path) => Ok(KeyMaterial::new(path.as_str(), read(ocm, path)?)),
         }
-        Ok(Self {
-            signature,
-            path: path.to_owned(),
+    }
+
+    /// Reads the content for the signature that it is for.
+    pub(crate) fn scoped(&self, ocm: &Ocm) -> anyhow::Result<Scoped<KeyMaterial>> {
+        Ok(Scoped {
+            signature: self.signature.clone(),
+            value: self.read(ocm)?,
         })
     }
 }
 
-impl KeyFile {
-    pub(crate) fn read_public(&self, ocm: &Ocm) -> anyhow::Result<PublicKey> {
-        PublicKey::parse(&self.read(ocm)?)
-            .with_context(|| format!("{} is no public key", self.path))
+/// Reads the typed specifications in a file, one in each YAML document.
+pub(crate) fn specs(ocm: &Ocm, path: &str) -> anyhow::Result<Vec<TypedSpec>> {
+    let text = String::from_utf8(read(ocm, path)?);
+    let text = text.map_err(|_| usage(format!("{path} is not text")))?;
+    let documents = yaml::parse_documents(&text)
+        .map_err(|error| usage(format!("cannot read {path}: {error}")))?;
+    let specs = documents.into_iter().map(TypedSpec::from_json);
+    let specs: Vec<_> = specs
+        .collect::<Result<_, _>>()
+        .map_err(|error| usage(format!("{path} is no specification: {error}")))?;
+    if specs.is_empty() {
+        return Err(usage(format!("{path} has no specification")));
     }
+    Ok(specs)
+}
 
-    pub(crate) fn read_private(&self, ocm: &Ocm) -> anyhow::Result<PrivateKey> {
-        PrivateKey::parse(&self.read(ocm)?)
-            .with_context(|| format!("{} is no private key", self.path))
+/// Reads a small file that the user names.
+pub(crate) fn read(ocm: &Ocm, path: &str) -> anyhow::Result<Vec<u8>> {
+    let full = ocm.path(path);
+    let size = std::fs::metadata(&full).map(|metadata| metadata.len());
+    if size.is_ok_and(|size| size > ocm::signing::key::MAX_FILE_SIZE as u64) {
+        return Err(usage(format!(
+            "{path} is too large to be what is asked for"
+        )));
     }
-
-    fn read(&self, ocm: &Ocm) -> anyhow::Result<Vec<u8>> {
-        let path = ocm.path(&self.path);
-        let size = std::fs::metadata(&path).map(|metadata| metadata.len());
-        if size
-            .as_ref()
-            .is_ok_and(|size| *size > ocm::signing::key::MAX_FILE_SIZE as u64)
-        {
-            return Err(usage(format!("{} is too large for a key", self.path)));
-        }
-        std::fs::read(&path)
-            .map_err(|error| usage(format!("cannot read key {}: {error}", self.path)))
-    }
+    std::fs::read(&full).map_err(|error| usage(format!("cannot read {path}: {error}")))
 }
 
 #[cfg(test)]
@@ -66,11 +103,9 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, signature: Option<&str>, path: &str) {
-        let key: KeyFile = text.parse().unwrap();
-        assert_eq!(
-            (key.signature.as_deref(), key.path.as_str()),
-            (signature, path)
-        );
+        let key: KeyArgument = text.parse().unwrap();
+        assert_eq!(key.signature.as_deref(), signature);
+        assert_eq!(key.source, Source::File(path.to_owned()));
     }
 
     #[test]
@@ -78,6 +113,26 @@ mod tests {
         check("release=keys/acme.pub", Some("release"), "keys/acme.pub");
         check("acme.pub", None, "acme.pub");
         check("./a=b.pub", None, "./a=b.pub");
-        assert!("release=".parse::<KeyFile>().is_err());
+        assert!("release=".parse::<KeyArgument>().is_err());
+    }
+
+    #[test]
+    fn a_key_may_stand_on_the_command_line() {
+        let inline = |text: &str| {
+            let key: KeyArgument = text.parse().unwrap();
+            match key.source {
+                Source::Inline(bytes) => (key.signature, String::from_utf8(bytes).unwrap()),
+                Source::File(path) => panic!("a file {path}"),
+            }
+        };
+        assert_eq!(inline("=PEM"), (None, "PEM".to_owned()));
+        assert_eq!(
+            inline("release==a=b"),
+            (Some("release".to_owned()), "a=b".to_owned())
+        );
+        assert_eq!(inline("!UEVN"), (None, "PEM".to_owned()));
+        assert_eq!(inline("!UEU="), (None, "PE".to_owned()));
+        assert_eq!(inline("release=!UEVN").0.as_deref(), Some("release"));
+        assert!("!UEV".parse::<KeyArgument>().is_err());
     }
 }

@@ -1,14 +1,13 @@
 //! `ocm sign component-version`.
 
 use clap::ValueEnum;
-use ocm::SignRequest;
 use ocm::digest::HashAlgorithm;
 use ocm::model::NormalisationAlgorithm;
 use ocm::signing::SignOptions;
-use ocm::signing::rsa::RsaAlgorithm;
+use ocm::{KeyMaterial, Ocm, SignRequest, SigningKeys, SigningMethod, signature_algorithms};
 
 use super::Session;
-use super::keys::KeyFile;
+use super::keys::{self, KeyArgument};
 use crate::error::{hinted, usage};
 
 /// Sign a component version where it is stored
@@ -24,14 +23,21 @@ pub(crate) struct Args {
     #[arg(long, short, default_value = "default", value_name = "NAME")]
     signature: String,
 
-    /// Sign with the RSA key in this file
+    /// Sign with the key in this file
     #[arg(long, short = 'K', value_name = "[NAME=]FILE")]
-    private_key: Option<KeyFile>,
+    private_key: Option<KeyArgument>,
 
-    /// How the signature is made
-    #[arg(long, short = 'S', default_value = "RSASSA-PSS", value_name = "ALGORITHM",
-        value_parser = algorithm)]
-    algorithm: RsaAlgorithm,
+    /// Put the certificates in this file beside the signature, where its kind has them
+    #[arg(long, short = 'k', value_name = "[NAME=]FILE")]
+    public_key: Option<KeyArgument>,
+
+    /// How the signature is made; by default as configured, as the key suggests, or RSASSA-PSS
+    #[arg(long, short = 'S', value_name = "ALGORITHM", value_parser = algorithm)]
+    algorithm: Option<String>,
+
+    /// Sign as this file says: a typed specification, such as `RSASigningConfiguration/v1alpha1`
+    #[arg(long, value_name = "FILE", conflicts_with = "algorithm")]
+    signer_spec: Option<String>,
 
     /// How the descriptor is hashed
     #[arg(long, short = 'H', default_value = "SHA-256", value_name = "ALGORITHM", value_parser = hash)]
@@ -74,9 +80,11 @@ enum SignatureFormat {
     Json,
 }
 
-fn algorithm(text: &str) -> Result<RsaAlgorithm, String> {
-    RsaAlgorithm::from_name(text)
-        .ok_or_else(|| "it is none of RSASSA-PSS and RSASSA-PKCS1-V1_5".to_owned())
+fn algorithm(text: &str) -> Result<String, String> {
+    let known = signature_algorithms();
+    let found = known.iter().find(|name| name.eq_ignore_ascii_case(text));
+    let found = found.map(|&name| name.to_owned());
+    found.ok_or_else(|| format!("it is none of {}", known.join(", ")))
 }
 
 fn hash(text: &str) -> Result<HashAlgorithm, String> {
@@ -86,22 +94,14 @@ fn hash(text: &str) -> Result<HashAlgorithm, String> {
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
     let located = session.reference(&args.reference)?;
-    if let Some(name) = args
-        .private_key
-        .as_ref()
-        .and_then(|key| key.signature.as_ref())
-        && *name != args.signature
-    {
-        return Err(usage(format!(
-            "the key is for signature `{name}`, but signature `{}` is made",
-            args.signature
-        )));
-    }
-    let key = args
-        .private_key
-        .as_ref()
-        .map(|file| file.read_private(ocm))
-        .transpose()?;
+    let read = |key: &Option<KeyArgument>| {
+        let key = key.as_ref().map(|key| for_signature(key, &args, ocm));
+        key.transpose()
+    };
+    let keys = SigningKeys {
+        private_key: read(&args.private_key)?,
+        public_key: read(&args.public_key)?,
+    };
     let request = SignRequest {
         options: SignOptions {
             name: args.signature.clone(),
@@ -109,8 +109,9 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             hash: args.hash,
             replace: args.force,
         },
-        algorithm: args.algorithm,
-        key,
+        method: method(&args, ocm)?,
+        keys,
+        timestamper: None,
         dry_run: args.dry_run,
     };
     let report = ocm
@@ -128,6 +129,32 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         report.component, report.signature.name, report.signature.digest.value
     ));
     Ok(())
+}
+
+/// Reads a key, which must not be for another signature.
+fn for_signature(key: &KeyArgument, args: &Args, ocm: &Ocm) -> anyhow::Result<KeyMaterial> {
+    match &key.signature {
+        Some(name) if *name != args.signature => Err(usage(format!(
+            "the key is for signature `{name}`, but signature `{}` is made",
+            args.signature
+        ))),
+        _ => key.read(ocm),
+    }
+}
+
+/// Returns how the user wants to sign.
+fn method(args: &Args, ocm: &Ocm) -> anyhow::Result<SigningMethod> {
+    if let Some(algorithm) = &args.algorithm {
+        return Ok(SigningMethod::Algorithm(algorithm.clone()));
+    }
+    let Some(path) = &args.signer_spec else {
+        return Ok(SigningMethod::Configured);
+    };
+    let mut specs = keys::specs(ocm, path)?;
+    if specs.len() > 1 {
+        return Err(usage(format!("{path} has more than one specification")));
+    }
+    Ok(SigningMethod::Spec(specs.remove(0)))
 }
 
 fn with_hint(error: ocm::Error, args: &Args) -> anyhow::Error {

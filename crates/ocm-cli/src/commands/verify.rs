@@ -2,10 +2,10 @@
 
 use ocm::model::{ComponentVersionId, Identity};
 use ocm::oci::CopyOptions;
-use ocm::{ContentOutcome, VerifyError, VerifyOptions, VerifyReport};
+use ocm::{ContentOutcome, Ocm, Trust, VerifyError, VerifyOptions, VerifyReport};
 
 use super::Session;
-use super::keys::KeyFile;
+use super::keys::{self, KeyArgument};
 use crate::error::hinted;
 use crate::output::{Columns, Format, bytes, count, data};
 use crate::progress::Progress;
@@ -23,9 +23,13 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "NAME")]
     signature: Vec<String>,
 
-    /// Verify with the RSA key, or the certificate, in this file
+    /// Verify with the key, or the certificate, in this file
     #[arg(long, short = 'k', value_name = "[NAME=]FILE")]
-    public_key: Vec<KeyFile>,
+    public_key: Vec<KeyArgument>,
+
+    /// Verify signatures of its kind as this file says: a typed specification
+    #[arg(long, value_name = "FILE")]
+    verifier_spec: Vec<String>,
 
     /// Do not read content: check signatures and references only
     #[arg(long)]
@@ -43,15 +47,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
     let located = session.reference(&args.reference)?;
-    let mut keys = Vec::new();
-    for file in &args.public_key {
-        keys.push((file.signature.clone(), file.read_public(ocm)?));
-    }
+    let trust = trust(&args, ocm)?;
     let progress = Progress::start(&session.ui, "verifying");
     let options = VerifyOptions {
         now: ocm::Timestamp::now(),
         signatures: args.signature.clone(),
-        keys,
+        trust,
+        timestamps: None,
         skip_content: args.skip_content,
         copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
         progress: progress.of_verification(),
@@ -84,6 +86,18 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
     session.ui.note(&summary(&report));
     Ok(())
+}
+
+/// Reads whom the user trusts.
+fn trust(args: &Args, ocm: &Ocm) -> anyhow::Result<Trust> {
+    let mut trust = Trust::default();
+    for key in &args.public_key {
+        trust.keys.push(key.scoped(ocm)?);
+    }
+    for file in &args.verifier_spec {
+        trust.verifiers.extend(keys::specs(ocm, file)?);
+    }
+    Ok(trust)
 }
 
 fn table(report: &VerifyReport) -> String {

@@ -102,20 +102,20 @@ fn a_key_that_is_missing_or_wrong_is_named() {
     $ ocm sign cv -s new -K none shop//acme.org/bar/product:1.0.0
     exit 2
     --- stderr
-    error: cannot read key none: No such file or directory (os error 2)
+    error: cannot read none: No such file or directory (os error 2)
     ");
     assert_snapshot!(cli.run("sign cv -s new -K text.txt shop//acme.org/bar/product:1.0.0"), @r"
     $ ocm sign cv -s new -K text.txt shop//acme.org/bar/product:1.0.0
     exit 2
     --- stderr
-    error: text.txt is no private key
+    error: cannot use text.txt
       caused by: neither a PEM block nor a DER structure found
     ");
     assert_snapshot!(cli.run("sign cv -s new -K acme.pub shop//acme.org/bar/product:1.0.0"), @r"
     $ ocm sign cv -s new -K acme.pub shop//acme.org/bar/product:1.0.0
     exit 2
     --- stderr
-    error: acme.pub is no private key
+    error: cannot use acme.pub
       caused by: expected an RSA private key, found an RSA public key
     ");
     assert_snapshot!(cli.run("verify cv shop//acme.org/bar/product:1.0.0"), @r"

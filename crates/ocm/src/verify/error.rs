@@ -18,6 +18,28 @@ pub enum VerifyError {
     #[error("no public key for signature `{signature}`")]
     NoKey { signature: String },
 
+    /// Nobody here verifies signatures of this kind.
+    #[error(
+        "signature `{signature}` is of a kind that is not known here: algorithm `{algorithm}`, \
+         media type `{media_type}`"
+    )]
+    UnknownKind {
+        signature: String,
+        algorithm: String,
+        media_type: String,
+    },
+
+    /// The configuration wants the signature verified as one of another kind.
+    #[error(
+        "signature `{signature}` is to be verified by `{configured}`, but it is of algorithm \
+         `{algorithm}`"
+    )]
+    OtherKind {
+        signature: String,
+        algorithm: String,
+        configured: String,
+    },
+
     /// A referenced component version is missing or cannot be read.
     #[error("{id} refers to {reference}, which cannot be read")]
     Reference {

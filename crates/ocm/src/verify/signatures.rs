@@ -1,11 +1,9 @@
-//! The signatures of a component version, and the keys for them.
+//! The signatures of a component version.
 
 use ocm_model::{Descriptor, Signature};
-use ocm_signing::key::PublicKey;
 use ocm_signing::references::{Referenced, are_stated_otherwise, restate};
-use ocm_signing::rsa::RsaVerifier;
 use ocm_signing::verify::{self, Names, check};
-use ocm_signing::{Checked, Clock};
+use ocm_signing::{Checked, Clock, Verifier};
 
 use super::{VerifyError, VerifyOptions};
 use crate::error::Error;
@@ -42,26 +40,17 @@ impl Ocm {
                 let name = name.clone();
                 return Err(verify::Error::NoSignature { name, names }.into());
             };
-            let given = options
-                .keys
-                .iter()
-                .find(|(of, _)| of.as_ref() == Some(name))
-                .or_else(|| options.keys.iter().find(|(of, _)| of.is_none()));
-            let key = match given {
-                Some((_, key)) => key.clone(),
-                None => self
-                    .public_key(&signature.signature.algorithm, name)
-                    .await?
-                    .ok_or_else(|| VerifyError::NoKey {
-                        signature: name.clone(),
-                    })?,
+            let verifier = self.verifier(&signature, &options.trust).await?;
+            let clock = Clock {
+                now: options.now,
+                timestamps: options.timestamps.as_deref(),
             };
             report.push(check_signature(
                 descriptor,
                 &signature,
                 referenced,
-                key,
-                Clock::at(options.now),
+                verifier.as_ref(),
+                clock,
             )?);
         }
         Ok(report)
@@ -75,18 +64,17 @@ fn check_signature(
     descriptor: &Descriptor,
     signature: &Signature,
     referenced: &Referenced,
-    key: PublicKey,
+    verifier: &dyn Verifier,
     clock: Clock<'_>,
 ) -> Result<Checked, Error> {
-    let verifier = RsaVerifier::with_key(key);
-    let outcome = check(descriptor, &signature.name, &verifier, clock);
+    let outcome = check(descriptor, &signature.name, verifier, clock);
     let changed = matches!(outcome, Err(verify::Error::ContentChanged { .. }));
     if changed && are_stated_otherwise(descriptor, signature) {
         let normalisation = signature.digest.normalisation_algorithm.parse().ok();
         if let (Some(normalisation), Some(hash)) = (normalisation, signature.digest.algorithm())
             && let Ok(restated) = restate(descriptor, normalisation, hash, referenced)
         {
-            return Ok(check(&restated, &signature.name, &verifier, clock)?);
+            return Ok(check(&restated, &signature.name, verifier, clock)?);
         }
     }
     Ok(outcome?)

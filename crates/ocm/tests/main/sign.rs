@@ -5,11 +5,22 @@ use std::fs;
 use ocm::digest::HashAlgorithm;
 use ocm::model::NormalisationAlgorithm;
 use ocm::signing::SignOptions;
-use ocm::signing::key::{PrivateKey, PublicKey};
-use ocm::signing::rsa::RsaAlgorithm;
-use ocm::{Error, Kind, SignRequest, Timestamp, VerifyOptions};
+use ocm::signing::key::{KeyFormat, PrivateKey};
+use ocm::{
+    Error, KeyMaterial, Kind, SignRequest, SigningKeys, SigningMethod, Timestamp, VerifyOptions,
+};
 
 use crate::archive::{Archive, PRODUCT};
+
+fn private(key: &PrivateKey) -> KeyMaterial {
+    let pem = key.to_pem(KeyFormat::Pkcs8).unwrap();
+    KeyMaterial::new("the private key", pem.expose())
+}
+
+fn public(key: &PrivateKey) -> KeyMaterial {
+    let pem = key.public_key().to_pem(KeyFormat::Pkcs8);
+    KeyMaterial::new("the public key", pem)
+}
 
 /// Signs the product and returns the digest that the signature is of.
 async fn sign(
@@ -24,9 +35,12 @@ async fn sign(
             hash: HashAlgorithm::Sha256,
             replace: false,
         },
-        algorithm: RsaAlgorithm::Pkcs1V15,
-        key: Some(key.clone()),
-        dry_run: false,
+        method: SigningMethod::Algorithm("RSASSA-PKCS1-V1_5".to_owned()),
+        keys: SigningKeys {
+            private_key: Some(private(key)),
+            ..SigningKeys::default()
+        },
+        ..SignRequest::default()
     };
     let report = archive
         .ocm
@@ -74,7 +88,7 @@ async fn signatures_under_several_normalisations_hold_beside_each_other() {
         sign(&archive, normalisation, &key).await.unwrap();
         names.push(normalisation.to_string());
     }
-    let mut options = VerifyOptions::with_key(key.public_key().clone(), Timestamp::UNIX_EPOCH);
+    let mut options = VerifyOptions::with_key(public(&key), Timestamp::UNIX_EPOCH);
     options.signatures = names;
     let located = archive.located(PRODUCT);
     let report = archive.ocm.verify(&located, &options).await.unwrap();
@@ -85,7 +99,7 @@ async fn signatures_under_several_normalisations_hold_beside_each_other() {
         "/../../conformance/go-tools/public.pem"
     );
     let mut options = VerifyOptions::with_key(
-        PublicKey::parse(&fs::read(go).unwrap()).unwrap(),
+        KeyMaterial::new(go, fs::read(go).unwrap()),
         Timestamp::UNIX_EPOCH,
     );
     options.signatures = vec!["default".to_owned(), "pkcs1".to_owned()];

@@ -13,6 +13,7 @@ pub mod config;
 pub mod constructor;
 pub mod model;
 pub mod oci;
+pub mod openpgp;
 pub mod registry;
 pub mod requests;
 pub mod signing;
@@ -45,6 +46,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("link", oci::link),
     ("manifest", oci::manifest),
     ("oci_layout", archives::oci_layout),
+    ("openpgp_keys", openpgp::openpgp_keys),
+    ("openpgp_signature", openpgp::openpgp_signature),
     ("range", registry::range),
     ("repository", text::repository),
     ("requests", requests::requests),

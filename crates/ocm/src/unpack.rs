@@ -1,15 +1,16 @@
 //! Writing content to the file system: a file, or the tree of a tar. The target appears only once
 //! the content was read to its end, and so has been checked.
 
+mod partial;
+
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 use ocm_blob::{ByteStream, Error, StreamReader, TarKind, TarScan};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
-/// How the names of unfinished downloads begin.
-const PREFIX: &str = ".ocm-download-";
+use self::partial::PartialTree;
 
 /// How content is packed, told by its media type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,9 +51,10 @@ pub(crate) async fn file(stream: ByteStream, path: &Path, executable: bool) -> R
     let (file, partial) = blocking(move || create_file(&target)).await?.into_parts();
     let target = path.to_owned();
     // The partial file stays with this future: whoever stops waiting leaves nothing behind.
-    blocking(move || write_file(reader, file, &target)).await?;
+    let locked = blocking(move || write_file(reader, file, &target)).await?;
     let target = path.to_owned();
     blocking(move || {
+        let _locked = locked;
         let failed = |source| Error::file("write", &target, source);
         set_mode(&partial, if executable { 0o755 } else { 0o644 }).map_err(failed)?;
         let persisted = partial.persist(&target);
@@ -72,9 +74,7 @@ pub(crate) async fn tree(stream: ByteStream, directory: &Path) -> Result<(), Err
     blocking(move || {
         let failed = |source| Error::file("write", &target, source);
         set_mode(partial.path(), 0o755).map_err(failed)?;
-        std::fs::rename(partial.path(), &target).map_err(failed)?;
-        let _ = partial.keep();
-        Ok(())
+        partial.persist(&target).map_err(failed)
     })
     .await
 }
@@ -95,23 +95,21 @@ fn create_file(path: &Path) -> Result<NamedTempFile, Error> {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
         return Err(Error::file("replace", path, source));
     }
-    let partial = tempfile::Builder::new().prefix(PREFIX).tempfile_in(&parent);
-    partial.map_err(|source| Error::file("write to", &parent, source))
+    partial::create_file(&parent).map_err(|source| Error::file("write to", &parent, source))
 }
 
-fn write_file(mut reader: StreamReader, mut file: File, path: &Path) -> Result<(), Error> {
+fn write_file(mut reader: StreamReader, mut file: File, path: &Path) -> Result<File, Error> {
     while let Some(chunk) = reader.next_chunk()? {
         let written = file.write_all(&chunk);
         written.map_err(|source| Error::file("write", path, source))?;
     }
-    Ok(())
+    Ok(file)
 }
 
 /// Creates the directory that becomes the target.
-fn create_tree(directory: &Path) -> Result<TempDir, Error> {
+fn create_tree(directory: &Path) -> Result<PartialTree, Error> {
     let parent = parent_of(directory)?;
-    let partial = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent);
-    partial.map_err(|source| Error::file("write to", &parent, source))
+    PartialTree::create(&parent).map_err(|source| Error::file("write to", &parent, source))
 }
 
 fn write_tree(mut reader: StreamReader, root: &Path) -> Result<(), Error> {

@@ -248,6 +248,7 @@ fn a_download_is_stopped() {
         registry.heal();
         cli.ok(&download);
         assert_eq!(cli.read("data"), b"leaf data");
+        assert_eq!(names(&cli), there);
     }
 }
 

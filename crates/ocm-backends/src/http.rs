@@ -12,7 +12,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_blob::{Blob, ByteStream, Bytes, Promise, once, verify};
 use ocm_digest::Digest;
 use ocm_oci::{
-    Error, Redirects, RegistryCredentials, RegistryIdentity, RegistryOptions, http_client,
+    Error, Redirects, RegistryCredentials, RegistryIdentity, RegistryOptions, connection_error,
+    http_client, silence,
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode};
@@ -90,7 +91,7 @@ impl HttpSource {
         let answer = timeout(patience, builder.send())
             .await
             .map_err(|_| silence(&what, patience))?
-            .map_err(|error| broken(&what, error))?;
+            .map_err(|error| connection_error(&what, error))?;
         match answer.status() {
             status if status.is_success() => Ok(answer),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(Error::not_found(what)),
@@ -145,7 +146,7 @@ impl HttpSource {
         let chunks = stream::try_unfold((answer, what), move |(mut answer, what)| async move {
             let chunk = match timeout(patience, answer.chunk()).await {
                 Err(_) => Err(silence(&what, patience)),
-                Ok(chunk) => chunk.map_err(|error| broken(&what, error)),
+                Ok(chunk) => chunk.map_err(|error| connection_error(&what, error)),
             };
             let chunk = chunk.map_err(|error| ocm_blob::Error::source(what.clone(), error))?;
             Ok::<_, ocm_blob::Error>(chunk.map(|chunk| (chunk, (answer, what))))
@@ -301,30 +302,6 @@ fn shown(url: &Url) -> String {
     match cleared {
         Ok(()) => url.to_string(),
         Err(()) => url.host_str().unwrap_or("a web server").to_owned(),
-    }
-}
-
-fn silence(what: &str, patience: Duration) -> Error {
-    Error::Remote {
-        what: what.to_owned(),
-        reason: format!("no progress for {} s", patience.as_secs()),
-        status: None,
-        transient: true,
-        source: None,
-    }
-}
-
-fn broken(what: &str, error: reqwest::Error) -> Error {
-    Error::Remote {
-        what: what.to_owned(),
-        reason: if error.is_connect() {
-            "cannot connect".to_owned()
-        } else {
-            "the connection failed".to_owned()
-        },
-        status: None,
-        transient: !(error.is_builder() || error.is_redirect()),
-        source: Some(Box::new(error.without_url())),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The client of a registry (OCI distribution specification, 1.0 and 1.1).
 //!
-//! - `http` makes the HTTP client and sends a request once; `exchange` adds the place in the queue,
-//!   the proof (`auth`, `scope`, `challenge`, `credentials`) and the attempts (`retry`).
+//! - `http` makes the HTTP client and sends a request once; `resolve` finds its host, `transport` says
+//!   what is wrong between here and there; `exchange` adds the place in the queue, the proof (`auth`,
+//!   `scope`, `challenge`, `credentials`) and the attempts (`retry`).
 //! - `fetch`, `push`, `list` and `delete` are the abilities of a store; `download` and `upload` the
 //!   two ways of large content, which go on where they were cut.
 //! - `reply` says what an answer means; `endpoint` where things are and whom to trust.
@@ -19,8 +20,10 @@ mod http;
 mod list;
 mod push;
 mod reply;
+mod resolve;
 mod retry;
 mod scope;
+mod transport;
 mod upload;
 
 use std::fmt;
@@ -32,6 +35,7 @@ pub use credentials::{Anonymous, CredentialSource, RegistryCredentials, Registry
 pub use http::{Redirects, http_client};
 pub use list::next_page;
 pub use retry::RetryPolicy;
+pub use transport::{connection_error, silence};
 
 use crate::error::Error;
 use crate::store::Store;

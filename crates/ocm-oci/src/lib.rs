@@ -27,7 +27,8 @@ mod task;
 pub use check::{CheckReport, check_blob, check_graph, graph_size};
 pub use client::{
     Anonymous, Challenge, CredentialSource, Redirects, RegistryClient, RegistryCredentials,
-    RegistryIdentity, RegistryOptions, RetryPolicy, Scheme, Timeouts, http_client, next_page,
+    RegistryIdentity, RegistryOptions, RetryPolicy, Scheme, Timeouts, connection_error,
+    http_client, next_page, silence,
 };
 pub use copy::{CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_graph, push_blob};
 pub use document::{

@@ -155,9 +155,6 @@ fn a_chart_repository_that_fails_is_named() {
     --- stderr
     error: src/app.yaml:7:39: resources[0].input.helmRepository: cannot read a chart from http://<host>/shop
       caused by: http://<host>/shop/index.yaml: cannot connect
-      caused by: error sending request
-      caused by: client error (Connect)
-      caused by: tcp connect error
       caused by: Connection refused (os error 111)
     ");
     assert_eq!(cli.ok("list shop -o json"), "[]\n");

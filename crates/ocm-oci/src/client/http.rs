@@ -1,7 +1,6 @@
 //! The one place that makes an HTTP client and sends requests, each once.
 
-use std::error::Error as StdError;
-use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +12,8 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::client::endpoint::Endpoint;
+use crate::client::resolve::SystemResolver;
+use crate::client::transport::{connection_error, silence, transport_error};
 use crate::client::{RegistryOptions, Timeouts};
 use crate::error::Error;
 
@@ -153,6 +154,7 @@ fn build(
         .pool_max_idle_per_host(options.parallel.max(1))
         .tcp_nodelay(true)
         .referer(false)
+        .dns_resolver(Arc::new(SystemResolver))
         .redirect(match redirects {
             Redirects::Follow => Policy::custom(redirect),
             Redirects::Refuse => Policy::none(),
@@ -200,54 +202,4 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     } else {
         attempt.follow()
     }
-}
-
-/// Says that the other side was silent for too long.
-pub(crate) fn silence(what: &str, patience: Duration) -> Error {
-    Error::Remote {
-        what: what.to_owned(),
-        reason: format!("no progress for {} s", patience.as_secs()),
-        status: None,
-        transient: true,
-        source: None,
-    }
-}
-
-fn connection_error(what: &str, error: reqwest::Error) -> Error {
-    let reason = if error.is_connect() {
-        "cannot connect"
-    } else if error.is_redirect() {
-        "cannot follow the redirect"
-    } else {
-        "the connection failed"
-    };
-    transport_error(what.to_owned(), reason, error)
-}
-
-fn transport_error(what: String, reason: &str, error: reqwest::Error) -> Error {
-    // The URL may carry a signature of the storage behind the registry.
-    let error = error.without_url();
-    Error::Remote {
-        what,
-        reason: reason.to_owned(),
-        status: None,
-        transient: !(error.is_builder() || error.is_redirect() || is_tls(&error)),
-        source: Some(Box::new(error)),
-    }
-}
-
-/// Returns whether TLS refused: a certificate that is not trusted now is not trusted later.
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if error.is::<rustls::Error>() {
-            return true;
-        }
-        // An I/O error skips the error that it wraps when asked for its source.
-        current = match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
-            Some(Some(inner)) => Some(inner),
-            _ => error.source(),
-        };
-    }
-    false
 }

@@ -11,8 +11,11 @@ use super::{Session, tree};
 use crate::error::usage;
 use crate::output::{Columns, Documents, Format, data};
 
-/// How many descriptors are read at a time.
-const PARALLEL: usize = 16;
+/// How many tasks read descriptors at a time.
+const PARALLEL: usize = 4;
+
+/// How many descriptors one of them reads, at the same time.
+const TOGETHER: usize = 4;
 
 /// Show the versions of a component, or one of them
 ///
@@ -196,24 +199,33 @@ async fn find_roots(
     })
 }
 
-/// Reads descriptors in parallel, in the order of their identifiers. Each is read by a task of its
-/// own, so that decoding uses all processors.
+/// Reads descriptors in parallel, in the order of their identifiers. A task reads a few of them, so
+/// that decoding uses all processors, and handing over costs little for each.
 fn read_each(
     repository: &RepositoryRef,
     ids: Vec<ComponentVersionId>,
 ) -> impl Stream<Item = anyhow::Result<Read>> {
     let repository = RepositoryRef::clone(repository);
-    let reads = stream::iter(ids).map(move |id| {
+    let tasks = stream::iter(ids).chunks(TOGETHER).map(move |ids| {
         let repository = RepositoryRef::clone(&repository);
         tokio::spawn(async move {
-            let stored = repository.component_version(&id).await?;
-            Ok::<_, ocm::repository::Error>(Read {
-                descriptor: stored.descriptor,
-                repository,
-            })
+            let read = |id| {
+                let repository = RepositoryRef::clone(&repository);
+                async move {
+                    let stored = repository.component_version(&id).await?;
+                    anyhow::Ok(Read {
+                        descriptor: stored.descriptor,
+                        repository,
+                    })
+                }
+            };
+            let reads = stream::iter(ids).map(read).buffered(TOGETHER);
+            reads.collect::<Vec<_>>().await
         })
     });
-    reads.buffered(PARALLEL).map(|joined| anyhow::Ok(joined??))
+    tasks.buffered(PARALLEL).flat_map(|joined| {
+        stream::iter(joined.unwrap_or_else(|panicked| vec![Err(panicked.into())]))
+    })
 }
 
 /// Show what a component version consists of

@@ -9,6 +9,9 @@ use ocm_oci::{Descriptor as Entry, ImageReference, StoreRef};
 use ocm_repository::{AccessMethod, AccessMethods, Artifact, Content, Error};
 use serde_json::Value;
 
+/// What is said of an image of which nothing says which one it is.
+pub(crate) const NO_REFERENCE: &str = "it has neither tag nor digest";
+
 /// Opens the registry that an image is in.
 #[async_trait]
 pub trait StoreProvider: fmt::Debug + Send + Sync {
@@ -47,8 +50,10 @@ impl OciImageAccess {
             .map_err(|source| Error::backend("address", text.as_str(), source))?;
         let failed = |source| Error::backend("reach", image.to_string(), source);
         let reference = image.reference().ok_or_else(|| {
-            let reason = "it has neither tag nor digest";
-            failed(ocm_oci::Error::malformed(format!("image {image}"), reason))
+            failed(ocm_oci::Error::malformed(
+                format!("image {image}"),
+                NO_REFERENCE,
+            ))
         })?;
         let store = self.stores.store(&image).await.map_err(failed)?;
         let root = store

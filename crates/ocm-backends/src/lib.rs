@@ -1,9 +1,16 @@
 //! Component versions in OCI stores, and access to content elsewhere.
 
 pub mod access;
+mod assembled;
+#[cfg(feature = "docker")]
+mod body;
+#[cfg(feature = "docker")]
+pub mod docker;
 pub mod helm;
 mod http;
+pub mod image;
 pub mod oci;
+pub mod ocm;
 pub mod wget;
 
 pub use http::HttpSource;

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
+use ocm_model::access::AccessKind;
 use ocm_model::{
     Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Identity, Version,
 };
@@ -253,6 +254,9 @@ impl ComponentRepository for OciComponentRepository {
         id: &ComponentVersionId,
         access: &Access,
     ) -> Result<Content, Error> {
+        if let Ok(AccessKind::RelativeOciReference(reference)) = access.kind() {
+            return self.relative_artifact(&reference).await;
+        }
         let blob = access
             .as_local_blob()
             .ok_or_else(|| Error::UnsupportedAccess {

@@ -1,9 +1,10 @@
 //! Inputs: where the content of resources and sources comes from that becomes local blobs.
 //!
 //! An [`InputMethod`] turns a specification of a constructor file into content. Those that need
-//! nothing but files are here: `file`, `dir` and `utf8`; others are added to [`InputMethods`] by
-//! whoever has them.
+//! nothing but files are here: `file`, `dir`, `utf8` and `binary`; others are added to
+//! [`InputMethods`] by whoever has them.
 
+mod binary;
 mod dir;
 mod file;
 mod utf8;
@@ -18,6 +19,7 @@ use ocm_model::typed::FieldError;
 use ocm_model::{Access, ComponentVersionId, ElementKind, TypeName, Version};
 use ocm_repository::Content;
 
+pub use self::binary::BinaryInput;
 pub use self::dir::DirInput;
 pub use self::file::FileInput;
 pub use self::utf8::Utf8Input;
@@ -102,7 +104,7 @@ impl From<Content> for InputResult {
 /// use ocm_constructor::input::InputMethods;
 ///
 /// let inputs = InputMethods::files();
-/// assert_eq!(inputs.types(), ["file", "dir", "utf8"]);
+/// assert_eq!(inputs.types(), ["file", "dir", "utf8", "binary"]);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct InputMethods(Vec<Arc<dyn InputMethod>>);
@@ -113,9 +115,13 @@ impl InputMethods {
         Self::default()
     }
 
-    /// Returns the methods of this crate: `file`, `dir`, `utf8`.
+    /// Returns the methods of this crate: `file`, `dir`, `utf8`, `binary`.
     pub fn files() -> Self {
-        Self::new().with(FileInput).with(DirInput).with(Utf8Input)
+        Self::new()
+            .with(FileInput)
+            .with(DirInput)
+            .with(Utf8Input)
+            .with(BinaryInput)
     }
 
     /// Adds a method behind those that are there.
@@ -146,6 +152,11 @@ impl InputMethods {
         };
         if let Some(method) = self.0.iter().find(handles) {
             return Ok(method.as_ref());
+        }
+        if name.is_some_and(|name| name.name() == "spiff") {
+            let reason = "input type `spiff` is not supported; process the template with spiff \
+                          before, and take its output by `file` or `utf8`";
+            return Err(InputError::unusable(input.place_of("type"), reason));
         }
         let known = self.types();
         let hint = match nearest(text, &known) {

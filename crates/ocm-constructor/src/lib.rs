@@ -2,7 +2,7 @@
 //!
 //! - [`template`]: variables in the text of the file.
 //! - [`Constructor`]: what the file asks for, read strictly, every problem with its place.
-//! - [`InputMethod`]: where content comes from; `file`, `dir` and `utf8` are
+//! - [`InputMethod`]: where content comes from; `file`, `dir`, `utf8` and `binary` are
 //!   here, others are added by whoever has them.
 //! - [`construct`]: adds content, computes digests and writes descriptors to any
 //!   [`ComponentRepository`](ocm_repository::ComponentRepository).

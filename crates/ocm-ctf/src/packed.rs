@@ -49,8 +49,12 @@ impl Scratch {
         .await
     }
 
-    /// Writes a stream to a temporary file.
-    pub(crate) async fn spool(&self, stream: ByteStream) -> Result<OpenFile, Error> {
+    /// Writes a stream to a temporary file, which goes with its last handle.
+    ///
+    /// # Errors
+    ///
+    /// The stream fails, is longer than the limit, or the file cannot be written.
+    pub async fn spool(&self, stream: ByteStream) -> Result<OpenFile, Error> {
         let file = self.file().await?;
         write_stream(stream, file.clone(), 0, self.limit, None, ()).await?;
         Ok(file)

@@ -101,15 +101,30 @@ impl Access {
         matches!(Type::of(self.type_text()), Some(Type::None))
     }
 
-    /// Tells whether the content is stored with the component version, as a [`LocalBlob`].
+    /// Tells whether the content is a blob that is stored with the component version, under the
+    /// type that it has now or one of those from before: `localOciBlob`, `localFilesystemBlob`.
     pub fn is_local_blob(&self) -> bool {
-        matches!(Type::of(self.type_text()), Some(Type::LocalBlob))
+        matches!(
+            Type::of(self.type_text()),
+            Some(Type::LocalBlob | Type::LocalOciBlob | Type::LocalFilesystemBlob)
+        )
     }
 
-    /// Returns the local blob, if this is one that can be read.
+    /// Tells whether the content is in the repository of the component version, so that the access
+    /// says nothing outside of it: a local blob, or an OCI artifact in the same registry.
+    pub fn is_local(&self) -> bool {
+        let relative = matches!(Type::of(self.type_text()), Some(Type::RelativeOciReference));
+        relative || self.is_local_blob()
+    }
+
+    /// Returns the local blob, if this is one that can be read, under whichever type.
     pub fn as_local_blob(&self) -> Option<LocalBlob> {
-        match self.kind() {
-            Ok(AccessKind::LocalBlob(blob)) => Some(blob),
+        match self.kind().ok()? {
+            AccessKind::LocalBlob(blob) => Some(blob),
+            AccessKind::LocalOciBlob(digest) => Some(LocalBlob::of_reference(digest, None)),
+            AccessKind::LocalFilesystemBlob(file) => {
+                Some(LocalBlob::of_reference(file.file_name, file.media_type))
+            }
             _ => None,
         }
     }
@@ -380,6 +395,25 @@ mod tests {
         assert_eq!(blob.digest(), Some(digest));
         blob.local_reference = "x".to_owned();
         assert_eq!(blob.digest(), None);
+    }
+
+    #[test]
+    fn what_only_holds_in_its_repository_is_local() {
+        let access = |value| Access::from_json(value).unwrap();
+        let digest = Digest::sha256(b"x");
+        let blob = access(json!({"type": "localOciBlob", "digest": digest}));
+        assert!(blob.is_local_blob() && blob.is_local());
+        assert_eq!(blob.as_local_blob().unwrap().digest(), Some(digest));
+        let file = json!({"type": "localFilesystemBlob", "fileName": "a.txt", "mediaType": "a/b"});
+        let file = access(file).as_local_blob().unwrap();
+        assert_eq!(
+            (file.local_reference.as_str(), file.media_type.as_str()),
+            ("a.txt", "a/b")
+        );
+        let relative = access(json!({"type": "relativeOciReference", "reference": "a/b:1"}));
+        assert!(relative.is_local() && !relative.is_local_blob());
+        assert_eq!(relative.as_local_blob(), None);
+        assert!(!Access::oci_artifact("ghcr.io/a/b:1").is_local());
     }
 
     #[test]

@@ -17,7 +17,6 @@ use crate::options::{Policy, TransferOptions};
 use crate::plan::{Action, ElementPlan};
 use crate::planner::Resolver;
 use crate::reference::KnownDigest;
-use crate::step::local_blob;
 
 /// A component version that is wanted in the plan.
 #[derive(Debug)]
@@ -175,19 +174,17 @@ impl Gatherer {
             .filter_map(|(element, access)| Some((element, access?)))
             .filter(|(element, _)| element.step.moves());
         for (element, access) in moving {
-            let content = match local_access(&access) {
-                Some(local) => {
-                    let content = source.local_content(id, &local).await;
-                    content.map_err(|error| Error::repository("read", at(id, source), error))?
+            let content = if access.is_local() {
+                let content = source.local_content(id, &access).await;
+                content.map_err(|error| Error::repository("read", at(id, source), error))?
+            } else if self.measures && is_image(&access) {
+                match self.access.content(&access).await {
+                    Ok(content) => content,
+                    // Carrying out the plan says what is wrong, if it still is.
+                    Err(_) => continue,
                 }
-                None if self.measures && is_image(&access) => {
-                    match self.access.content(&access).await {
-                        Ok(content) => content,
-                        // Carrying out the plan says what is wrong, if it still is.
-                        Err(_) => continue,
-                    }
-                }
-                None => continue,
+            } else {
+                continue;
             };
             element.size = match content {
                 Content::Blob(blob) => blob.size(),
@@ -226,15 +223,6 @@ pub(crate) async fn read(
 /// Names a component version together with its place.
 pub(crate) fn at(id: &ComponentVersionId, repository: &RepositoryRef) -> String {
     format!("{id} in {}", repository.location())
-}
-
-/// Returns an access under which the component repository finds a local blob, if it is one.
-pub(crate) fn local_access(access: &Access) -> Option<Access> {
-    if access.is_local_blob() {
-        Some(access.clone())
-    } else {
-        local_blob(access).map(|blob| Access::local_blob(&blob))
-    }
 }
 
 fn promises(descriptor: &Descriptor) -> Vec<Promise> {

@@ -74,23 +74,6 @@ pub fn source_step(
     choose(name, access, fetchable, options, options.copy_sources)
 }
 
-/// Returns the local blob behind an access that only holds within its component repository,
-/// whichever of the types it has that were used over time.
-pub(crate) fn local_blob(access: &Access) -> Option<LocalBlob> {
-    let stored = |reference: String, media_type: Option<String>| LocalBlob {
-        local_reference: reference,
-        media_type: media_type.unwrap_or_default(),
-        reference_name: None,
-        global_access: None,
-    };
-    match access.kind().ok()? {
-        AccessKind::LocalBlob(blob) => Some(blob),
-        AccessKind::LocalOciBlob(digest) => Some(stored(digest, None)),
-        AccessKind::LocalFilesystemBlob(file) => Some(stored(file.file_name, file.media_type)),
-        _ => None,
-    }
-}
-
 fn choose(
     name: &str,
     access: Option<&Access>,
@@ -105,16 +88,15 @@ fn choose(
         Ok(kind) => kind,
         Err(error) => return noted(Step::Keep, format!("its access cannot be read: {error}")),
     };
-    if let Some(blob) = local_blob(access) {
+    if let Some(blob) = access.as_local_blob() {
         return local_step(&blob, options.upload_as);
     }
     match &kind {
         AccessKind::None => return step(Step::Keep),
-        AccessKind::RelativeOciReference(_) => {
-            return noted(
-                Step::Keep,
-                "its access holds only where it comes from".to_owned(),
-            );
+        // It would hold nowhere else.
+        AccessKind::RelativeOciReference(reference) => {
+            let name = reference.split('@').next().unwrap_or_default();
+            return artifact_step(name, options.upload_as);
         }
         _ => {}
     }

@@ -79,10 +79,13 @@ impl Ocm {
             id: id.clone(),
             resource: resource.identity(),
         })?;
-        let content = if access.is_local_blob() {
+        let content = if access.is_local() {
             repository.local_content(&id, access).await
         } else {
-            self.access_methods().await?.content(access).await
+            self.access_methods(&repository)
+                .await?
+                .content(access)
+                .await
         };
         let path = match &request.output {
             Some(path) => self.path(path),

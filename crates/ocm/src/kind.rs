@@ -208,9 +208,11 @@ fn of_build(error: &ocm_constructor::build::BuildError) -> Option<Kind> {
 
 /// An input is wrong unless it comes from elsewhere, and that has failed.
 fn of_input(error: &ocm_constructor::input::InputError) -> Kind {
+    use ocm_constructor::input::InputError;
     let source = error.source().map(Kind::of);
     match source {
         Some(kind @ (Kind::Remote | Kind::NotAllowed | Kind::VerificationFailed)) => kind,
+        Some(Kind::NotFound) if matches!(error, InputError::Backend { .. }) => Kind::NotFound,
         _ => Kind::Invalid,
     }
 }

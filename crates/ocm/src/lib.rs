@@ -26,6 +26,7 @@
 mod address;
 mod credentials;
 mod download;
+mod elsewhere;
 mod error;
 mod handlers;
 mod kind;

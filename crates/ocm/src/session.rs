@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ocm_backends::access::{self, StoreProvider};
+use ocm_backends::docker::{DockerDaemon, DockerInput, DockerMultiInput};
 use ocm_backends::helm::{HelmAccess, HelmInput};
+use ocm_backends::image::OciArtifactInput;
+use ocm_backends::ocm::{OcmAccess, OcmInput};
 use ocm_backends::wget::{WgetAccess, WgetInput};
 use ocm_backends::{HttpSource, OciComponentRepository, Registry};
 use ocm_config::graph::CredentialGraph;
@@ -22,6 +25,7 @@ use tokio::sync::OnceCell;
 
 use crate::address::{self, Located};
 use crate::credentials::{Configured, Consumer};
+use crate::elsewhere::Elsewhere;
 use crate::error::Error;
 
 /// What a repository is opened for.
@@ -240,30 +244,48 @@ impl Ocm {
         Ok(options)
     }
 
-    /// Returns the ways to reach content outside of component repositories.
+    /// Returns the ways to reach content outside of a component repository, for what stands in it.
     ///
     /// # Errors
     ///
     /// The configuration cannot be read.
-    pub async fn access_methods(&self) -> Result<AccessMethods, Error> {
+    pub async fn access_methods(&self, home: &RepositoryRef) -> Result<AccessMethods, Error> {
+        self.access_methods_of(Elsewhere::new(self, home).await?)
+            .await
+    }
+
+    /// Returns the ways to reach content, with the given way to other component versions.
+    pub(crate) async fn access_methods_of(
+        &self,
+        elsewhere: Elsewhere,
+    ) -> Result<AccessMethods, Error> {
         let stores: Arc<dyn StoreProvider> = Arc::new(self.clone());
         let wget = self.web(Consumer::Wget).await?;
         let charts = self.web(Consumer::HelmChartRepository).await?;
         Ok(access::methods(Arc::clone(&stores))
             .with(WgetAccess::new(wget))
-            .with(HelmAccess::new(charts, stores)))
+            .with(HelmAccess::new(charts, stores))
+            .with(OcmAccess::new(Arc::new(elsewhere))))
     }
 
-    /// Returns the ways to take in content while packing.
+    /// Returns the ways to take in content while packing into a repository.
     ///
     /// # Errors
     ///
     /// The configuration cannot be read.
-    pub async fn input_methods(&self) -> Result<InputMethods, Error> {
+    pub async fn input_methods(&self, target: &RepositoryRef) -> Result<InputMethods, Error> {
         let charts = self.web(Consumer::HelmChartRepository).await?;
+        let stores: Arc<dyn StoreProvider> = Arc::new(self.clone());
+        let docker = self.environment().vars.get("DOCKER_HOST");
+        let docker = DockerDaemon::new(docker.map(String::as_str));
+        let elsewhere = Elsewhere::new(self, target).await?;
         Ok(InputMethods::files()
             .with(WgetInput::new(self.web(Consumer::Wget).await?))
-            .with(HelmInput::new(charts, Arc::new(self.clone()))))
+            .with(HelmInput::new(charts, Arc::clone(&stores)))
+            .with(OciArtifactInput::new(stores))
+            .with(DockerInput::new(docker.clone()))
+            .with(DockerMultiInput::new(docker))
+            .with(OcmInput::new(Arc::new(elsewhere))))
     }
 
     /// Returns the client of web servers, with the credentials that one kind of consumer has.

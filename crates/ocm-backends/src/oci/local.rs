@@ -1,5 +1,7 @@
 //! Local blobs: how they are pushed, named in descriptors, and found again by manifests.
 
+use std::sync::Arc;
+
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_model::access::{LocalBlob, OciImageLayer};
@@ -8,10 +10,11 @@ use ocm_oci::{
     CopyOptions, Descriptor as Entry, ImageReference, Outcome, Reference, RepositoryName, Tag,
     push_blob,
 };
-use ocm_repository::{AddedContent, ComponentRepository as _, Error};
+use ocm_repository::{AddedContent, Artifact, ComponentRepository as _, Content, Error};
 
 use super::manifest::Layout;
 use super::{OciComponentRepository, lock};
+use crate::access::NO_REFERENCE;
 
 impl OciComponentRepository {
     /// Returns how an artifact is named from elsewhere, if the store can be reached from there.
@@ -30,6 +33,29 @@ impl OciComponentRepository {
             digest: Some(digest),
         };
         Some(reference.to_string())
+    }
+
+    /// Returns the artifact that a reference without registry names: in this store, or below the
+    /// prefix of the components.
+    pub(super) async fn relative_artifact(&self, text: &str) -> Result<Content, Error> {
+        let failed = |source| Error::backend("reach", text, source);
+        let image: ImageReference = format!("here/{}", text.trim_start_matches('/'))
+            .parse()
+            .map_err(|source| Error::backend("address", text, source))?;
+        let reference = image
+            .reference()
+            .ok_or_else(|| failed(ocm_oci::Error::malformed(text, NO_REFERENCE)))?;
+        let mut repository = image.repository;
+        let mut found = self.store.resolve(&repository, &reference).await;
+        if matches!(&found, Err(error) if error.is_not_found()) && self.prefix.is_some() {
+            repository = self.below_prefix(repository.as_str())?;
+            found = self.store.resolve(&repository, &reference).await;
+        }
+        Ok(Content::Artifact(Box::new(Artifact {
+            store: Arc::clone(&self.store),
+            repository,
+            root: found.map_err(failed)?.plain(),
+        })))
     }
 
     /// Returns the access to a local blob that also holds from elsewhere.

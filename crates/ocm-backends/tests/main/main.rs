@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
+#[cfg(feature = "docker")]
+mod docker;
 mod helm;
+mod image;
 mod input;
 mod oci;
 mod ownership;

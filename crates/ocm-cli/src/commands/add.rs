@@ -163,8 +163,8 @@ pub(crate) async fn run(mut args: Args, session: &Session) -> anyhow::Result<()>
         if args.skip_reference_digest_processing {
             options.reference_digests = ReferenceDigests::Skip;
         }
-        options.inputs = ocm.input_methods().await?;
-        options.access = ocm.access_methods().await?;
+        options.inputs = ocm.input_methods(&target).await?;
+        options.access = ocm.access_methods(&target).await?;
         options.resolver = Some(Arc::new(ocm.resolvers(&target).await?));
         options.copy = CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies());
         options.progress = progress.of_build();

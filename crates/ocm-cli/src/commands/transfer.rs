@@ -188,9 +188,10 @@ async fn move_all(
     let ocm = &session.ocm;
     let spec = session.repository(target)?;
     let repository = ocm.open(&spec, Use::Write).await?;
+    let home = roots.first().map_or(&repository, |root| &root.repository);
     let mut planner = Planner::new(RepositoryRef::clone(&repository))
         .with_options(options(shape, session).await?)
-        .with_access(ocm.access_methods().await?);
+        .with_access(ocm.access_methods(home).await?);
     if let Some(resolvers) = resolvers {
         planner = planner.with_resolver(Arc::new(resolvers));
     }

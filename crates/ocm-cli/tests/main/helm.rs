@@ -124,7 +124,7 @@ fn a_chart_repository_that_fails_is_named() {
     let charts = format!("helmRepository: '{place}', path: mychart, version: 0.1.0");
     assert_snapshot!(add(&cli, &charts), @r"
     $ ocm add cv -r shop src/app.yaml
-    exit 2
+    exit 3
     --- stderr
     error: src/app.yaml:7:39: resources[0].input.helmRepository: cannot read a chart from http://<host>/shop
       caused by: http://<host>/shop/index.yaml not found

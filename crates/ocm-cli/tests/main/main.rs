@@ -10,6 +10,7 @@ mod examples;
 mod guide;
 mod helm;
 mod hostile;
+mod inputs;
 mod interrupted;
 mod keys;
 mod policies;

@@ -113,7 +113,7 @@ impl Build<'_> {
                 &mut source_index
             };
             let at = std::mem::replace(index, *index + 1);
-            let Some(access) = access.filter(ocm_model::Access::is_local_blob) else {
+            let Some(access) = access.filter(ocm_model::Access::is_local) else {
                 continue;
             };
             let content = from

@@ -127,7 +127,7 @@ async fn a_text_is_given_in_one_form() {
     insta::assert_snapshot!(refused(here, "{type: utf8, text: 1}").await, @"c.yaml:5:54: resources[0].input.text: field `text` of `utf8` must be a text, not a number");
     insta::assert_snapshot!(refused(here, "{type: utf8, txt: x}").await, @"c.yaml:5:53: resources[0].input.txt: is not a field of `utf8`; did you mean `text`?");
     insta::assert_snapshot!(refused(here, "{type: utf}").await, @"c.yaml:5:42: resources[0].input.type: input type `utf` is not known; did you mean `utf8`?");
-    insta::assert_snapshot!(refused(here, "{type: file/v2, path: x}").await, @"c.yaml:5:42: resources[0].input.type: input type `file/v2` is not known; known are `file`, `dir`, `utf8`");
+    insta::assert_snapshot!(refused(here, "{type: file/v2, path: x}").await, @"c.yaml:5:42: resources[0].input.type: input type `file/v2` is not known; known are `file`, `dir`, `utf8`, `binary`");
 }
 
 #[tokio::test]

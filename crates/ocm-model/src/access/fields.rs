@@ -24,9 +24,14 @@ pub struct LocalBlob {
 impl LocalBlob {
     /// Returns a local blob that is known by its digest.
     pub fn new(digest: &Digest, media_type: &str) -> Self {
+        Self::of_reference(digest.to_string(), Some(media_type.to_owned()))
+    }
+
+    /// Returns what the types of before say of a local blob.
+    pub(super) fn of_reference(local_reference: String, media_type: Option<String>) -> Self {
         Self {
-            local_reference: digest.to_string(),
-            media_type: media_type.to_owned(),
+            local_reference,
+            media_type: media_type.unwrap_or_default(),
             reference_name: None,
             global_access: None,
         }

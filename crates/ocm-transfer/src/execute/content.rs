@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
-use ocm_model::access::LocalBlob;
+use ocm_model::access::{AccessKind, LocalBlob};
 use ocm_model::{Access, ComponentVersionId, DigestSpec, TypedSpec};
 use ocm_oci::{CopyOptions, Outcome, Tag, check_blob};
 use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef};
@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 use super::checked::Checked;
 use super::expectation::{Check, Expectation, Mismatch, Ready};
 use crate::error::{ElementId, Error};
-use crate::gather::local_access;
 use crate::step::Step;
 
 /// What it takes to move the content of a component version.
@@ -47,9 +46,10 @@ impl Mover {
         step: &Step,
     ) -> Result<Brought, Error> {
         let failed = |source| self.failed(element, source);
-        let content = match local_access(access) {
-            Some(local) => self.source.local_content(&self.id, &local).await,
-            None => self.access.content(access).await,
+        let content = if access.is_local() {
+            self.source.local_content(&self.id, access).await
+        } else {
+            self.access.content(access).await
         };
         let content = content.map_err(failed)?;
         let prepared = Expectation::of(digest).prepare(content).await;
@@ -75,7 +75,9 @@ impl Mover {
 
         let outcome = added.outcome;
         let access = match step {
-            Step::CopyLocalBlob if access.is_local_blob() => relocated(access, &added, &content),
+            Step::CopyLocalBlob if matches!(access.kind(), Ok(AccessKind::LocalBlob(_))) => {
+                relocated(access, &added, &content)
+            }
             _ => with_media_type(added.access, hidden_media_type),
         };
         Ok(Brought {

@@ -151,16 +151,16 @@ async fn content_that_is_excluded_may_be_anything() {
 }
 
 #[tokio::test]
-async fn a_missing_local_blob_is_named_when_planning() {
+async fn missing_content_of_the_source_is_named_when_planning() {
     let source = Place::new();
-    let access = json!({"type": "localOciBlob", "digest": Digest::sha256("x").to_string()});
+    let access = json!({"type": "relativeOciReference", "reference": "none:1"});
     Build::new(&source, ID)
         .external("text", access, None)
         .stored()
         .await;
     let error = plan(&source, &Place::new(), TransferOptions::default(), &[ID]).await;
     let error = chain(&error.unwrap_err());
-    assert!(error.contains("has no local blob"), "{error}");
+    assert!(error.contains("cannot reach none:1"), "{error}");
 }
 
 fn archive(path: &std::path::Path) -> RepositoryRef {

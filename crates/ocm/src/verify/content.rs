@@ -27,7 +27,10 @@ impl Ocm {
         options: &CopyOptions,
         progress: Option<&dyn VerifyProgress>,
     ) -> Result<Vec<ContentCheck>, Error> {
-        let methods = &self.access_methods().await?;
+        let Some(root) = nodes.first() else {
+            return Ok(Vec::new());
+        };
+        let methods = &self.access_methods(&root.repository).await?;
         let resources: Vec<_> = nodes
             .iter()
             .flat_map(|node| {
@@ -96,7 +99,7 @@ impl Ocm {
             Ok(stated) => stated,
             Err(outcome) => return Ok(outcome),
         };
-        let content = if access.is_local_blob() {
+        let content = if access.is_local() {
             repository
                 .local_content(id, access)
                 .await
@@ -132,7 +135,7 @@ async fn size_of(
     parallel: usize,
 ) -> Option<u64> {
     let (access, _, _) = stated(resource).ok()?;
-    let content = if access.is_local_blob() {
+    let content = if access.is_local() {
         repository.local_content(id, access).await.ok()?
     } else if matches!(access.kind(), Ok(AccessKind::OciImage(_))) {
         methods.content(access).await.ok()?

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use ocm_model::yaml::{self, Position};
 use ocm_model::{
-    ComponentVersionId, Identity, Label, Provider, Reference, Resource, Source, TypedSpec,
+    ComponentVersionId, Identity, Label, Provider, Reference, Resource, Source, TypedSpec, Version,
 };
 
 use crate::place::Place;
@@ -78,6 +78,8 @@ pub struct Entry<E> {
     pub input: Option<InputSpec>,
     /// Who is told about the owner of an artifact.
     pub ownership: OwnershipPolicy,
+    /// Whether it goes without a digest, other than one in the file.
+    pub skips_digest: bool,
     /// Where it stands.
     pub place: Place,
 }
@@ -144,6 +146,20 @@ impl Constructor {
     ///
     /// As [`Constructor::parse`].
     pub fn read(text: &Expanded, origin: &str) -> Result<Self, ConstructorError> {
+        Self::read_with(text, origin, None)
+    }
+
+    /// Reads a constructor file, as [`Constructor::read`] does, whose components need no version:
+    /// it is the given one then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Constructor::parse`].
+    pub fn read_with(
+        text: &Expanded,
+        origin: &str,
+        version: Option<&Version>,
+    ) -> Result<Self, ConstructorError> {
         let file: Arc<str> = origin.into();
         let alone = |position: Position, message: String| {
             ConstructorError::new(vec![Problem {
@@ -174,7 +190,7 @@ impl Constructor {
                 continue;
             }
             let document = Document::new(Arc::clone(&file), located, offset, text);
-            read_document(&document.root(), &mut components);
+            read_document(&document.root(), version, &mut components);
             let (more_problems, more_warnings) = document.finish();
             problems.extend(more_problems);
             warnings.extend(more_warnings);
@@ -228,7 +244,7 @@ fn split_documents(text: &str) -> Vec<(u64, &str)> {
     parts
 }
 
-const COMPONENT_FIELDS: [&str; 9] = [
+const COMPONENT_FIELDS: [&str; 11] = [
     "name",
     "version",
     "provider",
@@ -237,16 +253,18 @@ const COMPONENT_FIELDS: [&str; 9] = [
     "resources",
     "sources",
     "componentReferences",
+    "references",
     "signatures",
+    "meta",
 ];
 
-fn read_document(root: &Node<'_>, components: &mut Vec<Component>) {
+fn read_document(root: &Node<'_>, version: Option<&Version>, components: &mut Vec<Component>) {
     let Some(fields) = root.open_object() else {
         return;
     };
     if !fields.has("components") {
         if fields.has("name") || fields.has("version") {
-            components.extend(read_component(root));
+            components.extend(read_component(root, version));
         } else {
             root.problem("has neither `components` nor the fields of one component");
         }
@@ -258,16 +276,23 @@ fn read_document(root: &Node<'_>, components: &mut Vec<Component>) {
     let Some(list) = fields.required("components").and_then(|node| node.list()) else {
         return;
     };
-    components.extend(list.iter().filter_map(read_component));
+    let read = |node: &Node<'_>| read_component(node, version);
+    components.extend(list.iter().filter_map(read));
 }
 
-fn read_component(node: &Node<'_>) -> Option<Component> {
+fn read_component(node: &Node<'_>, default: Option<&Version>) -> Option<Component> {
     let fields = node.object(&COMPONENT_FIELDS)?;
+    if let Some(meta) = fields.optional("meta") {
+        read_meta(&meta);
+    }
     if let Some(signatures) = fields.optional("signatures") {
         signatures.warning("is ignored; component versions are signed after they are made");
     }
     let name = fields.required("name").and_then(|node| node.parse());
-    let version = fields.required("version").and_then(|node| node.parse());
+    let version = match default {
+        Some(default) if !fields.has("version") => Some(default.clone()),
+        _ => fields.required("version").and_then(|node| node.parse()),
+    };
     let provider = fields
         .required("provider")
         .and_then(|node| labels::provider(&node));
@@ -290,6 +315,16 @@ fn read_component(node: &Node<'_>) -> Option<Component> {
         references: references?,
         place: node.place(),
     })
+}
+
+/// Reads what the first Go tool takes for the schema to write.
+fn read_meta(meta: &Node<'_>) {
+    let schema = meta
+        .open_object()
+        .and_then(|fields| fields.optional("configuredSchemaVersion"));
+    if let Some(schema) = schema.filter(|schema| schema.value != "v2") {
+        schema.warning("is ignored; component descriptors are written by the schema `v2`");
+    }
 }
 
 fn repeated_components(components: &[Component]) -> Vec<Problem> {

@@ -33,6 +33,7 @@ pub mod build;
 mod compress;
 pub mod constructor;
 pub mod glob;
+mod go_yaml;
 pub mod input;
 mod place;
 mod reader;

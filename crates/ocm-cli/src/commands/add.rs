@@ -9,6 +9,7 @@ use ocm::constructor::build::{BuildOutcome, ConflictPolicy, ExternalPolicy, Refe
 use ocm::constructor::template::{Expanded, TemplateError, Undefined, Variables, expand};
 use ocm::constructor::{BuildError, BuildOptions, BuildReport, Constructor, construct};
 use ocm::ctf::CtfFormat;
+use ocm::model::Version;
 use ocm::model::yaml::Position;
 use ocm::oci::CopyOptions;
 use ocm::repository::RepositoryRef;
@@ -65,6 +66,10 @@ pub(crate) struct Args {
     /// Refuse variables that are not defined
     #[arg(long)]
     strict_variables: bool,
+
+    /// The version of components that have none in their constructor
+    #[arg(long, value_name = "VERSION")]
+    version: Option<Version>,
 
     /// What becomes of component versions that exist
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
@@ -242,7 +247,7 @@ fn read(
             place.line, place.column
         ));
     }
-    let constructor = Constructor::read(&expanded, &origin)?;
+    let constructor = Constructor::read_with(&expanded, &origin, args.version.as_ref())?;
     for warning in &constructor.warnings {
         session.ui.warn(&warning.to_string());
     }

@@ -123,7 +123,9 @@ impl Adder<'_> {
                     let digest = self.agreed(entry, &content, &added.digest).await?;
                     self.own_local(entry, &added, &mut made).await?;
                     resource.access = Some(added.access);
-                    resource.digest = Some(digest);
+                    if !entry.skips_digest {
+                        resource.digest = Some(digest);
+                    }
                     return Ok((resource, made));
                 }
                 Err(access) => Some(access),
@@ -272,7 +274,8 @@ impl Adder<'_> {
         let given = entry.element.digest.clone();
         let options = self.build.options;
         let excluded = given.as_ref().is_some_and(DigestSpec::is_excluded);
-        if access.is_none() || excluded || options.reference_digests == ReferenceDigests::Skip {
+        let skipped = entry.skips_digest || options.reference_digests == ReferenceDigests::Skip;
+        if access.is_none() || excluded || skipped {
             return Ok((access, given));
         }
         let Ok(method) = options.access.method(&access, "computing digests") else {

@@ -63,9 +63,18 @@ pub(super) fn sources(
     list(component, "sources", |node| source(node, version))
 }
 
-/// Reads the references.
+/// Reads the references, also under the key that the first Go tool prefers.
 pub(super) fn references(component: &Fields<'_>) -> Option<Vec<Entry<Reference>>> {
-    list(component, "componentReferences", reference)
+    const KEYS: [&str; 2] = ["componentReferences", "references"];
+    let read = |key: &str| list(component, key, reference);
+    match KEYS.map(|key| component.optional(key)) {
+        [Some(_), Some(other)] => {
+            other.problem("is the same as `componentReferences`, of which only one can be");
+            None
+        }
+        [None, Some(_)] => read(KEYS[1]),
+        _ => read(KEYS[0]),
+    }
 }
 
 /// Reads when a component version was made, in RFC 3339. The text is kept as it is written, since
@@ -155,9 +164,10 @@ fn resource(node: &Node<'_>, component: Option<&Version>) -> Option<Entry<Resour
     let relation = relation(&fields, has_input);
     let src_refs = source_refs(&fields);
     let digest = digest(&fields);
-    let ownership = ownership(&fields);
+    let options = options(&fields);
     let (name, r#type, extra_identity, labels) = common?;
     let (access, input) = content?;
+    let (ownership, skips_digest) = options?;
     Some(Entry {
         element: Resource {
             name,
@@ -172,7 +182,8 @@ fn resource(node: &Node<'_>, component: Option<&Version>) -> Option<Entry<Resour
             extra: Map::new(),
         },
         input,
-        ownership: ownership?,
+        ownership,
+        skips_digest,
         place: node.place(),
     })
 }
@@ -196,6 +207,7 @@ fn source(node: &Node<'_>, component: Option<&Version>) -> Option<Entry<Source>>
         },
         input,
         ownership: OwnershipPolicy::Never,
+        skips_digest: false,
         place: node.place(),
     })
 }
@@ -222,6 +234,7 @@ fn reference(node: &Node<'_>) -> Option<Entry<Reference>> {
         },
         input: None,
         ownership: OwnershipPolicy::Never,
+        skips_digest: false,
         place: node.place(),
     })
 }
@@ -384,24 +397,25 @@ fn digest(fields: &Fields<'_>) -> Result<Option<DigestSpec>, Reported> {
     })
 }
 
-fn ownership(fields: &Fields<'_>) -> Option<OwnershipPolicy> {
+/// Reads who is told about the owner, and whether there is to be no digest.
+fn options(fields: &Fields<'_>) -> Option<(OwnershipPolicy, bool)> {
     let Some(node) = fields.optional("options") else {
-        return Some(OwnershipPolicy::Never);
+        return Some((OwnershipPolicy::Never, false));
     };
-    let Some(policy) = node
-        .object(&["ownershipPolicy"])?
-        .optional("ownershipPolicy")
-    else {
-        return Some(OwnershipPolicy::Never);
+    let options = node.object(&["ownershipPolicy", "skipDigestGeneration"])?;
+    let ownership = match options.optional("ownershipPolicy") {
+        None => Some(OwnershipPolicy::Never),
+        Some(policy) => match policy.text()? {
+            "Never" => Some(OwnershipPolicy::Never),
+            "Always" => Some(OwnershipPolicy::Always),
+            other => {
+                policy.problem(format!("must be `Always` or `Never`, not `{other}`"));
+                None
+            }
+        },
     };
-    match policy.text()? {
-        "Never" => Some(OwnershipPolicy::Never),
-        "Always" => Some(OwnershipPolicy::Always),
-        other => {
-            policy.problem(format!("must be `Always` or `Never`, not `{other}`"));
-            None
-        }
-    }
+    let skips_digest = optional(&options, "skipDigestGeneration", Node::flag);
+    Some((ownership?, skips_digest.ok()?.unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ocm_blob::MemoryBlob;
-use ocm_model::{json, yaml};
+use ocm_model::json;
 use ocm_repository::Content;
 use serde_json::Value;
 
 use super::{InputContext, InputError, InputMethod, InputResult, Produced};
 use crate::compress::compressed;
 use crate::constructor::InputSpec;
+use crate::go_yaml;
 use crate::reader::listed;
 
 /// The input `utf8`, with one of `text`, `json`, `formattedJson` and `yaml`, and with `compress`.
 ///
 /// JSON is written as Go does: keys sorted, `<`, `>` and `&` escaped, formatted with two blanks and
-/// without a final newline. YAML has sorted keys.
+/// without a final newline. So is YAML, whose keys are in natural order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Utf8Input;
 
@@ -47,7 +48,7 @@ impl InputMethod for Utf8Input {
                 input.text("text")?.unwrap_or_default().into_bytes(),
                 "text/plain",
             ),
-            "yaml" => (to_yaml(input, value)?.into_bytes(), "application/x-yaml"),
+            "yaml" => (go_yaml::write(value).into_bytes(), "application/x-yaml"),
             "json" => (json::compact(value), "application/json"),
             _ => (indented(&json::compact(value)), "application/json"),
         };
@@ -61,13 +62,6 @@ impl InputMethod for Utf8Input {
             _ => None,
         }
     }
-}
-
-fn to_yaml(input: &InputSpec, value: &Value) -> Result<String, InputError> {
-    let mut value = value.clone();
-    value.sort_all_objects();
-    yaml::to_string(&value)
-        .map_err(|error| InputError::backend(input.place_of("yaml"), "write", "the value", error))
 }
 
 /// Breaks compact JSON into lines, as `json.Indent` of Go does with two blanks.

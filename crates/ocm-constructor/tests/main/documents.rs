@@ -135,3 +135,48 @@ fn places_are_those_before_variables_were_replaced() {
         "c.yaml:3:11: provider: must be an object or a text, not a number"
     );
 }
+
+#[test]
+fn spellings_of_the_first_go_tool_are_read() {
+    let read = constructor(
+        "name: acme.org/x
+version: 1.0.0
+provider: acme.org
+meta: {configuredSchemaVersion: ocm.software/v3alpha1}
+references:
+- {name: leaf, componentName: acme.org/leaf, version: 1.0.0}
+resources:
+- name: made
+  type: blob
+  srcRef: [{identitySelector: {name: code}}]
+  options: {skipDigestGeneration: true}
+  input: {type: utf8, text: x}
+",
+    );
+    let component = &read.components[0];
+    assert_eq!(component.references[0].element.name, "leaf");
+    assert!(component.resources[0].skips_digest);
+    let warnings: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "c.yaml:4:33: meta.configuredSchemaVersion: is ignored; component descriptors are \
+             written by the schema `v2`",
+            "c.yaml:10:11: resources[0].srcRef: is an old name for `srcRefs`",
+        ]
+    );
+}
+
+#[test]
+fn a_version_from_outside_is_that_of_components_without_one() {
+    let text = "components:
+- {name: acme.org/a, provider: x}
+- {name: acme.org/b, version: 2.0.0, provider: x}
+";
+    let version = "1.0.0".parse().unwrap();
+    let text = ocm_constructor::template::Expanded::verbatim(text);
+    let read = Constructor::read_with(&text, "c.yaml", Some(&version)).unwrap();
+    let ids: Vec<String> = read.components.iter().map(|c| c.id.to_string()).collect();
+    assert_eq!(ids, ["acme.org/a:1.0.0", "acme.org/b:2.0.0"]);
+    assert!(Constructor::read(&text, "c.yaml").is_err());
+}

@@ -368,3 +368,38 @@ async fn a_file_that_changes_before_it_is_read_is_an_error() {
         format!("cannot read {}", root.join("tree/sub/b.txt").display())
     );
 }
+
+#[tokio::test]
+async fn go_writes_the_same_texts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/utf8-inputs");
+    let text = fs::read_to_string(folder.join("component-constructor.yaml")).unwrap();
+    let component = constructor(&text).components.remove(0);
+    for (entry, file) in
+        component
+            .resources
+            .iter()
+            .zip(["compact.json", "formatted.json", "value.yaml"])
+    {
+        let input = entry.input.as_ref().unwrap();
+        let context = InputContext {
+            component: component.id.clone(),
+            kind: ElementKind::Resource,
+            name: "data".to_owned(),
+            version: component.id.version.clone(),
+            directory: folder.clone(),
+        };
+        let methods = InputMethods::files();
+        let method = methods.method(input).unwrap();
+        let result = method.process(input, &context).await.unwrap();
+        let Produced::Content(Content::Blob(blob)) = result.produced else {
+            panic!("not a blob")
+        };
+        let bytes = read_to_end(blob.as_ref(), u64::MAX).await.unwrap();
+        let actual = String::from_utf8(bytes.to_vec()).unwrap();
+        let expected = fs::read_to_string(folder.join(file)).unwrap();
+        for (actual, expected) in actual.lines().zip(expected.lines()) {
+            assert_eq!(actual, expected, "{file}");
+        }
+        assert_eq!(actual, expected, "{file}");
+    }
+}

@@ -4,6 +4,8 @@
 
 use x509_parser::asn1_rs::{Any, FromDer, Integer, Oid, Tag};
 
+use crate::key::Curve;
+
 /// What a DER structure turned out to be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
@@ -19,8 +21,8 @@ pub(crate) enum Kind {
     Encrypted,
     /// Shaped like an X.509 certificate, a request for one, or a revocation list.
     Certificate,
-    /// `ECPrivateKey` of SEC 1.
-    EcPrivate,
+    /// `ECPrivateKey` of SEC 1, with the curve if it is one of those we know.
+    EcPrivate(Option<Curve>),
     /// The private key of DSA as OpenSSL writes it.
     DsaPrivate,
     /// Anything else.
@@ -37,7 +39,7 @@ impl Kind {
             Self::PublicInfo(key) => format!("{} public key", key.name()),
             Self::Encrypted => "an encrypted private key".to_owned(),
             Self::Certificate => "a certificate".to_owned(),
-            Self::EcPrivate => Self::Pkcs8(KeyType::Ec).name(),
+            Self::EcPrivate(curve) => Self::Pkcs8(KeyType::Ec(curve)).name(),
             Self::DsaPrivate => Self::Pkcs8(KeyType::Dsa).name(),
             Self::Unknown => "data of another kind".to_owned(),
         }
@@ -49,7 +51,8 @@ impl Kind {
 pub(crate) enum KeyType {
     Rsa,
     RsaPss,
-    Ec,
+    /// With the curve if it is one of those we know.
+    Ec(Option<Curve>),
     Ed25519,
     Ed448,
     Dsa,
@@ -57,23 +60,26 @@ pub(crate) enum KeyType {
 }
 
 impl KeyType {
-    fn from_oid(oid: &Oid<'_>) -> Self {
-        match oid.to_id_string().as_str() {
+    /// Takes the content of an `AlgorithmIdentifier`.
+    fn from_identifier(identifier: &[u8]) -> Option<Self> {
+        let (parameters, oid) = Oid::from_der(identifier).ok()?;
+        Some(match oid.to_id_string().as_str() {
             "1.2.840.113549.1.1.1" => Self::Rsa,
             "1.2.840.113549.1.1.10" => Self::RsaPss,
-            "1.2.840.10045.2.1" => Self::Ec,
+            "1.2.840.10045.2.1" => Self::Ec(curve(parameters)),
             "1.3.101.112" => Self::Ed25519,
             "1.3.101.113" => Self::Ed448,
             "1.2.840.10040.4.1" => Self::Dsa,
             _ => Self::Other,
-        }
+        })
     }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Rsa => "an RSA",
             Self::RsaPss => "an RSASSA-PSS-only",
-            Self::Ec => "an elliptic curve",
+            Self::Ec(Some(_)) => "an ECDSA",
+            Self::Ec(None) => "another elliptic curve",
             Self::Ed25519 => "an Ed25519",
             Self::Ed448 => "an Ed448",
             Self::Dsa => "a DSA",
@@ -95,7 +101,14 @@ pub(crate) fn classify(der: &[u8]) -> Kind {
             9 => Kind::RsaPrivate,
             _ => Kind::Unknown,
         },
-        [Tag::Integer, Tag::OctetString, ..] => Kind::EcPrivate,
+        [Tag::Integer, Tag::OctetString, rest @ ..] => {
+            let parameters = rest.first().is_some_and(|tag| *tag == Tag(0));
+            Kind::EcPrivate(if parameters {
+                curve(children[2].data)
+            } else {
+                None
+            })
+        }
         [Tag::Integer, Tag::Sequence, Tag::OctetString, ..] => {
             key_type(&children[1]).map_or(Kind::Unknown, Kind::Pkcs8)
         }
@@ -128,8 +141,13 @@ pub(crate) fn private_bits(pkcs1: &[u8]) -> Option<usize> {
 }
 
 fn key_type(algorithm: &Any<'_>) -> Option<KeyType> {
-    let (_, oid) = Oid::from_der(algorithm.data).ok()?;
-    Some(KeyType::from_oid(&oid))
+    KeyType::from_identifier(algorithm.data)
+}
+
+/// Reads the parameters of a key: the name of a curve. Those that spell a curve out are not taken.
+fn curve(parameters: &[u8]) -> Option<Curve> {
+    let (_, oid) = Oid::from_der(parameters).ok()?;
+    Curve::from_oid(&oid.to_id_string())
 }
 
 fn whole_sequence(der: &[u8]) -> Option<&[u8]> {

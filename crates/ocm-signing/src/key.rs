@@ -1,22 +1,28 @@
-//! RSA keys: reading every form they are kept in, making new ones, writing them.
+//! Keys: reading every form they are kept in, making new ones, writing them.
 //!
 //! | | PEM label | DER |
 //! | --- | --- | --- |
-//! | private key | `RSA PRIVATE KEY`, `PRIVATE KEY` | PKCS#1, PKCS#8 |
-//! | public key | `RSA PUBLIC KEY`, `PUBLIC KEY`, `CERTIFICATE` | PKCS#1, PKIX, X.509 |
+//! | private key | `PRIVATE KEY`, `RSA PRIVATE KEY`, `EC PRIVATE KEY` | PKCS#8, PKCS#1, SEC 1 |
+//! | public key | `PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE` | PKIX, PKCS#1, X.509 |
 //!
 //! In PEM the content of a block decides, not its label: some tools write one form under the label
 //! of the other.
 
 mod certificate;
+mod ecdsa;
+mod ed25519;
 mod private;
 mod public;
+mod rsa;
 
 use thiserror::Error;
 
 pub use certificate::Certificate;
+pub use ecdsa::{Curve, EcdsaPrivateKey, EcdsaPublicKey};
+pub use ed25519::{Ed25519PrivateKey, Ed25519PublicKey};
 pub use private::{PrivateKey, PrivatePem};
 pub use public::PublicKey;
+pub use rsa::{RsaPrivateKey, RsaPublicKey};
 
 pub use crate::pem::Error as PemError;
 
@@ -26,10 +32,10 @@ use crate::pem;
 /// The largest file that is read as a key or a chain of certificates, in bytes.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
 
-/// The fewest bits of a key that signs.
+/// The fewest bits of an RSA key that signs.
 pub const MIN_BITS: usize = 2048;
 
-/// The most bits of any key.
+/// The most bits of any RSA key.
 pub const MAX_BITS: usize = 8192;
 
 /// Which of its two standard structures a key is written as.
@@ -38,7 +44,8 @@ pub enum KeyFormat {
     /// PKCS#8 (`PRIVATE KEY`) and PKIX (`PUBLIC KEY`), what tools write today.
     #[default]
     Pkcs8,
-    /// PKCS#1 (`RSA PRIVATE KEY`, `RSA PUBLIC KEY`), what the first version of OCM wrote.
+    /// PKCS#1 (`RSA PRIVATE KEY`, `RSA PUBLIC KEY`), what the first version of OCM wrote. Only RSA
+    /// keys have this form; others are written in the other.
     Pkcs1,
 }
 
@@ -132,7 +139,16 @@ pub enum Error {
     /// No key of this size is generated.
     #[error("an RSA key of {bits} bits cannot be generated, one of 2048, 3072 or 4096 can")]
     GenerateSize { bits: usize },
+    /// The key is on a curve that is not known, or does not name its curve.
+    #[error("only keys on the curves P-256, P-384 and P-521 are supported, by their names")]
+    Curve,
     /// The cryptographic library refused.
     #[error("the cryptographic library cannot {action}")]
     Library { action: &'static str },
+}
+
+impl Error {
+    const ENCODE: Self = Self::Library {
+        action: "encode the private key",
+    };
 }

@@ -28,29 +28,44 @@ const DASHES: &str = "-----";
 
 /// One block; its bytes are wiped when it is dropped, since they may be a private key.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Block {
-    pub(crate) label: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
+pub struct Block {
+    /// What the block claims to be.
+    pub label: String,
+    /// What stands before the content.
+    pub headers: Vec<(String, String)>,
+    /// The content.
+    pub bytes: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Block")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Block {
     /// Returns the value of a header.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|(key, _)| key == name)?;
         Some(&header.1)
     }
 }
 
 /// Tells whether a text contains the beginning of a block.
-pub(crate) fn is_pem(bytes: &[u8]) -> bool {
+pub fn is_pem(bytes: &[u8]) -> bool {
     bytes
         .windows(BEGIN.len())
         .any(|window| window == BEGIN.as_bytes())
 }
 
 /// Reads all blocks of a text. The caller has limited its length.
-pub(crate) fn read(text: &str) -> Result<Vec<Block>, Error> {
+///
+/// # Errors
+///
+/// A block is cut or not base64, or there are very many.
+pub fn read(text: &str) -> Result<Vec<Block>, Error> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().map(str::trim_end);
     while let Some(line) = lines.next() {
@@ -66,7 +81,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Block>, Error> {
 }
 
 /// Writes one block with a line break at its end.
-pub(crate) fn write(label: &str, headers: &[(&str, &str)], bytes: &[u8]) -> Zeroizing<String> {
+pub fn write(label: &str, headers: &[(&str, &str)], bytes: &[u8]) -> Zeroizing<String> {
     let encoded = Zeroizing::new(STANDARD.encode(bytes));
     // The text is not to grow: a copy that is left behind by growing would not be wiped.
     let headers_len: usize = headers.iter().map(|(k, v)| k.len() + v.len() + 3).sum();

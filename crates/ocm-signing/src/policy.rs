@@ -28,6 +28,7 @@ use std::fmt;
 use serde::Deserialize;
 
 pub use self::parse::ParseError;
+use crate::dn::DistinguishedName;
 use crate::signatory::Signatory;
 use crate::verified::Checked;
 
@@ -252,12 +253,10 @@ impl By {
     }
 }
 
-/// Compares distinguished names as text, but for blanks after the commas.
+/// Compares distinguished names by their attributes.
 fn same_name(one: &str, other: &str) -> bool {
-    let parts = |name: &str| -> Vec<String> {
-        name.split(',').map(|part| part.trim().to_owned()).collect()
-    };
-    parts(one) == parts(other)
+    let read = |text: &str| text.parse::<DistinguishedName>();
+    matches!((read(one), read(other)), (Ok(one), Ok(other)) if one.is_same(&other))
 }
 
 /// Matches a text in which `*` stands for any text, in linear time but for the last star.

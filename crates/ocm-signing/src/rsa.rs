@@ -6,9 +6,6 @@
 //! make it as long as fits, others as long as the digest. The cryptographic library is told a
 //! length to expect, so that the likely ones are tried first, then all others.
 
-mod handler;
-mod value;
-
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
@@ -20,10 +17,7 @@ use aws_lc_rs::signature::{
 use ocm_digest::{Digest, HashAlgorithm};
 use thiserror::Error;
 
-pub use handler::{Error as HandlerError, RsaSigner, RsaVerifier};
-pub use value::{Error as ValueError, MEDIA_TYPE_PEM, SignatureValue};
-
-use crate::key::{MIN_BITS, PrivateKey, PublicKey};
+use crate::key::{MIN_BITS, RsaPrivateKey, RsaPublicKey};
 
 /// How a digest is padded before the RSA operation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -73,7 +67,7 @@ impl RsaAlgorithm {
     /// # Errors
     ///
     /// The cryptographic library refuses.
-    pub fn sign(self, digest: &Digest, key: &PrivateKey) -> Result<Vec<u8>, Error> {
+    pub fn sign(self, digest: &Digest, key: &RsaPrivateKey) -> Result<Vec<u8>, Error> {
         let refused = |_| Error::Refused;
         let mut signature = vec![0; key.pair().public_modulus_len()];
         let imported = import(digest).map_err(refused)?;
@@ -89,7 +83,12 @@ impl RsaAlgorithm {
     ///
     /// The signature was not made by this algorithm, of this digest, by the private key that
     /// belongs to `key`; or the key is too short to tell.
-    pub fn verify(self, digest: &Digest, signature: &[u8], key: &PublicKey) -> Result<(), Error> {
+    pub fn verify(
+        self,
+        digest: &Digest,
+        signature: &[u8],
+        key: &RsaPublicKey,
+    ) -> Result<(), Error> {
         let expected = key.bits().div_ceil(8);
         if signature.len() != expected {
             let actual = signature.len();
@@ -115,7 +114,7 @@ impl RsaAlgorithm {
         }
     }
 
-    const fn too_short(self, key: &PublicKey) -> Error {
+    const fn too_short(self, key: &RsaPublicKey) -> Error {
         Error::KeyTooShort {
             bits: key.bits(),
             algorithm: self,

@@ -5,6 +5,7 @@
 //!   runs.
 //! - [`Registry`]: the embedded registry on a free port of this machine, which counts requests,
 //!   asks for a password, or answers as a [`Fault`] says.
+//! - [`timestamps::TimestampAuthority`]: makes timestamps, right and wrong ones.
 //!
 //! A fixture that cannot be set up has failed the test: everything here panics instead of
 //! returning errors.
@@ -12,6 +13,8 @@
 mod cli;
 mod filter;
 mod registry;
+
+pub mod timestamps;
 
 pub use cli::{Cli, Run, Started};
 pub use registry::{Fault, Registry};

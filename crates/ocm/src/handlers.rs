@@ -4,7 +4,7 @@
 //! handler by its type, to sign; a signature chooses it by its algorithm and media type, to be
 //! verified.
 
-mod rsa;
+mod keyed;
 
 use async_trait::async_trait;
 use ocm_model::{Signature, SignatureInfo, TypeName, TypedSpec};
@@ -16,7 +16,7 @@ use crate::trust::{KeyMaterial, SigningKeys, Trust};
 use crate::verify::VerifyError;
 
 /// All kinds of signatures. The first one signs where nothing says otherwise.
-const HANDLERS: &[&dyn Handler] = &[&rsa::Rsa];
+const HANDLERS: &[&dyn Handler] = &[&keyed::Keyed];
 
 /// One kind of signature.
 #[async_trait]

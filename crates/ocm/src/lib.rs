@@ -31,9 +31,11 @@ mod error;
 mod handlers;
 mod kind;
 mod resolver;
+mod roots;
 mod session;
 mod sign;
 mod stated;
+mod timestamps;
 mod tree;
 mod trust;
 mod unpack;
@@ -53,6 +55,7 @@ pub use ocm_oci as oci;
 pub use ocm_registry as registry;
 pub use ocm_repository as repository;
 pub use ocm_signing as signing;
+pub use ocm_timestamp as timestamp;
 pub use ocm_transfer as transfer;
 
 pub use address::{Error as AddressError, Located};
@@ -63,6 +66,7 @@ pub use kind::{Kind, causes};
 pub use resolver::Resolvers;
 pub use session::{Ocm, Use};
 pub use sign::{SignReport, SignRequest};
+pub use timestamps::DEFAULT_AUTHORITY;
 pub use trust::{KeyMaterial, Scoped, SigningKeys, Trust};
 pub use verify::{
     ContentCheck, ContentOutcome, ReferenceCheck, VerifyError, VerifyOptions, VerifyProgress,

@@ -2,6 +2,7 @@
 
 use ocm_config::Secret;
 use ocm_model::TypedSpec;
+use ocm_signing::dn::DistinguishedName;
 
 /// A key or certificates in any encoding, and what to call them in messages.
 #[derive(Clone, Debug)]
@@ -55,10 +56,11 @@ impl<T> Scoped<T> {
 pub struct Trust {
     /// Public keys, or certificates that are trusted as such.
     pub keys: Vec<Scoped<KeyMaterial>>,
-    /// Certificates of authorities, beside those that the system trusts.
+    /// Certificates of authorities. For signatures, those of the system are trusted only where none
+    /// is given.
     pub roots: Vec<KeyMaterial>,
-    /// Distinguished names (RFC 2253) that must be those of the signers.
-    pub issuers: Vec<Scoped<String>>,
+    /// Names that the signers, or who has certified them, must have.
+    pub issuers: Vec<Scoped<DistinguishedName>>,
     /// How signatures are verified, such as `SigstoreVerificationConfiguration/v1alpha1`. One is
     /// used for every signature of its kind.
     pub verifiers: Vec<TypedSpec>,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ocm::model::{TypedSpec, yaml};
+use ocm::signing::dn::{DistinguishedName, ParseDnError};
 use ocm::{KeyMaterial, Ocm, Scoped};
 
 use crate::error::usage;
@@ -69,6 +70,25 @@ impl KeyArgument {
     }
 }
 
+/// A distinguished name, and the signature whose signer must have it.
+///
+/// A name of a signature ends in `:=`, since distinguished names have `=` in them.
+#[derive(Clone, Debug)]
+pub(crate) struct IssuerArgument(pub(crate) Scoped<DistinguishedName>);
+
+impl FromStr for IssuerArgument {
+    type Err = ParseDnError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (signature, name) = match text.split_once(":=") {
+            Some((signature, name)) => (Some(signature.to_owned()), name),
+            None => (None, text),
+        };
+        let value = name.parse()?;
+        Ok(Self(Scoped { signature, value }))
+    }
+}
+
 /// Reads the typed specifications in a file, one in each YAML document.
 pub(crate) fn specs(ocm: &Ocm, path: &str) -> anyhow::Result<Vec<TypedSpec>> {
     let text = String::from_utf8(read(ocm, path)?);
@@ -114,6 +134,17 @@ mod tests {
         check("acme.pub", None, "acme.pub");
         check("./a=b.pub", None, "./a=b.pub");
         assert!("release=".parse::<KeyArgument>().is_err());
+    }
+
+    #[test]
+    fn an_issuer_may_be_for_one_signature() {
+        let issuer: IssuerArgument = "release:=CN=a,O=b".parse().unwrap();
+        assert_eq!(issuer.0.signature.as_deref(), Some("release"));
+        assert_eq!(issuer.0.value.to_string(), "CN=a,O=b");
+        let issuer: IssuerArgument = "acme.org".parse().unwrap();
+        assert_eq!(issuer.0.signature, None);
+        assert_eq!(issuer.0.value.to_string(), "CN=acme.org");
+        assert!("release:=".parse::<IssuerArgument>().is_err());
     }
 
     #[test]

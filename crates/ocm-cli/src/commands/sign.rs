@@ -4,7 +4,10 @@ use clap::ValueEnum;
 use ocm::digest::HashAlgorithm;
 use ocm::model::NormalisationAlgorithm;
 use ocm::signing::SignOptions;
-use ocm::{KeyMaterial, Ocm, SignRequest, SigningKeys, SigningMethod, signature_algorithms};
+use ocm::{
+    DEFAULT_AUTHORITY, KeyMaterial, Ocm, SignRequest, SigningKeys, SigningMethod,
+    signature_algorithms,
+};
 
 use super::Session;
 use super::keys::{self, KeyArgument};
@@ -15,6 +18,7 @@ use crate::error::{hinted, usage};
 /// The signature covers the descriptor, and through its digests all resources and references.
 /// The private key is the one given, or the one that the configuration has for the signature.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
 pub(crate) struct Args {
     /// The component version, such as `./shop.ctf//acme.org/shop:1.0.0`
     reference: String,
@@ -38,6 +42,14 @@ pub(crate) struct Args {
     /// Sign as this file says: a typed specification, such as `RSASigningConfiguration/v1alpha1`
     #[arg(long, value_name = "FILE", conflicts_with = "algorithm")]
     signer_spec: Option<String>,
+
+    /// Have a timestamp authority testify when the signature was made
+    #[arg(long)]
+    tsa: bool,
+
+    /// The timestamp authority to ask; by default one that is open to everybody
+    #[arg(long, value_name = "URL")]
+    tsa_url: Option<String>,
 
     /// How the descriptor is hashed
     #[arg(long, short = 'H', default_value = "SHA-256", value_name = "ALGORITHM", value_parser = hash)]
@@ -111,7 +123,11 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         },
         method: method(&args, ocm)?,
         keys,
-        timestamper: None,
+        timestamper: match (&args.tsa_url, args.tsa) {
+            (Some(url), _) => Some(ocm.timestamper(url)),
+            (None, true) => Some(ocm.timestamper(DEFAULT_AUTHORITY)),
+            (None, false) => None,
+        },
         dry_run: args.dry_run,
     };
     let report = ocm

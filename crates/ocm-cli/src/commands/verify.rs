@@ -2,10 +2,10 @@
 
 use ocm::model::{ComponentVersionId, Identity};
 use ocm::oci::CopyOptions;
-use ocm::{ContentOutcome, Ocm, Trust, VerifyError, VerifyOptions, VerifyReport};
+use ocm::{ContentOutcome, KeyMaterial, Ocm, Trust, VerifyError, VerifyOptions, VerifyReport};
 
 use super::Session;
-use super::keys::{self, KeyArgument};
+use super::keys::{self, IssuerArgument, KeyArgument};
 use crate::error::hinted;
 use crate::output::{Columns, Format, bytes, count, data};
 use crate::progress::Progress;
@@ -26,6 +26,16 @@ pub(crate) struct Args {
     /// Verify with the key, or the certificate, in this file
     #[arg(long, short = 'k', value_name = "[NAME=]FILE")]
     public_key: Vec<KeyArgument>,
+
+    /// Trust the authorities in this file to certify signers and timestamps, instead of those that the
+    /// system trusts with signers
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Vec<String>,
+
+    /// Whom a certificate must be for, or by: a distinguished name such as `CN=release,O=acme.org`, or
+    /// some attributes of one
+    #[arg(long, short = 'I', value_name = "[NAME:=]DN")]
+    issuer: Vec<IssuerArgument>,
 
     /// Verify signatures of its kind as this file says: a typed specification
     #[arg(long, value_name = "FILE")]
@@ -48,12 +58,13 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
     let located = session.reference(&args.reference)?;
     let trust = trust(&args, ocm)?;
+    let timestamps = Some(ocm.timestamp_verifier(&trust.roots)?);
     let progress = Progress::start(&session.ui, "verifying");
     let options = VerifyOptions {
         now: ocm::Timestamp::now(),
         signatures: args.signature.clone(),
         trust,
-        timestamps: None,
+        timestamps,
         skip_content: args.skip_content,
         copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
         progress: progress.of_verification(),
@@ -94,6 +105,11 @@ fn trust(args: &Args, ocm: &Ocm) -> anyhow::Result<Trust> {
     for key in &args.public_key {
         trust.keys.push(key.scoped(ocm)?);
     }
+    for file in &args.ca_cert {
+        let bytes = keys::read(ocm, file)?;
+        trust.roots.push(KeyMaterial::new(file.as_str(), bytes));
+    }
+    trust.issuers = args.issuer.iter().map(|it| it.0.clone()).collect();
     for file in &args.verifier_spec {
         trust.verifiers.extend(keys::specs(ocm, file)?);
     }

@@ -116,7 +116,7 @@ fn a_key_that_is_missing_or_wrong_is_named() {
     exit 2
     --- stderr
     error: cannot use acme.pub
-      caused by: expected an RSA private key, found an RSA public key
+      caused by: expected a private key, found an RSA public key
     ");
     assert_snapshot!(cli.run("verify cv shop//acme.org/bar/product:1.0.0"), @r"
     $ ocm verify cv shop//acme.org/bar/product:1.0.0

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
 mod archives;
+mod certificates;
 mod conformance;
 mod constructors;
 mod descriptors;

@@ -1,75 +1,91 @@
-//! RSA private keys.
+//! Private keys of any kind.
 
 use std::fmt;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::KeyPair as _;
 use zeroize::Zeroizing;
 
-use super::{Error, KeyFormat, MAX_BITS, MIN_BITS, Parts, PublicKey};
-use crate::der::{self, KeyType, Kind};
+use super::{
+    Curve, EcdsaPrivateKey, Ed25519PrivateKey, Error, KeyFormat, Parts, PublicKey, RsaPrivateKey,
+};
+use crate::der::{KeyType, Kind};
 use crate::pem;
 
-/// An RSA private key of 2048 to 8192 bits, with the public key that belongs to it.
+/// A private key, with the public key that belongs to it.
 ///
 /// It has no `Display`, and its `Debug` form shows the public key only.
-#[derive(Clone)]
-pub struct PrivateKey {
-    pair: KeyPair,
-    public: PublicKey,
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PrivateKey {
+    /// For RSASSA-PSS and RSASSA-PKCS1-v1_5.
+    Rsa(RsaPrivateKey),
+    /// For ECDSA.
+    Ecdsa(EcdsaPrivateKey),
+    /// For Ed25519.
+    Ed25519(Ed25519PrivateKey),
 }
 
 impl PrivateKey {
-    /// Reads PKCS#1 or PKCS#8, as PEM or DER. Of several PEM blocks the first RSA private key is
+    /// Reads PKCS#8, PKCS#1 or SEC 1, as PEM or DER. Of several PEM blocks the first private key is
     /// taken.
     ///
     /// Any bytes may be handed in.
     ///
     /// # Errors
     ///
-    /// There is no RSA private key, it is encrypted, too large or malformed.
+    /// There is no private key, it is encrypted, of a kind that is not supported, or malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let parts = Parts::read(bytes)?;
         for (kind, block) in &parts.0 {
-            match kind {
-                Kind::RsaPrivate => return Self::from_pkcs1(&block.bytes),
-                Kind::Pkcs8(KeyType::Rsa) => {
-                    let pkcs1 = der::private_within(&block.bytes).ok_or(MALFORMED)?;
-                    return Self::from_pkcs1(pkcs1);
+            let der = &block.bytes;
+            return match kind {
+                Kind::RsaPrivate => RsaPrivateKey::from_pkcs1(der).map(Self::Rsa),
+                Kind::Pkcs8(KeyType::Rsa) => RsaPrivateKey::from_pkcs8(der).map(Self::Rsa),
+                Kind::EcPrivate(curve) | Kind::Pkcs8(KeyType::Ec(curve)) => {
+                    EcdsaPrivateKey::from_der(der, *curve).map(Self::Ecdsa)
                 }
-                _ => {}
-            }
+                Kind::Pkcs8(KeyType::Ed25519) => {
+                    Ed25519PrivateKey::from_pkcs8(der).map(Self::Ed25519)
+                }
+                _ => continue,
+            };
         }
-        Err(parts.unexpected("an RSA private key"))
+        Err(parts.unexpected("a private key"))
     }
 
-    /// Makes a new key of 2048, 3072 or 4096 bits.
+    /// Makes a new RSA key of 2048, 3072 or 4096 bits.
     ///
     /// # Errors
     ///
     /// Another size is asked for, or there is no entropy.
-    pub fn generate(bits: usize) -> Result<Self, Error> {
-        let size = match bits {
-            2048 => KeySize::Rsa2048,
-            3072 => KeySize::Rsa3072,
-            4096 => KeySize::Rsa4096,
-            _ => return Err(Error::GenerateSize { bits }),
-        };
-        let pair = KeyPair::generate(size).map_err(|_| Error::Library {
-            action: "generate an RSA key",
-        })?;
-        Self::new(pair)
+    pub fn generate_rsa(bits: usize) -> Result<Self, Error> {
+        RsaPrivateKey::generate(bits).map(Self::Rsa)
+    }
+
+    /// Makes a new ECDSA key.
+    ///
+    /// # Errors
+    ///
+    /// There is no entropy.
+    pub fn generate_ecdsa(curve: Curve) -> Result<Self, Error> {
+        EcdsaPrivateKey::generate(curve).map(Self::Ecdsa)
+    }
+
+    /// Makes a new Ed25519 key.
+    ///
+    /// # Errors
+    ///
+    /// There is no entropy.
+    pub fn generate_ed25519() -> Result<Self, Error> {
+        Ed25519PrivateKey::generate().map(Self::Ed25519)
     }
 
     /// Returns the public key.
-    pub const fn public_key(&self) -> &PublicKey {
-        &self.public
-    }
-
-    /// Returns the size of the modulus in bits.
-    pub const fn bits(&self) -> usize {
-        self.public.bits()
+    pub fn public_key(&self) -> PublicKey {
+        match self {
+            Self::Rsa(key) => PublicKey::Rsa(key.public_key().clone()),
+            Self::Ecdsa(key) => PublicKey::Ecdsa(key.public_key().clone()),
+            Self::Ed25519(key) => PublicKey::Ed25519(key.public_key().clone()),
+        }
     }
 
     /// Writes the key as PEM.
@@ -78,43 +94,19 @@ impl PrivateKey {
     ///
     /// The cryptographic library does not encode the key.
     pub fn to_pem(&self, format: KeyFormat) -> Result<PrivatePem, Error> {
-        let encode = Error::Library {
-            action: "encode the private key",
-        };
-        let der: Pkcs8V1Der<'_> = self.pair.as_der().map_err(|_| encode.clone())?;
-        let text = match format {
-            KeyFormat::Pkcs8 => pem::write("PRIVATE KEY", &[], der.as_ref()),
-            KeyFormat::Pkcs1 => {
-                let pkcs1 = der::private_within(der.as_ref()).ok_or(encode)?;
-                pem::write("RSA PRIVATE KEY", &[], pkcs1)
-            }
+        let text = match self {
+            Self::Rsa(key) => key.to_pem(format)?,
+            other => pem::write("PRIVATE KEY", &[], &other.to_pkcs8()?),
         };
         Ok(PrivatePem(text))
     }
 
-    pub(crate) const fn pair(&self) -> &KeyPair {
-        &self.pair
-    }
-
-    fn from_pkcs1(der: &[u8]) -> Result<Self, Error> {
-        let bits = der::private_bits(der).ok_or(MALFORMED)?;
-        if !(MIN_BITS..=MAX_BITS).contains(&bits) {
-            return Err(Error::Size { bits });
+    pub(crate) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        match self {
+            Self::Rsa(key) => key.to_pkcs8(),
+            Self::Ecdsa(key) => key.to_pkcs8(),
+            Self::Ed25519(key) => key.to_pkcs8(),
         }
-        Self::new(KeyPair::from_der(der).map_err(|_| MALFORMED)?)
-    }
-
-    fn new(pair: KeyPair) -> Result<Self, Error> {
-        let public = PublicKey::from_der(pair.public_key().as_ref())?;
-        Ok(Self { pair, public })
-    }
-}
-
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateKey")
-            .field("public", &self.public)
-            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +125,3 @@ impl fmt::Debug for PrivatePem {
         f.debug_struct("PrivatePem").finish_non_exhaustive()
     }
 }
-
-const MALFORMED: Error = Error::Malformed {
-    what: "RSA private key",
-};

@@ -1,29 +1,30 @@
-//! RSA public keys.
+//! Public keys of any kind.
 
 use std::fmt;
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rsa;
-use aws_lc_rs::signature::RsaParameters;
 use ocm_digest::Digest;
 
-use super::{Certificate, Error, KeyFormat, MAX_BITS, Parts, PrivateKey};
-use crate::der::{KeyType, Kind};
+use super::{
+    Certificate, EcdsaPublicKey, Ed25519PublicKey, Error, KeyFormat, Parts, PrivateKey,
+    RsaPublicKey,
+};
+use crate::der::{self, KeyType, Kind};
 use crate::pem;
 
-/// An RSA public key.
-///
-/// Keys of less than 2048 bits are held, too, since signatures of that age exist; what they may
-/// still be used for is decided when a signature is verified.
-#[derive(Clone, Eq, PartialEq)]
-pub struct PublicKey {
-    pkcs1: Box<[u8]>,
-    pkix: Box<[u8]>,
-    bits: usize,
+/// A public key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PublicKey {
+    /// For RSASSA-PSS and RSASSA-PKCS1-v1_5.
+    Rsa(RsaPublicKey),
+    /// For ECDSA.
+    Ecdsa(EcdsaPublicKey),
+    /// For Ed25519.
+    Ed25519(Ed25519PublicKey),
 }
 
 impl PublicKey {
-    /// Reads PKCS#1, PKIX or an X.509 certificate, as PEM or DER. Of several PEM blocks the first
+    /// Reads PKIX, PKCS#1 or an X.509 certificate, as PEM or DER. Of several PEM blocks the first
     /// one that holds a public key is taken, so of a chain of certificates the leaf. A private key
     /// gives its public one.
     ///
@@ -34,74 +35,75 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// There is no RSA key, or it is malformed.
+    /// There is no key of a kind that is supported, or it is malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        const EXPECTED: &str = "an RSA public key or a certificate with one";
+        const EXPECTED: &str = "a public key or a certificate with one";
         let parts = Parts::read(bytes)?;
         for (kind, block) in &parts.0 {
             match kind {
-                Kind::RsaPublic | Kind::PublicInfo(KeyType::Rsa) => {
-                    return Self::from_der(&block.bytes);
-                }
+                Kind::RsaPublic => return RsaPublicKey::from_der(&block.bytes).map(Self::Rsa),
+                Kind::PublicInfo(_) => return Self::from_pkix(&block.bytes),
                 Kind::Certificate => {
-                    return Ok(Certificate::from_der(&block.bytes)?.public_key().clone());
+                    let certificate = Certificate::from_der(&block.bytes)?;
+                    return certificate.public_key().cloned().map_err(Clone::clone);
                 }
-                Kind::PublicInfo(_) => return Err(parts.unexpected(EXPECTED)),
                 _ => {}
             }
         }
         match PrivateKey::parse(bytes) {
-            Ok(private) => Ok(private.public_key().clone()),
+            Ok(private) => Ok(private.public_key()),
             Err(Error::Unexpected { .. }) => Err(parts.unexpected(EXPECTED)),
             Err(error) => Err(error),
         }
     }
 
-    /// Returns the size of the modulus in bits.
-    pub const fn bits(&self) -> usize {
-        self.bits
-    }
-
     /// Returns the SHA-256 of the PKIX form, which names the key in messages.
     pub fn fingerprint(&self) -> Digest {
-        Digest::sha256(&self.pkix)
+        Digest::sha256(self.pkix())
     }
 
     /// Writes the key as PEM.
     pub fn to_pem(&self, format: KeyFormat) -> String {
-        let text = match format {
-            KeyFormat::Pkcs8 => pem::write("PUBLIC KEY", &[], &self.pkix),
-            KeyFormat::Pkcs1 => pem::write("RSA PUBLIC KEY", &[], &self.pkcs1),
+        let text = match (self, format) {
+            (Self::Rsa(key), KeyFormat::Pkcs1) => pem::write("RSA PUBLIC KEY", &[], key.pkcs1()),
+            _ => pem::write("PUBLIC KEY", &[], self.pkix()),
         };
         text.to_string()
     }
 
-    pub(crate) const fn pkcs1(&self) -> &[u8] {
-        &self.pkcs1
+    /// Takes `SubjectPublicKeyInfo`.
+    pub(super) fn from_pkix(der: &[u8]) -> Result<Self, Error> {
+        match der::classify(der) {
+            Kind::PublicInfo(KeyType::Rsa) => RsaPublicKey::from_der(der).map(Self::Rsa),
+            Kind::PublicInfo(KeyType::Ec(curve)) => {
+                EcdsaPublicKey::from_der(der, curve).map(Self::Ecdsa)
+            }
+            Kind::PublicInfo(KeyType::Ed25519) => {
+                Ed25519PublicKey::from_der(der).map(Self::Ed25519)
+            }
+            other => Err(Error::Unexpected {
+                expected: "an RSA, ECDSA or Ed25519 public key",
+                found: other.name(),
+            }),
+        }
     }
 
-    /// Takes PKCS#1 or PKIX.
-    pub(crate) fn from_der(der: &[u8]) -> Result<Self, Error> {
-        const MALFORMED: Error = Error::Malformed {
-            what: "RSA public key",
-        };
-        let key = rsa::PublicKey::from_der(der).map_err(|_| MALFORMED)?;
-        let pkcs1: Box<[u8]> = key.as_ref().into();
-        let bits = RsaParameters::public_modulus_len(&pkcs1).map_err(|_| MALFORMED)? as usize;
-        if bits > MAX_BITS {
-            return Err(Error::Size { bits });
+    pub(crate) const fn pkix(&self) -> &[u8] {
+        match self {
+            Self::Rsa(key) => key.pkix(),
+            Self::Ecdsa(key) => key.pkix(),
+            Self::Ed25519(key) => key.pkix(),
         }
-        let pkix: PublicKeyX509Der<'_> = key.as_der().map_err(|_| MALFORMED)?;
-        let pkix = pkix.as_ref().into();
-        Ok(Self { pkcs1, pkix, bits })
     }
 }
 
-impl fmt::Debug for PublicKey {
+/// The kind of the key, with its size or curve.
+impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublicKey")
-            .field("bits", &self.bits)
-            .field("fingerprint", &self.fingerprint())
-            .finish_non_exhaustive()
+        match self {
+            Self::Rsa(key) => write!(f, "RSA key of {} bits", key.bits()),
+            Self::Ecdsa(key) => write!(f, "ECDSA key on {}", key.curve()),
+            Self::Ed25519(_) => f.write_str("Ed25519 key"),
+        }
     }
 }

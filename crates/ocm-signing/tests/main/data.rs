@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use ocm_model::{Descriptor, Signature};
-use ocm_signing::key::{PrivateKey, PublicKey};
+use ocm_signing::key::{PrivateKey, PublicKey, RsaPrivateKey, RsaPublicKey};
 use ocm_signing::{Checked, Clock, SignOptions, Signer, Verifier, sign, verify};
 
 /// Reads a file below `testdata`.
@@ -55,6 +55,22 @@ pub(crate) fn check_now(
 /// The private key that signs in tests.
 pub(crate) fn private_key() -> PrivateKey {
     PrivateKey::parse(&key("test-rsa-2048.pkcs1.pem")).unwrap()
+}
+
+/// The same key for code that knows its kind.
+pub(crate) fn rsa_key() -> RsaPrivateKey {
+    match private_key() {
+        PrivateKey::Rsa(key) => key,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Takes a key that must be one of RSA.
+pub(crate) fn rsa_public(key: PublicKey) -> RsaPublicKey {
+    match key {
+        PublicKey::Rsa(key) => key,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The key that has signed the descriptors of the Go tools.

@@ -2,8 +2,8 @@
 
 use ocm_digest::HashAlgorithm;
 use ocm_model::{Descriptor, NormalisationAlgorithm};
+use ocm_signing::keyed::KeyVerifier;
 use ocm_signing::references::{Referenced, RestateError, are_stated_otherwise, restate};
-use ocm_signing::rsa::RsaVerifier;
 use ocm_signing::verify::Error;
 use ocm_signing::{Rules, verify};
 use serde_json::Value;
@@ -42,8 +42,8 @@ fn leaf() -> Referenced {
     [stored("v1-leaf.yaml")].into_iter().collect()
 }
 
-fn trusted() -> RsaVerifier {
-    RsaVerifier::with_key(go_key())
+fn trusted() -> KeyVerifier {
+    KeyVerifier::with_key(go_key())
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_change_of_any_field_of_a_signature_is_noticed() {
 
 #[test]
 fn another_key_does_not_verify_what_the_go_tools_signed() {
-    let other = RsaVerifier::with_key(private_key().public_key().clone());
+    let other = KeyVerifier::with_key(private_key().public_key().clone());
     for (file, names) in SIGNED {
         for name in names {
             let error = check_now(&descriptor(file, name), name, &other).unwrap_err();

@@ -1,6 +1,6 @@
 //! Every form of a key is read, and what is not an RSA key is named.
 
-use ocm_signing::key::{Certificate, Error, KeyFormat, PrivateKey, PublicKey};
+use ocm_signing::key::{Certificate, Curve, Error, KeyFormat, PrivateKey, PublicKey};
 
 use crate::data::{key, private_key};
 
@@ -26,8 +26,8 @@ fn every_form_of_a_private_key_is_the_same_key() {
     for name in ["test-rsa-2048.pkcs1.pem", "test-rsa-2048.pkcs8.pem"] {
         for bytes in [key(name), der(&key(name))] {
             let private = PrivateKey::parse(&bytes).unwrap();
-            assert_eq!(private.public_key(), &public, "{name}");
-            assert_eq!(private.bits(), 2048);
+            assert_eq!(private.public_key(), public, "{name}");
+            assert_eq!(private.public_key().to_string(), "RSA key of 2048 bits");
         }
     }
 }
@@ -52,12 +52,15 @@ fn every_form_of_a_public_key_is_the_same_key() {
 fn of_a_chain_the_leaf_is_the_key() {
     let chain = [key("test-rsa-2048.cert.pem"), key("test-root.cert.pem")].concat();
     assert_eq!(
-        &PublicKey::parse(&chain).unwrap(),
+        PublicKey::parse(&chain).unwrap(),
         private_key().public_key()
     );
     let certificates = Certificate::parse_chain(&chain).unwrap();
     assert_eq!(certificates.len(), 2);
-    assert_eq!(certificates[0].subject(), "O=acme.org, CN=test signer");
+    assert_eq!(
+        certificates[0].subject().to_string(),
+        "CN=test signer,O=acme.org"
+    );
     assert_eq!(certificates[0].issuer(), certificates[1].subject());
 }
 
@@ -77,7 +80,7 @@ fn a_key_reads_as_it_is_written() {
         assert_eq!(again.public_key(), private.public_key());
         let text = private.public_key().to_pem(format);
         let again = PublicKey::parse(text.as_bytes()).unwrap();
-        assert_eq!(&again, private.public_key());
+        assert_eq!(again, private.public_key());
     }
 }
 
@@ -107,10 +110,18 @@ fn keys_are_written_as_openssl_writes_them() {
 
 #[test]
 fn a_new_key_has_the_size_that_was_asked_for() {
-    assert_eq!(PrivateKey::generate(2048).unwrap().bits(), 2048);
+    let public = |key: PrivateKey| key.public_key().to_string();
+    let key = PrivateKey::generate_rsa(2048).unwrap();
+    assert_eq!(public(key), "RSA key of 2048 bits");
+    for curve in Curve::ALL {
+        let key = PrivateKey::generate_ecdsa(curve).unwrap();
+        assert_eq!(public(key), format!("ECDSA key on {curve}"));
+    }
+    let key = PrivateKey::generate_ed25519().unwrap();
+    assert_eq!(public(key), "Ed25519 key");
     for bits in [0, 1024, 2047, 5000] {
         assert_eq!(
-            PrivateKey::generate(bits).err(),
+            PrivateKey::generate_rsa(bits).err(),
             Some(Error::GenerateSize { bits })
         );
     }
@@ -124,7 +135,8 @@ fn a_private_key_never_shows_in_debug() {
     assert_eq!(
         shown,
         format!(
-            "PrivateKey {{ public: PublicKey {{ bits: 2048, fingerprint: {fingerprint}, .. }}, .. }}"
+            "Rsa(RsaPrivateKey {{ public: RsaPublicKey {{ bits: 2048, \
+             fingerprint: {fingerprint}, .. }}, .. }})"
         )
     );
     let text = private.to_pem(KeyFormat::Pkcs8).unwrap();
@@ -153,64 +165,97 @@ fn encrypted_keys_are_called_so() {
 }
 
 #[test]
+fn every_form_of_a_key_of_another_kind_is_the_same_key() {
+    for (stem, forms, public, shown) in [
+        (
+            "test-ec",
+            &["sec1", "pkcs8"][..],
+            "pub.pem",
+            "ECDSA key on P-256",
+        ),
+        (
+            "test-p384",
+            &["sec1", "pkcs8"],
+            "pub.pem",
+            "ECDSA key on P-384",
+        ),
+        (
+            "test-p521",
+            &["sec1", "pkcs8"],
+            "pub.pem",
+            "ECDSA key on P-521",
+        ),
+        ("test-ed25519", &[""], "pub.pem", "Ed25519 key"),
+    ] {
+        let public = PublicKey::parse(&key(&format!("{stem}.{public}"))).unwrap();
+        assert_eq!(public.to_string(), shown);
+        for form in forms {
+            let name = format!("{stem}.{form}.pem").replace("..", ".");
+            let private = key(&name);
+            // OpenSSL may put the parameters of the curve before the key.
+            for bytes in [private.clone(), last_der(&private)] {
+                let private = PrivateKey::parse(&bytes).unwrap();
+                assert_eq!(private.public_key(), public, "{name}");
+                assert_eq!(PublicKey::parse(&bytes).as_ref(), Ok(&public), "{name}");
+                let text = private.to_pem(KeyFormat::Pkcs8).unwrap();
+                let again = PrivateKey::parse(text.expose().as_bytes()).unwrap();
+                assert_eq!(again.public_key(), public, "{name}");
+            }
+        }
+        let der = der(public.to_pem(KeyFormat::Pkcs1).as_bytes());
+        assert_eq!(PublicKey::parse(&der).as_ref(), Ok(&public));
+    }
+}
+
+/// Returns the content of the last PEM block.
+fn last_der(pem: &[u8]) -> Vec<u8> {
+    use x509_parser::pem::Pem;
+    Pem::iter_from_buffer(pem).last().unwrap().unwrap().contents
+}
+
+#[test]
 fn what_is_no_private_key_is_named() {
     for (name, found) in [
         ("test-rsa-2048.pub.pkix.pem", "an RSA public key"),
         ("test-rsa-2048.pub.pkcs1.pem", "an RSA public key"),
         ("test-rsa-2048.cert.pem", "a certificate"),
-        ("test-ec.sec1.pem", "an elliptic curve private key"),
-        ("test-ec.pkcs8.pem", "an elliptic curve private key"),
-        ("test-ed25519.pem", "an Ed25519 private key"),
+        ("test-ec.pub.pem", "an ECDSA public key"),
         ("test-rsa-pss.pem", "an RSASSA-PSS-only private key"),
         ("test-openssh.pem", "a PEM block `OPENSSH PRIVATE KEY`"),
     ] {
-        let expected = format!("expected an RSA private key, found {found}");
+        let expected = format!("expected a private key, found {found}");
         assert_eq!(private_reason(&key(name)), expected, "{name}");
     }
+    assert_eq!(
+        private_reason(&key("test-secp256k1.pem")),
+        "only keys on the curves P-256, P-384 and P-521 are supported, by their names"
+    );
 }
 
 #[test]
 fn what_is_no_public_key_is_named() {
-    for (name, found) in [
-        ("test-ec.pub.pem", "an elliptic curve public key"),
-        ("test-ec.sec1.pem", "an elliptic curve private key"),
-        ("test-openssh.pem", "a PEM block `OPENSSH PRIVATE KEY`"),
-    ] {
-        let expected = "expected an RSA public key or a certificate with one";
-        assert_eq!(
-            public_reason(&key(name)),
-            format!("{expected}, found {found}"),
-            "{name}"
-        );
-    }
     assert_eq!(
-        public_reason(&key("test-ec.cert.pem")),
-        "expected a certificate for an RSA public key, found one for an elliptic curve public key"
+        public_reason(&key("test-openssh.pem")),
+        "expected a public key or a certificate with one, found a PEM block `OPENSSH PRIVATE KEY`"
     );
     let reason = Certificate::parse_chain(&key("test-ec.pub.pem")).unwrap_err();
     assert_eq!(
         reason.to_string(),
-        "expected a certificate, found an elliptic curve public key"
+        "expected a certificate, found an ECDSA public key"
     );
 }
 
 #[test]
-fn a_certificate_for_another_key_is_not_passed_over() {
+fn a_certificate_may_be_for_any_kind_of_key() {
     let chain = [key("test-ec.cert.pem"), key("test-root.cert.pem")].concat();
-    assert!(matches!(
-        PublicKey::parse(&chain),
-        Err(Error::Unexpected { .. })
-    ));
+    let public = PublicKey::parse(&chain).unwrap();
+    assert_eq!(public.to_string(), "ECDSA key on P-256");
 }
 
 #[test]
 fn short_keys_may_verify_but_not_sign() {
-    assert_eq!(
-        PublicKey::parse(&key("test-rsa-1024.pub.pem"))
-            .unwrap()
-            .bits(),
-        1024
-    );
+    let short = PublicKey::parse(&key("test-rsa-1024.pub.pem")).unwrap();
+    assert_eq!(short.to_string(), "RSA key of 1024 bits");
     assert_eq!(
         private_reason(&key("test-rsa-1024.pem")),
         "an RSA key of 1024 bits is not supported, 2048 to 8192 are"
@@ -219,16 +264,10 @@ fn short_keys_may_verify_but_not_sign() {
 
 #[test]
 fn odd_sizes_are_counted_right() {
-    assert_eq!(
-        PrivateKey::parse(&key("test-rsa-2049.pem")).unwrap().bits(),
-        2049
-    );
-    assert_eq!(
-        PublicKey::parse(&key("test-rsa-2049.pub.pem"))
-            .unwrap()
-            .bits(),
-        2049
-    );
+    let private = PrivateKey::parse(&key("test-rsa-2049.pem")).unwrap();
+    let public = PublicKey::parse(&key("test-rsa-2049.pub.pem")).unwrap();
+    assert_eq!(private.public_key(), public);
+    assert_eq!(public.to_string(), "RSA key of 2049 bits");
 }
 
 #[test]

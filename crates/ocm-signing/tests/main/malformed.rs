@@ -2,10 +2,11 @@
 
 use ocm_digest::Digest;
 use ocm_signing::key::{Certificate, PrivateKey, PublicKey};
-use ocm_signing::rsa::{MEDIA_TYPE_PEM, RsaAlgorithm, SignatureValue};
+use ocm_signing::rsa::RsaAlgorithm;
+use ocm_signing::value::{MEDIA_TYPE_PEM, SignatureValue};
 use proptest::prelude::*;
 
-use crate::data::{key, private_key};
+use crate::data::{key, rsa_key};
 
 const FILES: [&str; 5] = [
     "test-rsa-2048.pkcs1.pem",
@@ -67,7 +68,7 @@ proptest! {
         full in prop::collection::vec(any::<u8>(), 256),
     ) {
         let digest = Digest::sha256(b"content");
-        let public = private_key().public_key().clone();
+        let public = rsa_key().public_key().clone();
         for signature in [bytes, full] {
             let verified = RsaAlgorithm::Pkcs1V15.verify(&digest, &signature, &public);
             prop_assert!(verified.is_err());
@@ -82,7 +83,7 @@ proptest! {
     #[test]
     fn a_changed_signature_does_not_verify(at in any::<prop::sample::Index>(), flip in 1_u8..) {
         let digest = Digest::sha256(b"content");
-        let private = private_key();
+        let private = rsa_key();
         for algorithm in [RsaAlgorithm::Pss, RsaAlgorithm::Pkcs1V15] {
             let mut signature = algorithm.sign(&digest, &private).unwrap();
             *at.get_mut(&mut signature) ^= flip;

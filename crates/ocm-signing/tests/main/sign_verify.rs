@@ -3,7 +3,9 @@
 use ocm_digest::HashAlgorithm;
 use ocm_model::{Descriptor, NormalisationAlgorithm, Provider, SignatureInfo};
 use ocm_signing::key::PrivateKey;
-use ocm_signing::rsa::{RsaAlgorithm, RsaSigner, RsaVerifier};
+use ocm_signing::keyed::{KeySigner, KeyVerifier};
+use ocm_signing::rsa::RsaAlgorithm;
+use ocm_signing::trust::Trust;
 use ocm_signing::verify::Error;
 use ocm_signing::{SignOptions, verify};
 
@@ -15,12 +17,12 @@ fn descriptor() -> Descriptor {
     Descriptor::new(name.unwrap(), version.unwrap(), &provider)
 }
 
-fn signer(algorithm: RsaAlgorithm) -> RsaSigner {
-    RsaSigner::new(private_key(), algorithm)
+fn signer(algorithm: RsaAlgorithm) -> KeySigner {
+    KeySigner::new(private_key(), algorithm)
 }
 
-fn trusted() -> RsaVerifier {
-    RsaVerifier::with_key(private_key().public_key().clone())
+fn trusted() -> KeyVerifier {
+    KeyVerifier::with_key(private_key().public_key().clone())
 }
 
 fn named(name: &str) -> SignOptions {
@@ -48,7 +50,7 @@ fn with(change: impl FnOnce(&mut SignatureInfo)) -> Descriptor {
 
 /// Returns an error and its cause, as users see them.
 #[track_caller]
-fn reason(descriptor: &Descriptor, name: &str, verifier: &RsaVerifier) -> (Error, String) {
+fn reason(descriptor: &Descriptor, name: &str, verifier: &KeyVerifier) -> (Error, String) {
     let error = check_now(descriptor, name, verifier).unwrap_err();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -166,7 +168,7 @@ fn changed_content_is_told_from_a_wrong_key() {
         )
     );
 
-    let (error, text) = reason(&signed(), "default", &RsaVerifier::with_key(go_key()));
+    let (error, text) = reason(&signed(), "default", &KeyVerifier::with_key(go_key()));
     assert!(matches!(error, Error::Mismatch { .. }));
     assert_eq!(
         text,
@@ -192,7 +194,7 @@ fn other_failures_say_what_they_are() {
         "signature `default` is malformed: the signature value is not hexadecimal"
     );
 
-    let (error, text) = reason(&signed(), "default", &RsaVerifier::without_key());
+    let (error, text) = reason(&signed(), "default", &KeyVerifier::new(Trust::default()));
     assert!(matches!(error, Error::Untrusted { .. }));
     assert_eq!(
         text,
@@ -231,7 +233,7 @@ fn unknown_digests_and_normalisations_say_what_they_are() {
 #[test]
 fn a_signature_of_the_right_digest_by_a_stranger_is_not_valid() {
     let mut descriptor = descriptor();
-    let stranger = RsaSigner::new(PrivateKey::generate(2048).unwrap(), RsaAlgorithm::Pss);
+    let stranger = KeySigner::new(PrivateKey::generate_rsa(2048).unwrap(), RsaAlgorithm::Pss);
     let signature = sign_now(&descriptor, &named("default"), &stranger).unwrap();
     descriptor.add_signature(&signature).unwrap();
     let (error, _) = reason(&descriptor, "default", &trusted());

@@ -1,13 +1,14 @@
 //! Signatures keep their meaning through the text that descriptors hold.
 
 use ocm_signing::key::Certificate;
-use ocm_signing::rsa::{MEDIA_TYPE_PEM, RsaAlgorithm, SignatureValue};
+use ocm_signing::rsa::RsaAlgorithm;
+use ocm_signing::value::{MEDIA_TYPE_PEM, SignatureValue};
 
 use crate::data::key;
 
 fn value(algorithm: RsaAlgorithm, chain: Vec<Certificate>) -> SignatureValue {
     SignatureValue {
-        algorithm,
+        algorithm: algorithm.into(),
         bytes: vec![1, 2, 0xfe],
         chain,
     }

@@ -72,7 +72,7 @@ async fn under_a_normalisation_of_the_first_go_tool_the_same_is_signed_as_there(
     let archive = Archive::made_by_go("v1-product");
     let expected = signed_by_go(&archive).await;
     assert_eq!(expected.len(), 3);
-    let key = PrivateKey::generate(2048).unwrap();
+    let key = PrivateKey::generate_rsa(2048).unwrap();
     for (normalisation, digest) in expected {
         let signed = sign(&archive, normalisation, &key).await.unwrap();
         assert_eq!(signed, digest, "{normalisation}");
@@ -82,7 +82,7 @@ async fn under_a_normalisation_of_the_first_go_tool_the_same_is_signed_as_there(
 #[tokio::test]
 async fn signatures_under_several_normalisations_hold_beside_each_other() {
     let archive = Archive::made_by_go("v2-product");
-    let key = PrivateKey::generate(2048).unwrap();
+    let key = PrivateKey::generate_rsa(2048).unwrap();
     let mut names = Vec::new();
     for normalisation in NormalisationAlgorithm::ALL {
         sign(&archive, normalisation, &key).await.unwrap();
@@ -115,7 +115,7 @@ async fn what_is_referred_to_must_be_there_only_if_it_counts_anew() {
     let leafless = text.replace("acme.org/bar/leaf", "acme.org/bar/other");
     assert_ne!(text, leafless);
     fs::write(&index, leafless).unwrap();
-    let key = PrivateKey::generate(2048).unwrap();
+    let key = PrivateKey::generate_rsa(2048).unwrap();
     let error = sign(&archive, NormalisationAlgorithm::JsonV3, &key).await;
     let error = error.unwrap_err();
     assert_eq!(

@@ -1,8 +1,8 @@
-//! How a descriptor holds an RSA signature: as hexadecimal text, or as PEM with certificates.
+//! How a descriptor holds a signature by a key: as hexadecimal text, or as PEM with certificates.
 
 use thiserror::Error;
 
-use super::RsaAlgorithm;
+use crate::algorithm::SignatureAlgorithm;
 use crate::key::{self, Certificate};
 use crate::pem;
 
@@ -12,15 +12,18 @@ pub const MEDIA_TYPE_PEM: &str = "application/x-pem-file";
 /// The longest value of a signature, in bytes of text.
 const MAX_VALUE: usize = key::MAX_FILE_SIZE;
 
+/// The most certificates beside a signature.
+pub const MAX_CHAIN: usize = 16;
+
 const LABEL: &str = "SIGNATURE";
 const ALGORITHM_HEADER: &str = "Signature Algorithm";
 
-/// An RSA signature as it stands in a descriptor, decoded but not verified.
+/// A signature by a key as it stands in a descriptor, decoded but not verified.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SignatureValue {
-    /// How the digest was padded.
-    pub algorithm: RsaAlgorithm,
-    /// The signature itself, as long as the modulus of the key if it is intact.
+    /// How the signature was made.
+    pub algorithm: SignatureAlgorithm,
+    /// The signature itself.
     pub bytes: Vec<u8>,
     /// The certificates that came with it, that of the signer first; nobody has vouched for them.
     pub chain: Vec<Certificate>,
@@ -29,13 +32,13 @@ pub struct SignatureValue {
 impl SignatureValue {
     /// Reads the three fields of a signature in a descriptor. Any text may be handed in.
     ///
-    /// The algorithm says how the digest was padded; descriptors exist that have RSASSA-PSS
-    /// beside the media type of PKCS#1 v1.5. Only where the algorithm is empty the media type
-    /// decides.
+    /// The algorithm decides; descriptors exist that have RSASSA-PSS beside the media type of
+    /// PKCS#1 v1.5. Only where the algorithm is empty the media type tells it.
     ///
     /// # Errors
     ///
-    /// The algorithm or media type is not of RSA, or the value is not what the media type says.
+    /// The algorithm or media type is not of a signature by a key, or the value is not what the
+    /// media type says.
     pub fn decode(algorithm: &str, media_type: &str, value: &str) -> Result<Self, Error> {
         if value.len() > MAX_VALUE {
             return Err(Error::TooLarge { size: value.len() });
@@ -44,12 +47,15 @@ impl SignatureValue {
         if media_type == MEDIA_TYPE_PEM {
             return Self::from_pem(declared, value);
         }
-        let implied =
-            RsaAlgorithm::from_media_type(media_type).ok_or_else(|| Error::UnknownMediaType {
-                media_type: media_type.to_owned(),
-            })?;
+        let mut implied = (SignatureAlgorithm::ALL.into_iter())
+            .filter(|algorithm| algorithm.media_type() == media_type);
+        let first = implied.next().ok_or_else(|| Error::UnknownMediaType {
+            media_type: media_type.to_owned(),
+        })?;
+        // The media type of ECDSA does not tell the curve.
+        let only = implied.next().is_none().then_some(first);
         Ok(Self {
-            algorithm: declared.unwrap_or(implied),
+            algorithm: declared.or(only).ok_or(Error::NoAlgorithm)?,
             bytes: hex::decode(value).map_err(|_| Error::NotHex)?,
             chain: Vec::new(),
         })
@@ -69,9 +75,13 @@ impl SignatureValue {
         (MEDIA_TYPE_PEM, text)
     }
 
-    fn from_pem(declared: Option<RsaAlgorithm>, text: &str) -> Result<Self, Error> {
+    fn from_pem(declared: Option<SignatureAlgorithm>, text: &str) -> Result<Self, Error> {
         let blocks = pem::read(text)?;
-        let signature = (blocks.iter().find(|block| block.label == LABEL)).ok_or(Error::NoBlock)?;
+        let mut signatures = blocks.iter().filter(|block| block.label == LABEL);
+        let signature = signatures.next().ok_or(Error::NoBlock)?;
+        if signatures.next().is_some() {
+            return Err(Error::SeveralBlocks);
+        }
         let header = optional(signature.header(ALGORITHM_HEADER).unwrap_or_default())?;
         let algorithm = match (declared, header) {
             (Some(field), Some(header)) if field != header => {
@@ -79,11 +89,14 @@ impl SignatureValue {
             }
             (declared, header) => declared.or(header).ok_or(Error::NoAlgorithm)?,
         };
-        let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
+        let certificates = || blocks.iter().filter(|block| block.label == "CERTIFICATE");
+        if certificates().count() > MAX_CHAIN {
+            return Err(Error::TooManyCertificates);
+        }
         Ok(Self {
             algorithm,
             bytes: signature.bytes.to_vec(),
-            chain: certificates
+            chain: certificates()
                 .map(|block| Certificate::from_der(&block.bytes))
                 .collect::<Result<_, _>>()?,
         })
@@ -91,8 +104,8 @@ impl SignatureValue {
 }
 
 /// Reads the name of an algorithm that may be missing, but not unknown.
-fn optional(name: &str) -> Result<Option<RsaAlgorithm>, Error> {
-    match RsaAlgorithm::from_name(name) {
+fn optional(name: &str) -> Result<Option<SignatureAlgorithm>, Error> {
+    match SignatureAlgorithm::from_name(name) {
         None if !name.is_empty() => Err(Error::UnknownAlgorithm {
             algorithm: name.to_owned(),
         }),
@@ -100,15 +113,15 @@ fn optional(name: &str) -> Result<Option<RsaAlgorithm>, Error> {
     }
 }
 
-/// Why the fields of a signature are not an RSA signature.
+/// Why the fields of a signature are not a signature by a key.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[expect(missing_docs, reason = "each message names its fields")]
 #[non_exhaustive]
 pub enum Error {
-    /// The algorithm is not of RSA.
+    /// The algorithm is not one of those of keys.
     #[error("signature algorithm `{algorithm}` is not known")]
     UnknownAlgorithm { algorithm: String },
-    /// The media type is not of RSA.
+    /// The media type is not one of those of keys.
     #[error("signature media type `{media_type}` is not known")]
     UnknownMediaType { media_type: String },
     /// Neither the field nor the PEM header is there.
@@ -117,10 +130,10 @@ pub enum Error {
     /// The field and the PEM header differ.
     #[error("the signature claims {field}, but its PEM header {header}")]
     Contradiction {
-        field: RsaAlgorithm,
-        header: RsaAlgorithm,
+        field: SignatureAlgorithm,
+        header: SignatureAlgorithm,
     },
-    /// No RSA signature and chain are that long.
+    /// No signature and chain are that long.
     #[error("{size} bytes are too much for a signature, the limit is {MAX_VALUE}")]
     TooLarge { size: usize },
     /// The value of a plain signature has other characters, or an odd number of them.
@@ -132,6 +145,12 @@ pub enum Error {
     /// There is no signature in the PEM text.
     #[error("the signature value has no PEM block `{LABEL}`")]
     NoBlock,
+    /// One signature could stand for the other.
+    #[error("the signature value has several PEM blocks `{LABEL}`")]
+    SeveralBlocks,
+    /// No chain has that many certificates.
+    #[error("the signature value has more than {MAX_CHAIN} certificates")]
+    TooManyCertificates,
     /// A certificate beside the signature cannot be used.
     #[error("cannot read a certificate of the signature")]
     Certificate(#[from] key::Error),
@@ -140,12 +159,14 @@ pub enum Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Curve;
+    use crate::rsa::RsaAlgorithm;
 
     const PSS: &str = "application/vnd.ocm.signature.rsa.pss";
     const PKCS1: &str = "application/vnd.ocm.signature.rsa";
 
     #[track_caller]
-    fn algorithm(algorithm: &str, media_type: &str) -> RsaAlgorithm {
+    fn algorithm(algorithm: &str, media_type: &str) -> SignatureAlgorithm {
         let decoded = SignatureValue::decode(algorithm, media_type, "00ff").unwrap();
         assert_eq!(decoded.bytes, [0, 0xff]);
         decoded.algorithm
@@ -160,11 +181,23 @@ mod tests {
 
     #[test]
     fn the_algorithm_goes_before_the_media_type() {
-        assert_eq!(algorithm("RSASSA-PSS", PSS), RsaAlgorithm::Pss);
-        assert_eq!(algorithm("RSASSA-PSS", PKCS1), RsaAlgorithm::Pss);
-        assert_eq!(algorithm("RSASSA-PKCS1-V1_5", PSS), RsaAlgorithm::Pkcs1V15);
-        assert_eq!(algorithm("", PSS), RsaAlgorithm::Pss);
-        assert_eq!(algorithm("", PKCS1), RsaAlgorithm::Pkcs1V15);
+        const V15: SignatureAlgorithm = SignatureAlgorithm::Rsa(RsaAlgorithm::Pkcs1V15);
+        const P384: SignatureAlgorithm = SignatureAlgorithm::Ecdsa(Curve::P384);
+        let pss = SignatureAlgorithm::Rsa(RsaAlgorithm::Pss);
+        assert_eq!(algorithm("RSASSA-PSS", PSS), pss);
+        assert_eq!(algorithm("RSASSA-PSS", PKCS1), pss);
+        assert_eq!(algorithm("RSASSA-PKCS1-V1_5", PSS), V15);
+        assert_eq!(algorithm("", PSS), pss);
+        assert_eq!(algorithm("", PKCS1), V15);
+        assert_eq!(algorithm("ECDSA-P384-SHA384", P384.media_type()), P384);
+        assert_eq!(
+            algorithm("", SignatureAlgorithm::Ed25519.media_type()),
+            SignatureAlgorithm::Ed25519
+        );
+        assert_eq!(
+            reason("", P384.media_type(), "00"),
+            "the signature does not name its algorithm"
+        );
     }
 
     #[test]
@@ -213,6 +246,15 @@ mod tests {
         assert_eq!(
             pem(&(bare.to_string() + &pem::write("CERTIFICATE", &[], &[1]))),
             "cannot read a certificate of the signature"
+        );
+        assert_eq!(
+            pem(&bare.repeat(2)),
+            "the signature value has several PEM blocks `SIGNATURE`"
+        );
+        let certificates = pem::write("CERTIFICATE", &[], &[1]).repeat(MAX_CHAIN + 1);
+        assert_eq!(
+            pem(&(bare.to_string() + &certificates)),
+            "the signature value has more than 16 certificates"
         );
     }
 }

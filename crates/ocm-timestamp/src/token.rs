@@ -344,31 +344,27 @@ impl<'a> SignerInfo<'a> {
 
 /// Tells whether `SigningCertificateV2` names a certificate.
 fn names_v2(value: Value<'_>, certificate: &Certificate) -> Option<bool> {
-    let mut first = value
-        .reader()
-        .take(SEQUENCE)?
-        .reader()
-        .take(SEQUENCE)?
-        .reader();
-    let hash = match first.take(SEQUENCE) {
+    let (algorithm, stated) = first_name(value)?;
+    let hash = match algorithm {
         Some(algorithm) => oid::hash(algorithm.reader().take(OID)?.content)?,
         None => HashAlgorithm::Sha256,
     };
-    let stated = first.take(OCTET_STRING)?.content;
     Some(stated == hash.digest(certificate.der()).as_bytes())
 }
 
 /// Tells whether `SigningCertificate` names a certificate, by the SHA-1 that it always has.
 fn names_v1(value: Value<'_>, certificate: &Certificate) -> Option<bool> {
-    let mut first = value
-        .reader()
-        .take(SEQUENCE)?
-        .reader()
-        .take(SEQUENCE)?
-        .reader();
-    let stated = first.take(OCTET_STRING)?.content;
+    let (_, stated) = first_name(value)?;
     let computed = digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate.der());
     Some(stated == computed.as_ref())
+}
+
+/// Returns the first name in either of the two: the algorithm, if there is one, and the hash.
+fn first_name(value: Value<'_>) -> Option<(Option<Value<'_>>, &[u8])> {
+    let names = value.reader().take(SEQUENCE)?;
+    let mut first = names.reader().take(SEQUENCE)?.reader();
+    let algorithm = first.take(SEQUENCE);
+    Some((algorithm, first.take(OCTET_STRING)?.content))
 }
 
 /// Why something is not a timestamp.

@@ -203,7 +203,11 @@ impl Ocm {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn registry_options(&self, host: &str, scheme: Scheme) -> Result<RegistryOptions, Error> {
+    pub(crate) async fn registry_options(
+        &self,
+        host: &str,
+        scheme: Scheme,
+    ) -> Result<RegistryOptions, Error> {
         let http: HttpConfig = self.config().await?.http()?;
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) => (name, port.parse().ok()),

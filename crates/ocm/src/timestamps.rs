@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use ocm_digest::Digest;
 use ocm_model::TimestampSpec;
-use ocm_oci::{Redirects, RegistryOptions, http_client};
+use ocm_oci::{Redirects, Scheme, http_client};
 use ocm_signing::role::{BoxError, VerifyError};
 use ocm_signing::x509::Roots;
 use ocm_signing::{TimestampVerifier, Timestamper};
@@ -23,7 +23,7 @@ pub const DEFAULT_AUTHORITY: &str = "http://timestamp.digicert.com";
 impl Ocm {
     /// Returns who asks an authority for timestamps.
     pub fn timestamper(&self, url: &str) -> Arc<dyn Timestamper> {
-        Arc::new(TimestampClient::new(url.to_owned(), Http))
+        Arc::new(TimestampClient::new(url.to_owned(), Http(self.clone())))
     }
 
     /// Returns who believes authorities below these roots and those of the system.
@@ -52,15 +52,15 @@ impl TimestampVerifier for Believed {
     }
 }
 
-/// Sends requests to authorities.
-struct Http;
+/// Sends requests to authorities, with the timeouts and certificates that are configured.
+struct Http(Ocm);
 
 #[async_trait]
 impl Post for Http {
     async fn post(&self, url: &str, media_type: &str, body: Vec<u8>) -> Result<Vec<u8>, BoxError> {
         let host = url.split_once("://").map_or(url, |(_, rest)| rest);
         let host = host.split(['/', '?', '#']).next().unwrap_or(host);
-        let options = RegistryOptions::new(host);
+        let options = self.0.registry_options(host, Scheme::Auto).await?;
         let timeout = options.timeouts.read;
         let client = http_client(&options, Redirects::Follow)?;
         let exchange = async {

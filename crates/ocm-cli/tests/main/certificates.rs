@@ -120,6 +120,18 @@ fn a_signature_by_another_or_nobody_known_is_not_verified() {
 }
 
 #[test]
+fn roots_of_the_system_vouch_for_who_is_demanded() {
+    let mut cli = certified();
+    let roots = cli.path("authority.cert");
+    cli.set("SSL_CERT_FILE", roots.to_str().unwrap());
+    cli.ok(&format!("verify cv -I CN=release {PRODUCT}"));
+    for issuer in ["", "-I CN=boss"] {
+        let run = cli.run(&format!("verify cv {issuer} {PRODUCT}"));
+        assert_eq!(run.code, Some(4), "{run}");
+    }
+}
+
+#[test]
 fn certificates_may_be_configured() {
     let cli = certified();
     cli.write(

@@ -496,3 +496,34 @@ fn any_moment_can_be_asked_about() {
         assert!(verifier.verify(&digest(), &signature, at).is_err());
     }
 }
+
+#[test]
+fn no_byte_of_a_certificate_can_be_changed() {
+    let (root, issuer, leaf) = infrastructure();
+    let key = leaf.private_key();
+    let algorithm = SignatureAlgorithm::of_key(&key);
+    let good = leaf.certificate.der();
+    for at in 0..good.len() {
+        let mut bad = good.to_vec();
+        bad[at] ^= 1;
+        let Ok(bad) = Certificate::from_der(&bad) else {
+            continue;
+        };
+        let signature = signed_with(&key, algorithm, &bad, &[&issuer.certificate]);
+        let outcome = verify(trusting(&root), &signature);
+        assert!(outcome.is_err(), "byte {at}: {outcome:?}");
+    }
+}
+
+#[test]
+fn more_certificates_than_any_chain_has_are_refused() {
+    let (root, issuer, leaf) = infrastructure();
+    let others = vec![&issuer.certificate; 15];
+    verify(trusting(&root), &signed(&leaf, &others)).unwrap();
+    let others = vec![&issuer.certificate; 16];
+    let outcome = verify(trusting(&root), &signed(&leaf, &others));
+    assert!(
+        matches!(outcome, Err(VerifyError::Malformed(_))),
+        "{outcome:?}"
+    );
+}

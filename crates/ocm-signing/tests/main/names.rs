@@ -1,6 +1,7 @@
 //! Distinguished names are read and compared as the table in `conformance` says.
 
 use ocm_signing::dn::{DistinguishedName, MAX_TEXT};
+use proptest::prelude::*;
 
 use crate::data::conformance;
 
@@ -65,4 +66,27 @@ fn a_name_that_is_far_too_long_is_refused() {
         text.parse::<DistinguishedName>().unwrap_err().to_string(),
         "16385 bytes are too much for a distinguished name, the limit is 16384"
     );
+}
+
+proptest! {
+    #[test]
+    fn any_value_can_be_written_and_read(values in prop::collection::vec("\\PC{0,20}|[ -~]{0,20}", 1..4)) {
+        let attributes: Vec<String> = values
+            .iter()
+            .map(|value| format!("CN={}", DistinguishedName::escape(value)))
+            .collect();
+        let text = attributes.join(",");
+        let name: DistinguishedName = text.parse().unwrap();
+        let read: Vec<&str> = name.attributes().map(|(_, value)| value).collect();
+        prop_assert_eq!(read, values);
+        prop_assert_eq!(name.to_string(), text);
+    }
+
+    #[test]
+    fn any_text_may_be_handed_in(text in "[ -~]{0,40}|\\PC{0,40}") {
+        if let Ok(name) = text.parse::<DistinguishedName>() {
+            let again: DistinguishedName = name.to_string().parse().unwrap();
+            prop_assert!(again.is_same(&name));
+        }
+    }
 }

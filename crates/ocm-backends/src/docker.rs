@@ -6,6 +6,7 @@ mod daemon;
 mod input;
 mod multi;
 
+pub use self::archive::DockerImage;
 pub use self::daemon::DockerDaemon;
 pub use self::input::DockerInput;
 pub use self::multi::DockerMultiInput;

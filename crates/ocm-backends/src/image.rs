@@ -19,7 +19,8 @@ use crate::access::StoreProvider;
 ///
 /// `path` is the name of the artifact as `docker` and Podman write it; a name without tag and
 /// digest means the version of the component. `platforms`, such as `linux/amd64`, chooses from an
-/// index; the artifact then has another digest, that of the smaller index. `repository` is the name
+/// index; the artifact then has another digest, that of the smaller index, or of the one image that
+/// is left. `repository` is the name
 /// under which the artifact may be uploaded, below that of the component unless it starts with `/`.
 #[derive(Clone, Debug)]
 pub struct OciArtifactInput {

@@ -2,10 +2,12 @@
 
 pub mod access;
 mod assembled;
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "git"))]
 mod body;
 #[cfg(feature = "docker")]
 pub mod docker;
+#[cfg(feature = "git")]
+pub mod git;
 pub mod helm;
 mod http;
 pub mod image;

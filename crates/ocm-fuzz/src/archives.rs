@@ -1,12 +1,23 @@
 //! Archives: tars, compressed streams, the indices of archives, layouts.
 
-use std::io::{Cursor, Read as _};
+use std::io::{Cursor, Read as _, Write as _};
 use std::str::FromStr as _;
 
 use bytes::Bytes;
-use ocm_blob::{TarEntry, TarKind, TarScan, collect, gunzip, gzip as compress, once, read_to_end};
+use ocm_backends::docker::DockerImage;
+use ocm_blob::{
+    OpenFile, TarEntry, TarKind, TarScan, collect, gunzip, gzip as compress, once, read_to_end,
+};
 use ocm_ctf::{ArtifactIndex, OciLayout};
 use ocm_oci::{Fetch as _, List as _, Reference, Referrers as _, RepositoryName};
+
+/// What `docker save` writes.
+pub fn docker_archive(bytes: &[u8]) {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(bytes).expect("a file that can be written");
+    // That an image is found says little: its layers are read, and checked, only when it is copied.
+    let _ = DockerImage::read(&OpenFile::new(file, "image.tar"));
+}
 
 /// A tar, in place and as a stream.
 pub fn tar(bytes: &[u8]) {

@@ -38,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("descriptor_yaml", model::descriptor_yaml),
     ("digest", text::digest),
     ("distinguished_name", signing::distinguished_name),
+    ("docker_archive", archives::docker_archive),
     ("docker_config", config::docker_config),
     ("gzip", archives::gzip),
     ("identity", text::identity),

@@ -6,15 +6,18 @@
 //! - [`Registry`]: the embedded registry on a free port of this machine, which counts requests,
 //!   asks for a password, or answers as a [`Fault`] says.
 //! - [`timestamps::TimestampAuthority`]: makes timestamps, right and wrong ones.
+//! - [`GitServer`]: the server that comes with git, for repositories that [`git`] has made.
 //!
 //! A fixture that cannot be set up has failed the test: everything here panics instead of
 //! returning errors.
 
 mod cli;
 mod filter;
+mod git;
 mod registry;
 
 pub mod timestamps;
 
 pub use cli::{Cli, Run, Started};
+pub use git::{GitServer, git};
 pub use registry::{Fault, Registry};

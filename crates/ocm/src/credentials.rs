@@ -16,6 +16,7 @@ pub(crate) enum Consumer {
     OciRegistry,
     HelmChartRepository,
     Wget,
+    Git,
 }
 
 impl Consumer {
@@ -25,6 +26,7 @@ impl Consumer {
             Self::OciRegistry => "OCIRegistry",
             Self::HelmChartRepository => "HelmChartRepository",
             Self::Wget => "Wget",
+            Self::Git => "Git",
         }
     }
 }
@@ -84,7 +86,7 @@ impl CredentialSource for Configured {
             let password = password.into_exposed();
             return Ok(Some(RegistryCredentials::Basic { username, password }));
         }
-        let token = found.access_token();
+        let token = found.access_token().or_else(|| found.token());
         Ok(token.map(|token| RegistryCredentials::AccessToken(token.into_exposed())))
     }
 }

@@ -34,6 +34,7 @@ mod resolver;
 mod roots;
 mod session;
 mod sign;
+mod ssh;
 mod stated;
 mod timestamps;
 mod tree;

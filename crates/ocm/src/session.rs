@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ocm_backends::access::{self, StoreProvider};
 use ocm_backends::docker::{DockerDaemon, DockerInput, DockerMultiInput};
+use ocm_backends::git::{GitAccess, GitInput, GitSource};
 use ocm_backends::helm::{HelmAccess, HelmInput};
 use ocm_backends::image::OciArtifactInput;
 use ocm_backends::ocm::{OcmAccess, OcmInput};
@@ -27,6 +28,7 @@ use crate::address::{self, Located};
 use crate::credentials::{Configured, Consumer};
 use crate::elsewhere::Elsewhere;
 use crate::error::Error;
+use crate::ssh::ConfiguredKeys;
 
 /// What a repository is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -269,7 +271,8 @@ impl Ocm {
         Ok(access::methods(Arc::clone(&stores))
             .with(WgetAccess::new(wget))
             .with(HelmAccess::new(charts, stores))
-            .with(OcmAccess::new(Arc::new(elsewhere))))
+            .with(OcmAccess::new(Arc::new(elsewhere)))
+            .with(GitAccess::new(self.git().await?)))
     }
 
     /// Returns the ways to take in content while packing into a repository.
@@ -289,7 +292,16 @@ impl Ocm {
             .with(OciArtifactInput::new(stores))
             .with(DockerInput::new(docker.clone()))
             .with(DockerMultiInput::new(docker))
-            .with(OcmInput::new(Arc::new(elsewhere))))
+            .with(OcmInput::new(Arc::new(elsewhere)))
+            .with(GitInput::new(self.git().await?)))
+    }
+
+    /// Returns the way to git repositories.
+    async fn git(&self) -> Result<GitSource, Error> {
+        let http = self.web(Consumer::Git).await?;
+        let ssh = self.environment().vars.get("GIT_SSH_COMMAND").cloned();
+        let keys = Arc::new(ConfiguredKeys(self.clone()));
+        Ok(GitSource::new(http, keys).with_ssh_command(ssh))
     }
 
     /// Returns the client of web servers, with the credentials that one kind of consumer has.

@@ -28,12 +28,12 @@ const MAX_ENTRIES: usize = 10_000;
 
 const LAYER_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// An image that an archive holds, as OCI artifact.
+/// An image of an archive, as OCI artifact.
 ///
 /// Layers stay where they are. Their digests are those in the configuration, so that reading checks
 /// them; those of compressed layers are computed.
 #[derive(Clone, Debug)]
-pub(super) struct DockerImage {
+pub struct DockerImage {
     /// The name that the image has in the daemon, if it has one.
     pub(super) name: Option<String>,
     /// What it runs on.
@@ -68,8 +68,12 @@ struct RootFs {
 }
 
 impl DockerImage {
-    /// Reads the image in an archive that is not compressed. There must be one alone.
-    pub(super) fn read(file: &OpenFile) -> Result<Self, Error> {
+    /// Reads the image in an archive that is not compressed.
+    ///
+    /// # Errors
+    ///
+    /// The file is no such archive, or holds several images.
+    pub fn read(file: &OpenFile) -> Result<Self, Error> {
         let archive = Archive::scan(file)?;
         let malformed = |error: serde_json::Error| archive.malformed(error.to_string());
         let saved: Vec<Saved> =

@@ -38,8 +38,9 @@ impl PlatformFilter {
     }
 }
 
-/// Leaves in an index what one of the filters admits, without filters everything. An artifact that
-/// is no index stays as it is, as does what is no image within one.
+/// Leaves in an index what one of the filters admits, without filters everything; if that is one
+/// image alone, it takes the place of the index. An artifact that is no index stays as it is, as
+/// does what is no image within one.
 pub(super) async fn select(
     artifact: Artifact,
     filters: &[PlatformFilter],
@@ -62,6 +63,12 @@ pub(super) async fn select(
     }
     if chosen.len() == index.manifests.len() {
         return Ok(artifact);
+    }
+    if let [alone] = &chosen[..] {
+        return Ok(Artifact {
+            root: alone.plain(),
+            ..artifact
+        });
     }
     if chosen.is_empty() {
         let what = format!(

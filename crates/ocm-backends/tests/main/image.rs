@@ -42,7 +42,7 @@ async fn image(store: &MemoryStore, repository: &RepositoryName, architecture: &
 }
 
 /// Returns a method for a registry with `acme/notes:1.0.0`: amd64, arm64 of which only its
-/// configuration says so, and something that is no image.
+/// configuration says so, and something that is no image; and `acme/notes:images` without that.
 async fn registry() -> (OciArtifactInput, Descriptor) {
     let store = MemoryStore::new();
     let repository: RepositoryName = "acme/notes".parse().unwrap();
@@ -61,10 +61,17 @@ async fn registry() -> (OciArtifactInput, Descriptor) {
         .push_manifest(&repository, &other, None)
         .await
         .unwrap();
+    let images = vec![amd.clone(), arm.clone()];
     let index = RawManifest::index(&ImageIndex::new(vec![amd, arm, other.descriptor()]));
     let tag = "1.0.0".parse().unwrap();
     store
         .push_manifest(&repository, &index, Some(&tag))
+        .await
+        .unwrap();
+    let images = RawManifest::index(&ImageIndex::new(images));
+    let tag = "images".parse().unwrap();
+    store
+        .push_manifest(&repository, &images, Some(&tag))
         .await
         .unwrap();
     let provider = Arc::new(Everywhere(Arc::new(store)));
@@ -138,6 +145,17 @@ async fn platforms_are_chosen_from_an_index() {
             "{platform}"
         );
     }
+    let images = with("linux/arm64").replace("1.0.0", "images");
+    let alone = take(&method, &images).await.unwrap();
+    let Produced::Content(Content::Artifact(alone)) = alone.produced else {
+        panic!("not an artifact")
+    };
+    assert_eq!(alone.root.media_type, media_type::IMAGE_MANIFEST);
+    let none = with("windows/").replace("1.0.0", "images");
+    insta::assert_snapshot!(take(&method, &none).await.unwrap_err(), @r"
+    c.yaml:7:36: resources[0].input.path: cannot read docker.io/acme/notes:images
+      caused by: an image for one of the platforms in sha256:cb395d2255932310ba187733eb97b10e207f869803008a3c5ffcd0d661a38b17 not found
+    ");
     insta::assert_snapshot!(take(&method, &with("linux")).await.unwrap_err(), @"c.yaml:7:67: resources[0].input.platforms: `linux` is not a platform such as `linux/amd64`");
 }
 

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "docker")]
 mod docker;
+#[cfg(all(unix, feature = "git"))]
+mod git;
 mod helm;
 mod image;
 mod input;

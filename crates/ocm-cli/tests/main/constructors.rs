@@ -34,7 +34,7 @@ fn yaml_that_is_none_is_refused() {
     $ ocm add cv -r shop src/app.yaml
     exit 2
     --- stderr
-    error: src/app.yaml:4:9: colour: is not a known field; known are `name`, `version`, `provider`, `labels`, `creationTime`, `resources`, `sources`, `componentReferences`, `signatures`
+    error: src/app.yaml:4:9: colour: is not a known field; known are `name`, `version`, `provider`, `labels`, `creationTime`, `resources`, `sources`, `componentReferences`, `references`, `signatures`, `meta`
     ");
     assert_snapshot!(add(&cli, "name: twice\n"), @r"
     $ ocm add cv -r shop src/app.yaml
@@ -57,7 +57,7 @@ fn resources_that_cannot_be_are_refused() {
     $ ocm add cv -r shop src/app.yaml
     exit 2
     --- stderr
-    error: src/app.yaml:5:42: resources[0].input.type: input type `cheese` is not known; known are `file`, `dir`, `utf8`, `binary`, `wget`, `helm`, `ociArtifact`, `docker`, `dockermulti`, `ocm`
+    error: src/app.yaml:5:42: resources[0].input.type: input type `cheese` is not known; known are `file`, `dir`, `utf8`, `binary`, `wget`, `helm`, `ociArtifact`, `docker`, `dockermulti`, `ocm`, `git`
     ");
     assert_snapshot!(add(&cli, "resources:\n- {name: data, type: blob, input: {type: file, path: none.txt}}\n"), @r"
     $ ocm add cv -r shop src/app.yaml

@@ -8,6 +8,7 @@ mod conformance;
 mod constructors;
 mod descriptors;
 mod examples;
+mod git;
 mod guide;
 mod helm;
 mod hostile;

@@ -1,9 +1,9 @@
 //! Inputs of the first Go tool, packed, moved and downloaded again.
 
 use insta::assert_snapshot;
-use ocm_testkit::{Cli, Registry, Run};
+use ocm_testkit::{Cli, Fault, Registry, Run};
 
-use crate::world::{IMPATIENT, empty, packed, registry, signed, stored};
+use crate::world::{IMPATIENT, LEAF_DATA, empty, packed, registry, signed, stored};
 
 /// Packs a component with one resource.
 fn add(cli: &Cli, input: &str) -> Run {
@@ -240,4 +240,25 @@ fn what_only_held_in_its_repository_moves_along() {
     assert!(cli.path("out/oci-layout").is_file());
     let listed = cli.ok("get resources far//acme.org/old:1.0.0 -o json");
     assert!(!listed.contains("relativeOciReference"), "{listed}");
+}
+
+#[test]
+fn a_single_blob_of_a_registry_is_reached() {
+    let (cli, registry, place) = stored();
+    let leaf = |digest: &str| {
+        let name = format!("{place}/component-descriptors/acme.org/bar/leaf");
+        format!("type: ociBlob, ref: '{name}', digest: 'sha256:{digest}', size: 9")
+    };
+    let run = refer(&cli, &leaf(LEAF_DATA));
+    assert_eq!(run.code, Some(0), "{run}");
+    carry(&cli);
+    assert_eq!(cli.read("out"), b"leaf data");
+    let run = refer(&cli, &leaf(&"0".repeat(64)));
+    assert_eq!(run.code, Some(3), "{run}");
+    let download = "download resource app//acme.org/app:1.0.0 data -O again";
+    registry.fail(usize::MAX, "GET", "/blobs/", Fault::OtherBytes);
+    assert_eq!(cli.run(download).code, Some(4));
+    registry.heal();
+    registry.fail(usize::MAX, "HEAD", "/blobs/", Fault::Status(401));
+    assert_eq!(cli.run(download).code, Some(5));
 }

@@ -68,8 +68,8 @@ pub(crate) struct Args {
     strict_variables: bool,
 
     /// The version of components that have none in their constructor
-    #[arg(long, value_name = "VERSION")]
-    version: Option<Version>,
+    #[arg(long = "version", value_name = "VERSION")]
+    default_version: Option<Version>,
 
     /// What becomes of component versions that exist
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
@@ -247,7 +247,7 @@ fn read(
             place.line, place.column
         ));
     }
-    let constructor = Constructor::read_with(&expanded, &origin, args.version.as_ref())?;
+    let constructor = Constructor::read_with(&expanded, &origin, args.default_version.as_ref())?;
     for warning in &constructor.warnings {
         session.ui.warn(&warning.to_string());
     }

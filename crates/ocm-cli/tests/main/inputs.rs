@@ -262,3 +262,15 @@ fn a_single_blob_of_a_registry_is_reached() {
     registry.fail(usize::MAX, "HEAD", "/blobs/", Fault::Status(401));
     assert_eq!(cli.run(download).code, Some(5));
 }
+
+#[test]
+fn a_component_without_version_has_that_of_the_command_line() {
+    let cli = empty();
+    cli.write(
+        "app.yaml",
+        "name: acme.org/app\nprovider: {name: acme}\nreferences: []\n",
+    );
+    assert_eq!(cli.run("add cv -r app app.yaml").code, Some(2));
+    cli.ok("add cv -r app --version 3.0.0 app.yaml");
+    cli.ok("get cv app//acme.org/app:3.0.0");
+}

@@ -25,8 +25,22 @@ pub fn descriptor_yaml(bytes: &[u8]) {
         return;
     };
     match Descriptor::read_yaml(text) {
-        Ok(descriptor) => check(&descriptor),
+        Ok(descriptor) => {
+            check(&descriptor);
+            check_places(&descriptor, text);
+        }
         Err(error) => check_alive(&error),
+    }
+}
+
+/// What is wrong with a descriptor has a place in its text.
+fn check_places(descriptor: &Descriptor, text: &str) {
+    let found = descriptor.validate_located(text).expect("the text is YAML");
+    assert_eq!(found.len(), descriptor.validate().len());
+    let lines = text.split(['\n', '\r']).count() as u64;
+    for violation in found {
+        let line = violation.position.map(|position| position.line);
+        assert!(line.is_some_and(|line| line <= lines), "{violation}");
     }
 }
 

@@ -5,6 +5,7 @@
 //! others.
 
 mod fields;
+mod types;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,7 +14,7 @@ pub use self::fields::{
     File, Git, GitHub, Helm, LocalBlob, LocalFilesystemBlob, Maven, Npm, OciImage, OciImageLayer,
     OcmResource, S3Bucket, Wget,
 };
-use crate::type_name::TypeName;
+use crate::schema::Object;
 use crate::typed::{FieldError, TypedSpec};
 
 /// How to get at some content: a typed specification, kept whole.
@@ -94,6 +95,11 @@ impl Access {
     /// Returns the object.
     pub fn into_json(self) -> Value {
         self.0.into_json()
+    }
+
+    /// Returns what specifications of each known type must look like.
+    pub fn tables() -> impl Iterator<Item = &'static Object> {
+        types::ALL.iter().map(|(_, object)| object)
     }
 
     /// Tells whether there is no content, under either spelling.
@@ -195,7 +201,7 @@ impl Access {
 }
 
 /// The types known here.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Type {
     LocalBlob,
     OciImage,
@@ -218,35 +224,10 @@ enum Type {
 impl Type {
     /// Looks a name up among all that the Go implementations and the specification have used.
     fn of(text: &str) -> Option<Self> {
-        let name: TypeName = text.parse().ok()?;
-        let known = match name.name() {
-            "LocalBlob" | "localBlob" => Self::LocalBlob,
-            "OCIImage" | "ociImage" | "OCIArtifact" | "ociArtifact" | "ociArtefact"
-            | "ociRegistry" => Self::OciImage,
-            "OCIImageLayer" | "ociImageLayer" | "ociBlob" => Self::OciImageLayer,
-            "Helm" | "helm" => Self::Helm,
-            "GitHub" | "gitHub" | "github" => Self::GitHub,
-            "Wget" | "wget" => Self::Wget,
-            "S3Bucket" | "s3Bucket" | "S3" | "s3" => Self::S3Bucket,
-            "File" => Self::File,
-            "None" | "none" => Self::None,
-            "Maven" | "maven" => Self::Maven,
-            "Npm" | "npm" | "NPM" => Self::Npm,
-            "Git" | "git" => Self::Git,
-            "localFilesystemBlob" => Self::LocalFilesystemBlob,
-            "localOciBlob" => Self::LocalOciBlob,
-            "relativeOciReference" => Self::RelativeOciReference,
-            "ocm" => Self::Ocm,
-            _ => return None,
-        };
-        let version = name.version();
-        let readable = match known {
-            Self::File => version == Some("v1alpha1"),
-            Self::S3Bucket => matches!(version, None | Some("v1" | "v2")),
-            Self::Git => matches!(version, None | Some("v1" | "v1alpha1")),
-            _ => matches!(version, None | Some("v1")),
-        };
-        readable.then_some(known)
+        let known = types::ALL
+            .iter()
+            .find(|(_, object)| types::names(object).contains(&text));
+        known.map(|(known, _)| *known)
     }
 }
 
@@ -296,6 +277,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::schema::{Field, Need, Rule, Shape};
 
     fn kind(value: Value) -> AccessKind {
         Access::from_json(value).unwrap().kind().unwrap()
@@ -335,6 +317,40 @@ mod tests {
         }
         assert_eq!(kind(json!({"type": "none"})), AccessKind::None);
         assert_eq!(kind(json!({"type": "None"})), AccessKind::None);
+    }
+
+    #[test]
+    fn what_a_table_demands_is_what_reading_demands() {
+        for (known, object) in types::ALL {
+            let value_of = |field: &Field| match field.shape {
+                Shape::Text(Rule::OneOf(names)) => json!(names[0]),
+                Shape::Size => json!(3),
+                _ if field.name == "digest" => json!(Digest::sha256(b"").to_string()),
+                _ => json!("x"),
+            };
+            let needed = || {
+                object
+                    .fields
+                    .iter()
+                    .filter(|field| field.need == Need::Required)
+            };
+            let whole: Map<String, Value> = needed()
+                .map(|field| (field.name.to_owned(), value_of(field)))
+                .collect();
+            for name in types::names(object) {
+                assert_eq!(Type::of(name), Some(*known), "{name}");
+                assert!(name.parse::<crate::TypeName>().is_ok(), "{name}");
+                let mut access = whole.clone();
+                access.insert("type".to_owned(), (*name).into());
+                kind(access.into());
+            }
+            for field in needed().filter(|field| field.name != "type") {
+                let mut access = whole.clone();
+                access.remove(field.name);
+                let access = Access::from_json(access.into()).unwrap();
+                assert_eq!(access.kind().unwrap_err().field, field.name);
+            }
+        }
     }
 
     #[test]

@@ -37,8 +37,11 @@ pub struct Constraint {
 }
 
 impl Constraint {
-    /// The longest constraint, in bytes.
-    pub const MAX_LENGTH: usize = 4096;
+    /// The longest constraint, in bytes, as in the reference.
+    pub const MAX_LENGTH: usize = 512;
+
+    /// How many groups `||` may separate, as in the reference.
+    pub const MAX_GROUPS: usize = 32;
 
     /// Tells whether a version is in the set. A version without semantics never is.
     pub fn matches(&self, version: &Version) -> bool {
@@ -197,6 +200,9 @@ impl FromStr for Constraint {
             text: text.chars().take(Self::MAX_LENGTH).collect(),
         };
         if text.len() > Self::MAX_LENGTH {
+            return Err(malformed());
+        }
+        if text.split("||").count() > Self::MAX_GROUPS {
             return Err(malformed());
         }
         let everything = if text.trim().is_empty() { "*" } else { text };
@@ -421,11 +427,20 @@ mod tests {
         ] {
             assert!(text.parse::<Constraint>().is_err(), "{text}");
         }
-        assert!(
-            "1 ".repeat(Constraint::MAX_LENGTH)
-                .parse::<Constraint>()
-                .is_err()
-        );
+        for (groups, is_read) in [
+            (Constraint::MAX_GROUPS, true),
+            (Constraint::MAX_GROUPS + 1, false),
+        ] {
+            let text = vec![">= 1.0.0"; groups].join(" || ");
+            assert_eq!(text.parse::<Constraint>().is_ok(), is_read);
+        }
+        for (length, is_read) in [
+            (Constraint::MAX_LENGTH, true),
+            (Constraint::MAX_LENGTH + 1, false),
+        ] {
+            let text = format!("{:>length$}", "1");
+            assert_eq!(text.parse::<Constraint>().is_ok(), is_read);
+        }
     }
 
     #[test]

@@ -28,11 +28,11 @@ use thiserror::Error as ThisError;
 
 pub use self::change::{NoSuchElement, SignatureExists};
 pub use self::lookup::LookupError;
-pub use self::schema::{Severity, Violation};
 use crate::element::{ElementKind, Reference, Resource, Source};
 use crate::json;
 use crate::label::{Label, Provider};
 use crate::name::ComponentName;
+use crate::schema::{Object, Severity, Violation, Violations};
 use crate::signature::{NestedDigest, Signature};
 use crate::typed::TypedSpec;
 use crate::version::{ComponentVersionId, Version};
@@ -142,7 +142,15 @@ impl Descriptor {
     /// As [`Descriptor::read_json`].
     pub fn read_yaml(text: &str) -> Result<Self, Error> {
         limit(text.len())?;
-        Self::from_document(yaml::parse(text)?)
+        let read = Self::from_document(yaml::parse(text)?);
+        read.map_err(|mut error| {
+            if let Error::Shape(violation) = &mut error
+                && let Ok(located) = yaml::parse_located(text)
+            {
+                violation.locate(&located);
+            }
+            error
+        })
     }
 
     /// Takes a document that has been parsed.
@@ -153,7 +161,7 @@ impl Descriptor {
     pub fn from_document(document: Value) -> Result<Self, Error> {
         let Value::Object(document) = document else {
             let found = format!("must be an object, not {}", json::describe(&document));
-            return Err(shape("(root)", &found));
+            return Err(Error::Shape(Violation::new(&[], found, Severity::Error)));
         };
         let schema = schema::detect(&document)?;
         let violations = schema::check(schema, &document);
@@ -165,15 +173,13 @@ impl Descriptor {
         }
         let component = &document[schema.component()];
         let text = |key: &str| component[key].as_str().unwrap_or_default();
-        let name: ComponentName = text("name").parse().map_err(|e| shape("name", &e))?;
-        let version = Version::lenient(text("version")).map_err(|e| shape("version", &e))?;
-        let descriptor = Self {
+        let name: ComponentName = text("name").parse().expect(CHECKED);
+        let version = Version::lenient(text("version")).expect(CHECKED);
+        Ok(Self {
+            id: ComponentVersionId::new(name, version),
             document,
             schema,
-            id: ComponentVersionId::new(name, version),
-        };
-        descriptor.check_views()?;
-        Ok(descriptor)
+        })
     }
 
     /// Writes the descriptor as JSON: compact, keys sorted at every level, no final newline.
@@ -238,6 +244,12 @@ impl Descriptor {
         read_list(self.component().get("labels"))
     }
 
+    /// Returns the labels of the component version as they are written.
+    pub(crate) fn raw_labels(&self) -> &[Value] {
+        let labels = self.component().get("labels").and_then(Value::as_array);
+        labels.map_or(&[], Vec::as_slice)
+    }
+
     /// Returns a label of the component version.
     pub fn label(&self, name: &str) -> Option<Label> {
         self.labels().into_iter().find(|label| label.name == name)
@@ -287,13 +299,45 @@ impl Descriptor {
         read_list(holder.get("repositoryContexts"))
     }
 
-    /// Finds everything that breaks a rule of the schema, with its JSON path.
+    /// Finds everything that breaks a rule of the schema, or of uniqueness, with its JSON path.
     ///
-    /// The Go implementation only warns of these, and so must whoever reads descriptors of others.
+    /// The Go implementation only warns of these, and so should whoever reads descriptors of
+    /// others, unless asked to be strict: see [`Descriptor::check`].
     pub fn validate(&self) -> Vec<Violation> {
         let mut violations = schema::check(self.schema, &self.document);
         violations.extend(schema::check_uniqueness(self));
         violations
+    }
+
+    /// As [`Descriptor::validate`], with line and column in the YAML that the descriptor was read
+    /// from.
+    ///
+    /// # Errors
+    ///
+    /// The text is no YAML.
+    pub fn validate_located(&self, text: &str) -> Result<Vec<Violation>, Error> {
+        let mut violations = self.validate();
+        if !violations.is_empty() {
+            let located = yaml::parse_located(text)?;
+            for violation in &mut violations {
+                violation.locate(&located);
+            }
+        }
+        Ok(violations)
+    }
+
+    /// Checks that no rule is broken: [`Descriptor::validate`] as a strict reader has it.
+    ///
+    /// # Errors
+    ///
+    /// Names each rule that is.
+    pub fn check(&self) -> Result<(), Violations> {
+        Violations::none(self.validate())
+    }
+
+    /// Returns what documents of a layout must look like.
+    pub const fn table(schema: Schema) -> &'static Object {
+        schema::table(schema)
     }
 
     /// Returns the elements of a kind as they are written.
@@ -306,36 +350,7 @@ impl Descriptor {
     fn component(&self) -> &Map<String, Value> {
         self.document[self.schema.component()]
             .as_object()
-            .expect("the schema has asked for an object")
-    }
-
-    /// Makes every view once, so that none can fail later.
-    fn check_views(&self) -> Result<(), Error> {
-        for kind in ElementKind::ALL {
-            let (holder, key) = self.schema.list(kind);
-            for (index, element) in self.list(kind).iter().enumerate() {
-                let read = match kind {
-                    ElementKind::Resource => try_read_resource(element).map(drop),
-                    ElementKind::Source => try_read::<Source>(element).map(drop),
-                    ElementKind::Reference => try_read::<Reference>(element).map(drop),
-                };
-                read.map_err(|e| shape(&format!("{holder}.{key}[{index}]"), &e))?;
-            }
-        }
-        let component = self.component();
-        try_read_list::<Label>(component.get("labels")).map_err(|e| shape("labels", &e))?;
-        if let Some(object @ Value::Object(_)) = component.get("provider") {
-            try_read::<Provider>(object).map_err(|e| shape("provider", &e))?;
-        }
-        try_read_list::<Signature>(self.document.get("signatures"))
-            .map_err(|e| shape("signatures", &e))?;
-        try_read_list::<NestedDigest>(self.document.get("nestedDigests"))
-            .map_err(|e| shape("nestedDigests", &e))?;
-        for holder in [component, &self.document] {
-            try_read_list::<TypedSpec>(holder.get("repositoryContexts"))
-                .map_err(|e| shape("repositoryContexts", &e))?;
-        }
-        Ok(())
+            .expect(CHECKED)
     }
 }
 
@@ -346,48 +361,33 @@ fn limit(size: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn try_read<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
-    serde_json::from_value(value.clone())
+/// Why a view cannot fail: what it needs is an error in the table, so that a descriptor without it
+/// is never made. Tests break descriptors in every way, and look at all views of what is left.
+const CHECKED: &str = "the table has asked for what views need";
+
+fn read<T: DeserializeOwned>(value: &Value) -> T {
+    T::deserialize(value).expect(CHECKED)
 }
 
-fn try_read_list<T: DeserializeOwned>(value: Option<&Value>) -> Result<Vec<T>, serde_json::Error> {
+fn read_list<T: DeserializeOwned>(value: Option<&Value>) -> Vec<T> {
     match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(list) => try_read(list),
+        None | Some(Value::Null) => Vec::new(),
+        Some(list) => read(list),
     }
 }
 
 /// Old descriptors have `srcRef` for `srcRefs`.
-fn try_read_resource(value: &Value) -> Result<Resource, serde_json::Error> {
+fn read_resource(value: &Value) -> Resource {
+    if value.get("srcRef").is_none() || value.get("srcRefs").is_some_and(|it| !it.is_null()) {
+        return read(value);
+    }
     let mut value = value.clone();
     if let Some(map) = value.as_object_mut()
-        && map.get("srcRefs").is_none_or(Value::is_null)
         && let Some(old) = map.remove("srcRef")
     {
         map.insert("srcRefs".to_owned(), old);
     }
-    serde_json::from_value(value)
-}
-
-fn read<T: DeserializeOwned>(value: &Value) -> T {
-    try_read(value).expect("every view was made when the descriptor was read")
-}
-
-fn read_list<T: DeserializeOwned>(value: Option<&Value>) -> Vec<T> {
-    try_read_list(value).expect("every view was made when the descriptor was read")
-}
-
-/// Reads the labels of an element whose shape has been checked.
-pub(crate) fn read_labels(value: Option<&Value>) -> Vec<Label> {
-    read_list(value)
-}
-
-fn read_resource(value: &Value) -> Resource {
-    try_read_resource(value).expect("every view was made when the descriptor was read")
-}
-
-fn shape(path: &str, reason: &dyn std::fmt::Display) -> Error {
-    Error::Shape(Violation::error(path, reason.to_string()))
+    read(&value)
 }
 
 /// Why something is not a component descriptor.

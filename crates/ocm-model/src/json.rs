@@ -27,10 +27,12 @@ pub const MAX_NODES: usize = 1_000_000;
 /// does not fit a double, or there is more than [`MAX_NODES`] of them.
 pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     let path = RefCell::new(Vec::new());
+    let pending = RefCell::new(Vec::new());
     let left = Cell::new(MAX_NODES);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = Unique {
         path: &path,
+        pending: &pending,
         left: &left,
     };
     let parsed = parsed
@@ -90,11 +92,34 @@ pub(crate) fn describe(value: &Value) -> &'static str {
     }
 }
 
-/// Writes a text as Go's `encoding/json` does.
-pub(crate) fn write_go_string(text: &str, out: &mut String) {
+/// Which characters of a text are escaped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Escapes {
+    /// Those that JSON does not allow otherwise, as RFC 8785 has it.
+    Needed,
+    /// Those of Go's `encoding/json`: also `<`, `>`, `&` and the two Unicode line separators.
+    OfGo,
+}
+
+/// Writes a text in quotes.
+pub(crate) fn write_text(text: &str, escapes: Escapes, out: &mut String) {
     use fmt::Write as _;
     out.push('"');
-    for character in text.chars() {
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        // A separator starts with this byte, as do other characters.
+        let separator = byte == 0xe2 && text[at..].starts_with(['\u{2028}', '\u{2029}']);
+        let special = match byte {
+            b'"' | b'\\' | 0..=0x1f => true,
+            b'<' | b'>' | b'&' => escapes == Escapes::OfGo,
+            _ => separator && escapes == Escapes::OfGo,
+        };
+        if !special {
+            continue;
+        }
+        let character = text[at..].chars().next().unwrap_or_default();
+        out.push_str(&text[plain..at]);
+        plain = at + character.len_utf8();
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -103,12 +128,12 @@ pub(crate) fn write_go_string(text: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                write!(out, "\\u{:04x}", u32::from(character)).expect("a String takes any text");
+            other => {
+                write!(out, "\\u{:04x}", u32::from(other)).expect("a String takes any text");
             }
-            other => out.push(other),
         }
     }
+    out.push_str(&text[plain..]);
     out.push('"');
 }
 
@@ -128,7 +153,7 @@ fn write_compact(value: &Value, out: &mut String) {
             out.push_str(&String::from_utf8_lossy(&canonical(value)));
         }
         Value::Number(number) => out.push_str(&number.to_string()),
-        Value::String(text) => write_go_string(text, out),
+        Value::String(text) => write_text(text, Escapes::OfGo, out),
         Value::Array(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -147,7 +172,7 @@ fn write_compact(value: &Value, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                write_go_string(key, out);
+                write_text(key, Escapes::OfGo, out);
                 out.push(':');
                 write_compact(item, out);
             }
@@ -156,10 +181,13 @@ fn write_compact(value: &Value, out: &mut String) {
     }
 }
 
-/// Builds a [`Value`] and keeps track of where it is.
+/// Builds a [`Value`].
 #[derive(Clone, Copy)]
 struct Unique<'a> {
+    /// Where an error is, the innermost step first: each level adds its own on the way out, so
+    /// that a document without errors pays nothing for it.
     path: &'a RefCell<Vec<Step>>,
+    pending: &'a RefCell<Vec<(String, Value)>>,
     /// How many more values and keys there may be.
     left: &'a Cell<usize>,
 }
@@ -175,6 +203,14 @@ impl Unique<'_> {
         self.left.set(left);
         Ok(())
     }
+
+    /// Adds to the path of an error.
+    fn within<T, E>(self, parsed: Result<T, E>, step: impl FnOnce() -> Step) -> Result<T, E> {
+        if parsed.is_err() {
+            self.path.borrow_mut().push(step());
+        }
+        parsed
+    }
 }
 
 enum Step {
@@ -187,7 +223,7 @@ const SHOWN_STEPS: usize = 16;
 
 fn render_path(steps: &[Step]) -> String {
     let mut out = String::new();
-    for step in steps.iter().take(SHOWN_STEPS) {
+    for step in steps.iter().rev().take(SHOWN_STEPS) {
         match step {
             Step::Key(key) if out.is_empty() => out.push_str(key),
             Step::Key(key) => {
@@ -264,32 +300,76 @@ impl<'de> Visitor<'de> for Unique<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        loop {
-            self.path.borrow_mut().push(Step::Index(list.len()));
-            let Some(item) = items.next_element_seed(self)? else {
-                break;
-            };
-            self.path.borrow_mut().pop();
+        while let Some(item) =
+            self.within(items.next_element_seed(self), || Step::Index(list.len()))?
+        {
             list.push(item);
         }
-        self.path.borrow_mut().pop();
         // A list of one would keep room for four.
         list.shrink_to_fit();
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        let mut object = Entries::new(self.pending);
         while let Some(key) = entries.next_key::<String>()? {
-            self.path.borrow_mut().push(Step::Key(key.clone()));
-            self.count()?;
-            if map.contains_key(&key) {
-                return Err(de::Error::custom("key appears twice in one object"));
-            }
-            map.insert(key, entries.next_value_seed(self)?);
-            self.path.borrow_mut().pop();
+            let value = self.count().and_then(|()| {
+                if object.has(&key) {
+                    return Err(de::Error::custom("key appears twice in one object"));
+                }
+                entries.next_value_seed(self)
+            });
+            let value = self.within(value, || Step::Key(key.clone()))?;
+            object.insert(key, value);
         }
-        Ok(Value::Object(map))
+        Ok(Value::Object(object.finish()))
+    }
+}
+
+/// The entries of an object while it is read.
+///
+/// A map that grows has up to twice the room that it needs, and descriptors consist of small
+/// objects. So the map is made when the number of entries is known, unless there are many.
+struct Entries<'a> {
+    /// The entries of all objects that are being read, the innermost last.
+    pending: &'a RefCell<Vec<(String, Value)>>,
+    /// Where those of this object start.
+    start: usize,
+    many: Map<String, Value>,
+}
+
+impl<'a> Entries<'a> {
+    /// How many keys are compared one by one.
+    const FEW: usize = 16;
+
+    fn new(pending: &'a RefCell<Vec<(String, Value)>>) -> Self {
+        Self {
+            pending,
+            start: pending.borrow().len(),
+            many: Map::new(),
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        let pending = self.pending.borrow();
+        let mut few = pending[self.start..].iter();
+        few.any(|(known, _)| known == key) || self.many.contains_key(key)
+    }
+
+    fn insert(&mut self, key: String, value: Value) {
+        let mut pending = self.pending.borrow_mut();
+        pending.push((key, value));
+        if pending.len() - self.start > Self::FEW || !self.many.is_empty() {
+            self.many.extend(pending.drain(self.start..));
+        }
+    }
+
+    fn finish(self) -> Map<String, Value> {
+        if self.many.is_empty() {
+            self.pending.borrow_mut().drain(self.start..).collect()
+        } else {
+            self.many
+        }
     }
 }
 

@@ -49,6 +49,16 @@ impl Label {
     }
 }
 
+impl Label {
+    /// Returns the name of the algorithm by which two values are merged: that of
+    /// [`Label::merge`], else what old descriptors have in the field `mergeAlgorithm`.
+    pub fn merge_algorithm(&self) -> Option<&str> {
+        let current = self.merge.as_ref().map(|merge| merge.algorithm.as_str());
+        let old = || self.extra.get("mergeAlgorithm").and_then(Value::as_str);
+        current.filter(|name| !name.is_empty()).or_else(old)
+    }
+}
+
 /// How two values of a label are merged.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Merge {

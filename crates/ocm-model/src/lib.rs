@@ -41,6 +41,7 @@
 //! - [`normalisation`]: the bytes that signatures cover, in the four algorithms there are.
 //! - [`ComponentRef`] and [`RepositorySpec`]: what users write to say which component, and where.
 //! - [`Version`] and [`Constraint`]: relaxed semantic versions and sets of them.
+//! - [`schema`]: what documents must look like, as tables that check and become JSON schemas.
 //! - [`json`] and [`yaml`]: the one place where foreign text is parsed.
 //!
 //! Blobs, registries, keys and configuration are left to the crates below.
@@ -57,6 +58,7 @@ pub mod name;
 pub mod normalisation;
 pub mod reference;
 pub mod repository;
+pub mod schema;
 pub mod signature;
 pub mod type_name;
 pub mod typed;

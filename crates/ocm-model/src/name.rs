@@ -92,10 +92,9 @@ impl ElementName {
     }
 }
 
-impl FromStr for ElementName {
-    type Err = ParseElementNameError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
+impl ElementName {
+    /// Checks that a text is such a name.
+    pub(crate) fn check(name: &str) -> Result<(), ParseElementNameError> {
         let outer = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let bytes = name.as_bytes();
         let well_formed = bytes.len() >= 2
@@ -105,12 +104,20 @@ impl FromStr for ElementName {
                 .iter()
                 .all(|byte| outer(byte) || b"-_+".contains(byte));
         if well_formed {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(ParseElementNameError {
-                name: name.to_owned(),
-            })
+            return Ok(());
         }
+        Err(ParseElementNameError {
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl FromStr for ElementName {
+    type Err = ParseElementNameError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::check(name)?;
+        Ok(Self(name.to_owned()))
     }
 }
 

@@ -6,15 +6,14 @@
 //! reproduced as the Go implementation that owns it computes it, faults included, because
 //! signatures depend on them.
 
-mod entry;
 mod project;
+mod writer;
 
 use std::fmt;
 use std::str::FromStr;
 
 use ocm_digest::{Digest, HashAlgorithm};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 
 use self::project::{Labels, Rules};
@@ -22,7 +21,6 @@ use crate::descriptor::Descriptor;
 use crate::digest_spec::DigestSpec;
 use crate::element::{Element, ElementKind};
 use crate::identity::Identity;
-use crate::json;
 
 /// How a descriptor becomes the bytes that are hashed.
 #[derive(
@@ -145,10 +143,8 @@ impl Descriptor {
     /// ```
     pub fn normalise(&self, algorithm: NormalisationAlgorithm) -> NormalisedDescriptor {
         let bytes = match algorithm {
-            NormalisationAlgorithm::JsonV1 => {
-                entry::write(&project::stored_form(self, algorithm.rules()))
-            }
-            _ => json::canonical(&project::neutral_form(self, algorithm.rules())),
+            NormalisationAlgorithm::JsonV1 => project::stored_form(self, algorithm.rules()),
+            _ => project::neutral_form(self, algorithm.rules()),
         };
         NormalisedDescriptor { algorithm, bytes }
     }
@@ -175,7 +171,7 @@ impl Descriptor {
         };
         let mut candidates = vec![self.normalise(algorithm)];
         for rules in others {
-            let bytes = json::canonical(&project::neutral_form(self, *rules));
+            let bytes = project::neutral_form(self, *rules);
             let candidate = NormalisedDescriptor { algorithm, bytes };
             if !candidates.contains(&candidate) {
                 candidates.push(candidate);
@@ -295,16 +291,6 @@ impl fmt::Display for DigestGap {
 fn list(gaps: &[DigestGap]) -> String {
     let gaps: Vec<String> = gaps.iter().map(ToString::to_string).collect();
     gaps.join(", ")
-}
-
-/// Makes an object of pairs.
-fn object<const N: usize>(pairs: [(&str, Value); N]) -> Value {
-    Value::Object(
-        pairs
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    )
 }
 
 #[cfg(test)]

@@ -78,6 +78,9 @@ pub struct NestedDigest {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub resource_digests: Vec<NestedResourceDigest>,
+    /// Fields that are not known here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// The digest of a resource of a component version somewhere below.
@@ -99,4 +102,7 @@ pub struct NestedResourceDigest {
     /// Its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<DigestSpec>,
+    /// Fields that are not known here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }

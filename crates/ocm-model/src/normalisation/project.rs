@@ -4,14 +4,15 @@
 //! then apply a table of exclusions. Both are done here in one go, on the document as it is
 //! written, because the structs tell apart `null`, absent and empty.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::object;
+use super::writer::{Form, Object, Writer};
 use crate::descriptor::{Descriptor, Schema};
 use crate::element::ElementKind;
-use crate::label::{Label, Provider};
+use crate::label::Provider;
 
 /// Where the algorithms differ.
 #[derive(Clone, Copy)]
@@ -71,206 +72,246 @@ enum Filter {
 }
 
 /// The form of v2, v3 and v4alpha1, whatever the layout of the descriptor.
-pub(super) fn neutral_form(descriptor: &Descriptor, rules: Rules) -> Value {
-    let projection = Projection { descriptor, rules };
-    let mut component = projection.meta(Filter::Signed);
-    component.insert(
-        "resources".to_owned(),
-        projection.list(ElementKind::Resource, Filter::Signed),
-    );
-    component.insert(
-        "sources".to_owned(),
-        projection.list(ElementKind::Source, Filter::Signed),
-    );
-    // The table of exclusions has `references` where the document has `componentReferences`, so
-    // all labels of references are covered. Signatures depend on it.
-    component.insert(
-        "componentReferences".to_owned(),
-        projection.list(ElementKind::Reference, Filter::All),
-    );
-    let mut form = object([("component", Value::Object(component))]);
-    if rules.is_second() {
-        drop_nulls(&mut form);
-    }
-    form
+pub(super) fn neutral_form(descriptor: &Descriptor, rules: Rules) -> Vec<u8> {
+    let projection = Projection::new(descriptor, rules);
+    let mut writer = Writer::new(Form::Canonical, rules.is_second());
+    writer.object(|root| {
+        root.entry("component", |writer| {
+            writer.object(|component| {
+                // The table of exclusions has `references` where the document has
+                // `componentReferences`, so all labels of references are covered. Signatures
+                // depend on it.
+                component.entry("componentReferences", |writer| {
+                    projection.list(writer, ElementKind::Reference, Filter::All);
+                });
+                projection.meta(component);
+                component.entry("provider", |writer| {
+                    projection.provider(writer, Filter::Signed);
+                });
+                component.entry("resources", |writer| {
+                    projection.list(writer, ElementKind::Resource, Filter::Signed);
+                });
+                component.entry("sources", |writer| {
+                    projection.list(writer, ElementKind::Source, Filter::Signed);
+                });
+                projection.version(component);
+            });
+        });
+    });
+    writer.finish()
 }
 
 /// The form of v1, which follows the layout of the descriptor.
-pub(super) fn stored_form(descriptor: &Descriptor, rules: Rules) -> Value {
-    let projection = Projection { descriptor, rules };
-    match descriptor.schema() {
-        Schema::V2 => projection.stored_v2(),
-        Schema::V3Alpha1 => projection.stored_v3alpha1(),
-    }
+pub(super) fn stored_form(descriptor: &Descriptor, rules: Rules) -> Vec<u8> {
+    let projection = Projection {
+        forces_identity: descriptor.schema() == Schema::V2,
+        ..Projection::new(descriptor, rules)
+    };
+    let mut writer = Writer::new(Form::Entries, rules.is_second());
+    writer.object(|root| match descriptor.schema() {
+        Schema::V2 => projection.stored_v2(root),
+        Schema::V3Alpha1 => projection.stored_v3alpha1(root),
+    });
+    writer.finish()
 }
 
 struct Projection<'a> {
     descriptor: &'a Descriptor,
     rules: Rules,
+    provider: Provider,
+    /// Whether resources and references without extra identity have `null` there.
+    forces_identity: bool,
 }
 
-impl Projection<'_> {
+impl<'a> Projection<'a> {
+    fn new(descriptor: &'a Descriptor, rules: Rules) -> Self {
+        Self {
+            descriptor,
+            rules,
+            provider: descriptor.provider(),
+            forces_identity: false,
+        }
+    }
+
     /// Sources are left out, an empty extra identity is `null`, and a provider without labels is
     /// plain text.
-    fn stored_v2(&self) -> Value {
-        let mut component = self.meta(Filter::Signed);
-        let provider = self.descriptor.provider();
-        if provider.labels.is_empty() {
-            component.insert("provider".to_owned(), provider.name.into());
-        }
-        for (key, kind) in [
-            ("resources", ElementKind::Resource),
-            ("componentReferences", ElementKind::Reference),
-        ] {
-            let mut list = self.list(kind, Filter::Signed);
-            for element in list.as_array_mut().into_iter().flatten() {
-                if let Value::Object(element) = element {
-                    element.entry("extraIdentity").or_insert(Value::Null);
-                }
-            }
-            component.insert(key.to_owned(), list);
-        }
-        object([
-            ("meta", json!({"schemaVersion": "v2"})),
-            ("component", Value::Object(component)),
-        ])
+    fn stored_v2(&self, root: &mut Object<'_>) {
+        root.entry("component", |writer| {
+            writer.object(|component| {
+                component.entry("componentReferences", |writer| {
+                    self.list(writer, ElementKind::Reference, Filter::Signed);
+                });
+                self.meta(component);
+                component.entry("provider", |writer| {
+                    if self.provider.labels.is_empty() {
+                        writer.text(&self.provider.name);
+                    } else {
+                        self.provider(writer, Filter::Signed);
+                    }
+                });
+                component.entry("resources", |writer| {
+                    self.list(writer, ElementKind::Resource, Filter::Signed);
+                });
+                self.version(component);
+            });
+        });
+        root.entry("meta", |writer| {
+            writer.object(|meta| meta.text("schemaVersion", "v2"));
+        });
     }
 
     /// Empty lists are left out. The table of exclusions looks for the provider in another place,
     /// so all of its labels are covered.
-    fn stored_v3alpha1(&self) -> Value {
-        let mut spec = Map::new();
-        for (key, kind) in [
-            ("resources", ElementKind::Resource),
-            ("sources", ElementKind::Source),
-            ("references", ElementKind::Reference),
-        ] {
-            if !self.descriptor.list(kind).is_empty() {
-                spec.insert(key.to_owned(), self.list(kind, Filter::Signed));
-            }
-        }
-        object([
-            ("apiVersion", "ocm.software/v3alpha1".into()),
-            ("kind", "ComponentVersion".into()),
-            ("metadata", Value::Object(self.meta(Filter::All))),
-            ("spec", Value::Object(spec)),
-        ])
+    fn stored_v3alpha1(&self, root: &mut Object<'_>) {
+        root.text("apiVersion", "ocm.software/v3alpha1");
+        root.text("kind", "ComponentVersion");
+        root.entry("metadata", |writer| {
+            writer.object(|metadata| {
+                self.meta(metadata);
+                metadata.entry("provider", |writer| self.provider(writer, Filter::All));
+                self.version(metadata);
+            });
+        });
+        root.entry("spec", |writer| {
+            writer.object(|spec| {
+                for (key, kind) in [
+                    ("references", ElementKind::Reference),
+                    ("resources", ElementKind::Resource),
+                    ("sources", ElementKind::Source),
+                ] {
+                    if !self.descriptor.list(kind).is_empty() {
+                        spec.entry(key, |writer| self.list(writer, kind, Filter::Signed));
+                    }
+                }
+            });
+        });
     }
 
-    /// Name, version, provider, labels and creation time.
-    fn meta(&self, provider_labels: Filter) -> Map<String, Value> {
-        let id = self.descriptor.id();
-        let mut meta = Map::new();
-        meta.insert("name".to_owned(), id.name.as_str().into());
-        meta.insert("version".to_owned(), id.version.as_str().into());
-        let Provider { name, labels } = self.descriptor.provider();
-        let mut provider = Map::new();
-        provider.insert("name".to_owned(), name.into());
-        self.insert_labels(&mut provider, &labels, provider_labels);
-        meta.insert("provider".to_owned(), Value::Object(provider));
-        self.insert_labels(&mut meta, &self.descriptor.labels(), Filter::Signed);
+    /// Creation time, labels and name, which stand together in the order of keys.
+    fn meta(&self, holder: &mut Object<'_>) {
         if let Some(time) = self.descriptor.creation_time() {
-            meta.insert("creationTime".to_owned(), self.time(time).into());
+            holder.text("creationTime", &self.time(time));
         }
-        meta
+        self.labels(holder, self.descriptor.raw_labels(), Filter::Signed);
+        holder.text("name", self.descriptor.name().as_str());
     }
 
-    fn list(&self, kind: ElementKind, labels: Filter) -> Value {
-        let elements = self.descriptor.list(kind);
-        let mut identities: Vec<Map<String, Value>> = elements.iter().map(extra_identity).collect();
-        if self.rules.default_versions && kind == ElementKind::Resource {
-            default_versions(elements, &mut identities);
-        }
-        elements
+    fn version(&self, holder: &mut Object<'_>) {
+        holder.text("version", self.descriptor.version().as_str());
+    }
+
+    fn provider(&self, writer: &mut Writer, labels: Filter) {
+        let raw: Vec<Value> = self
+            .provider
+            .labels
             .iter()
-            .zip(identities)
-            .map(|(element, identity)| self.element(kind, element, identity, labels))
-            .collect()
+            .map(|label| serde_json::to_value(label).expect("text and JSON values can be written"))
+            .collect();
+        writer.object(|provider| {
+            self.labels(provider, &raw, labels);
+            provider.text("name", &self.provider.name);
+        });
+    }
+
+    fn list(&self, writer: &mut Writer, kind: ElementKind, labels: Filter) {
+        let elements = self.descriptor.list(kind);
+        let identities = if self.rules.default_versions && kind == ElementKind::Resource {
+            default_versions(elements)
+        } else {
+            elements.iter().map(extra_identity).collect()
+        };
+        let elements = elements.iter().zip(identities);
+        writer.list(elements, |writer, (element, identity)| {
+            writer.object(|object| self.element(object, kind, element, &identity, labels));
+        });
     }
 
     fn element(
         &self,
+        object: &mut Object<'_>,
         kind: ElementKind,
         element: &Value,
-        identity: Map<String, Value>,
-        filter: Filter,
-    ) -> Value {
-        let mut out = Map::new();
-        let mut copy = |key: &str| out.insert(key.to_owned(), text(element, key).into());
-        copy("name");
-        copy("version");
-        match kind {
-            ElementKind::Resource | ElementKind::Source => copy("type"),
-            ElementKind::Reference => copy("componentName"),
-        };
-        if kind == ElementKind::Resource
-            && (self.rules.is_second() || !text(element, "relation").is_empty())
-        {
-            copy("relation");
+        identity: &Identity<'_>,
+        labels: Filter,
+    ) {
+        if kind == ElementKind::Reference {
+            object.text("componentName", text(element, "componentName"));
+        }
+        if let Some(digest) = self.digest(kind, element) {
+            object.entry("digest", |writer| digest_fields(writer, digest));
         }
         if !identity.is_empty() {
-            out.insert("extraIdentity".to_owned(), Value::Object(identity));
+            object.entry("extraIdentity", |writer| extra_fields(writer, identity));
+        } else if self.forces_identity {
+            object.entry("extraIdentity", Writer::null);
         }
-        let labels: Vec<Label> = crate::descriptor::read_labels(element.get("labels"));
-        self.insert_labels(&mut out, &labels, filter);
-        if let Some(digest) = self.digest(kind, element) {
-            out.insert("digest".to_owned(), digest);
+        self.labels(object, raw_list(element.get("labels")), labels);
+        object.text("name", text(element, "name"));
+        let relation = text(element, "relation");
+        if kind == ElementKind::Resource && (self.rules.is_second() || !relation.is_empty()) {
+            object.text("relation", relation);
         }
-        Value::Object(out)
+        if kind != ElementKind::Reference {
+            object.text("type", text(element, "type"));
+        }
+        object.text("version", text(element, "version"));
     }
 
-    fn digest(&self, kind: ElementKind, element: &Value) -> Option<Value> {
+    /// Returns the digest of an element, `null` being one of three empty texts.
+    fn digest(&self, kind: ElementKind, element: &'a Value) -> Option<&'a Value> {
         let access_type = element.get("access").and_then(|access| access.get("type"));
         let without_content = matches!(access_type.and_then(Value::as_str), Some("none" | "None"));
         match (kind, element.get("digest")) {
             (ElementKind::Source, _) => None,
             (ElementKind::Resource, _) if without_content => None,
-            (_, Some(digest @ Value::Object(_))) => Some(digest_fields(digest)),
-            (ElementKind::Reference, _) if self.rules.is_second() => {
-                Some(digest_fields(&Value::Null))
-            }
+            (_, Some(digest @ Value::Object(_))) => Some(digest),
+            (ElementKind::Reference, _) if self.rules.is_second() => Some(&Value::Null),
             _ => None,
         }
     }
 
-    fn insert_labels(&self, holder: &mut Map<String, Value>, labels: &[Label], filter: Filter) {
-        let covered: Vec<Value> = labels
-            .iter()
-            .filter(|label| filter == Filter::All || label.signing)
-            .map(|label| self.label(label, filter))
-            .collect();
-        if !covered.is_empty() {
-            holder.insert("labels".to_owned(), covered.into());
+    fn labels(&self, holder: &mut Object<'_>, labels: &[Value], filter: Filter) {
+        let covered = |label: &&Value| filter == Filter::All || is_signing(label);
+        if labels.iter().any(|label| covered(&label)) {
+            let labels = labels.iter().filter(covered);
+            holder.entry("labels", |writer| {
+                writer.list(labels, |writer, label| {
+                    writer.object(|object| self.label(object, label, filter));
+                });
+            });
         }
     }
 
-    fn label(&self, label: &Label, filter: Filter) -> Value {
-        let mut out = Map::new();
-        out.insert("name".to_owned(), label.name.as_str().into());
-        out.insert("value".to_owned(), label.value.clone());
-        if label.signing {
-            out.insert("signing".to_owned(), true.into());
-        }
-        let version = label.version.as_deref().unwrap_or_default();
-        if self.rules.labels != Labels::Plain && !version.is_empty() {
-            out.insert("version".to_owned(), version.into());
-        }
+    fn label(&self, object: &mut Object<'_>, label: &Value, filter: Filter) {
         if self.rules.labels == Labels::Whole
             && filter == Filter::All
-            && let Some(merge) = &label.merge
+            && let Some(merge @ Value::Object(_)) = label.get("merge")
         {
-            let mut fields = Map::new();
-            fields.insert("algorithm".to_owned(), merge.algorithm.as_str().into());
-            if let Some(config) = &merge.config {
-                fields.insert("config".to_owned(), config.clone());
-            }
-            out.insert("merge".to_owned(), Value::Object(fields));
+            object.entry("merge", |writer| {
+                writer.object(|object| {
+                    object.text("algorithm", text(merge, "algorithm"));
+                    if let Some(config) = merge.get("config").filter(|it| !it.is_null()) {
+                        object.entry("config", |writer| writer.value(config));
+                    }
+                });
+            });
         }
-        Value::Object(out)
+        object.text("name", text(label, "name"));
+        if is_signing(label) {
+            object.entry("signing", |writer| writer.flag(true));
+        }
+        let value = label.get("value").unwrap_or(&Value::Null);
+        if !(self.rules.is_second() && value.is_null()) {
+            object.entry("value", |writer| writer.value(value));
+        }
+        let version = text(label, "version");
+        if self.rules.labels != Labels::Plain && !version.is_empty() {
+            object.text("version", version);
+        }
     }
 
     /// Text that is no time stays as it is: nobody can have signed it under these rules.
-    fn time(&self, text: &str) -> String {
+    fn time<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let rounding = jiff::TimestampRound::new()
             .smallest(jiff::Unit::Second)
             .mode(jiff::RoundMode::HalfCeil);
@@ -278,60 +319,75 @@ impl Projection<'_> {
             .parse::<jiff::Timestamp>()
             .and_then(|time| time.round(rounding));
         match rounded {
-            Ok(time) if !self.rules.is_second() => time.to_string(),
-            _ => text.to_owned(),
+            Ok(time) if !self.rules.is_second() => time.to_string().into(),
+            _ => text.into(),
         }
     }
 }
+
+/// The attributes of an extra identity.
+type Identity<'a> = BTreeMap<&'a str, &'a str>;
 
 /// For each resource that shares name and extra identity with another, in order: its version joins
 /// its extra identity. So the last one keeps what it had.
-fn default_versions(elements: &[Value], identities: &mut [Map<String, Value>]) {
-    let key = |element: &Value, identity: &Map<String, Value>| {
-        let identity: BTreeMap<String, String> = identity
-            .iter()
-            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect();
-        (text(element, "name").to_owned(), identity)
-    };
+fn default_versions(elements: &[Value]) -> Vec<Identity<'_>> {
+    let mut identities: Vec<Identity<'_>> = elements.iter().map(extra_identity).collect();
     let mut holders = BTreeMap::new();
-    for (element, identity) in elements.iter().zip(identities.iter()) {
-        *holders.entry(key(element, identity)).or_insert(0_usize) += 1;
+    for (element, identity) in elements.iter().zip(&identities) {
+        let holder = (text(element, "name"), identity.clone());
+        *holders.entry(holder).or_insert(0_usize) += 1;
     }
-    for (element, identity) in elements.iter().zip(identities) {
-        let shared = holders.entry(key(element, identity)).or_default();
+    for (element, identity) in elements.iter().zip(&mut identities) {
+        let name = text(element, "name");
+        let shared = holders.entry((name, identity.clone())).or_default();
         if *shared > 1 {
             *shared -= 1;
-            identity.insert("version".to_owned(), text(element, "version").into());
-            *holders.entry(key(element, identity)).or_default() += 1;
+            identity.insert("version", text(element, "version"));
+            *holders.entry((name, identity.clone())).or_default() += 1;
         }
     }
+    identities
 }
 
-fn extra_identity(element: &Value) -> Map<String, Value> {
+fn extra_identity(element: &Value) -> Identity<'_> {
     let identity = element.get("extraIdentity").and_then(Value::as_object);
-    identity.cloned().unwrap_or_default()
+    let attributes = identity.into_iter().flat_map(Map::iter);
+    attributes
+        .map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()))
+        .collect()
 }
 
-fn digest_fields(digest: &Value) -> Value {
-    object(
-        ["hashAlgorithm", "normalisationAlgorithm", "value"]
-            .map(|key| (key, text(digest, key).into())),
-    )
+fn extra_fields(writer: &mut Writer, identity: &Identity<'_>) {
+    let mut attributes: Vec<(&str, &str)> = identity.iter().map(|(k, v)| (*k, *v)).collect();
+    writer.sort(&mut attributes);
+    writer.object(|object| {
+        for (key, value) in attributes {
+            object.foreign(key, |writer| writer.text(value));
+        }
+    });
+}
+
+fn digest_fields(writer: &mut Writer, digest: &Value) {
+    writer.object(|object| {
+        for key in ["hashAlgorithm", "normalisationAlgorithm", "value"] {
+            object.text(key, text(digest, key));
+        }
+    });
+}
+
+/// Old data has the flag as text.
+fn is_signing(label: &Value) -> bool {
+    match label.get("signing") {
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(text)) => text == "true",
+        _ => false,
+    }
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Removes entries with `null` at every depth. In lists `null` stays.
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        Value::Object(map) => {
-            map.retain(|_, item| !item.is_null());
-            map.values_mut().for_each(drop_nulls);
-        }
-        _ => {}
-    }
+fn raw_list(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

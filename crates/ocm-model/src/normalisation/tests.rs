@@ -1,9 +1,10 @@
 //! The edges at which the algorithms differ. Ordinary descriptors are tested against data of the
 //! Go implementations in `tests/`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::json;
 
 fn descriptor(component: &Value) -> Descriptor {
     let mut document = json!({

@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
+mod broken;
+mod covered;
+mod faults;
 mod generate;
+mod kept;
 mod malformed;
 mod normalisation;
 mod properties;
+mod schemas;

@@ -1,27 +1,54 @@
 //! `cargo xtask generate`: documents that are made of the source.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use crate::run::output_of_cargo;
 
-/// Documents, and the example of `ocm-cli` that prints each.
-const DOCUMENTS: &[(&str, &str)] = &[("docs/reference/cli.md", "reference")];
+/// Where the JSON schemas are.
+const SCHEMAS: &str = "docs/reference/schemas";
 
 /// Writes the documents, or fails if one is not as it would be written.
 pub(crate) fn generate(check: bool) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for (document, example) in DOCUMENTS {
-        let text = output_of_cargo(&["run", "--quiet", "--package=ocm-cli", "--example", example])?;
-        let path = root.join(document);
+    for (document, text) in documents()? {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(&document);
         let is_current = std::fs::read(&path).is_ok_and(|current| current == text);
         if check && !is_current {
             bail!("{document} is not current; run: cargo xtask generate");
         }
         if !is_current {
+            if let Some(directory) = path.parent() {
+                std::fs::create_dir_all(directory)
+                    .with_context(|| format!("cannot make {}", directory.display()))?;
+            }
             std::fs::write(&path, text).with_context(|| format!("cannot write {document}"))?;
         }
     }
     Ok(())
+}
+
+/// Returns each document and its text, which an example of some crate prints.
+fn documents() -> Result<Vec<(String, Vec<u8>)>> {
+    let example = |package: &str, example| {
+        output_of_cargo(&["run", "--quiet", "--package", package, "--example", example])
+    };
+    let mut documents = vec![(
+        "docs/reference/cli.md".to_owned(),
+        example("ocm-cli", "reference")?,
+    )];
+    for package in ["ocm-model"] {
+        let schemas: BTreeMap<String, Value> =
+            serde_json::from_slice(&example(package, "schemas")?)?;
+        for (name, schema) in schemas {
+            let mut text = serde_json::to_vec_pretty(&schema)?;
+            text.push(b'\n');
+            documents.push((format!("{SCHEMAS}/{name}"), text));
+        }
+    }
+    Ok(documents)
 }

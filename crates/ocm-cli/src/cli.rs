@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, completion, create, download, get, list, serve, sign, transfer, verify, version,
+    add, completion, create, download, get, hash, list, serve, sign, transfer, verify, version,
 };
 use crate::error::LogFormat;
 
@@ -130,6 +130,9 @@ pub(crate) enum Command {
     /// Look at component versions and what they consist of
     #[command(subcommand)]
     Get(GetNoun),
+    /// Show digests of component versions
+    #[command(subcommand)]
+    Hash(HashNoun),
     /// Download content
     #[command(subcommand)]
     Download(DownloadNoun),
@@ -162,6 +165,7 @@ macro_rules! component_version_noun {
 component_version_noun!(AddNoun, add::Args);
 component_version_noun!(SignNoun, sign::Args);
 component_version_noun!(VerifyNoun, verify::Args);
+component_version_noun!(HashNoun, hash::Args);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TransferNoun {

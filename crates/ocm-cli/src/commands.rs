@@ -5,6 +5,7 @@ pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod download;
 pub(crate) mod get;
+pub(crate) mod hash;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod serve;
@@ -22,7 +23,7 @@ use ocm::model::RepositorySpec;
 use ocm::{AddressError, Environment, Located, Ocm, causes};
 
 use crate::cli::{
-    AddNoun, Cli, Command, CreateNoun, DownloadNoun, GetNoun, Global, LogLevel, SignNoun,
+    AddNoun, Cli, Command, CreateNoun, DownloadNoun, GetNoun, Global, HashNoun, LogLevel, SignNoun,
     TransferNoun, VerifyNoun,
 };
 use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
@@ -173,6 +174,7 @@ async fn perform(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Get(GetNoun::Resources(args)) => get::resources(args, session).await,
         Command::Get(GetNoun::Sources(args)) => get::sources(args, session).await,
         Command::Get(GetNoun::References(args)) => get::references(args, session).await,
+        Command::Hash(HashNoun::ComponentVersion(args)) => hash::run(*args, session).await,
         Command::Download(DownloadNoun::Resource(args)) => download::run(args, session).await,
         Command::Create(CreateNoun::Keypair(args)) => create::run(&args, session).await,
         Command::List(args) => list::run(args, session).await,

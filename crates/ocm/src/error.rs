@@ -145,6 +145,15 @@ pub enum Error {
         source: RestateError,
     },
 
+    /// The digest of content is missing and cannot be computed.
+    #[error("cannot compute the digest of resource {resource} of {id}")]
+    ContentDigest {
+        id: ComponentVersionId,
+        resource: Identity,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// No resource, source or reference has this identity, or several have.
     #[error(transparent)]
     Lookup(#[from] ocm_model::descriptor::LookupError),

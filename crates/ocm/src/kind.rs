@@ -126,6 +126,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         Error::Credentials(_)
         | Error::File { .. }
         | Error::Download { .. }
+        | Error::ContentDigest { .. }
         | Error::Reference { .. } => None,
     }
 }

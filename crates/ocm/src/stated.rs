@@ -22,6 +22,36 @@ pub(crate) async fn as_stated(
     }
 }
 
+/// Returns content as that of which a digest is to be stated: an artifact set, as the first Go tool
+/// packs artifacts, is the artifact that it holds.
+///
+/// # Errors
+///
+/// The blob holds no artifact.
+pub(crate) async fn unpacked(content: Content) -> Result<Content, Error> {
+    match content {
+        Content::Blob(blob) if blob.media_type().is_some_and(is_artifact_set) => {
+            Ok(Content::Artifact(Box::new(open_layout(&blob).await?)))
+        }
+        content => Ok(content),
+    }
+}
+
+/// Returns whether a media type is that of a manifest, packed with all that belongs to it.
+fn is_artifact_set(media_type: &str) -> bool {
+    let packed = media_type.strip_suffix("+tar+gzip");
+    let manifest = packed.or_else(|| media_type.strip_suffix("+tar"));
+    manifest.is_some_and(|manifest| {
+        [
+            "application/vnd.oci.image.manifest.v1",
+            "application/vnd.oci.image.index.v1",
+            "application/vnd.docker.distribution.manifest.v2",
+            "application/vnd.docker.distribution.manifest.list.v2",
+        ]
+        .contains(&manifest)
+    })
+}
+
 /// Returns whether a digest is that of an OCI artifact, however it is packed.
 fn states_artifact(spec: &DigestSpec) -> bool {
     [DigestSpec::OCI_ARTIFACT, DigestSpec::OCI_ARTIFACT_LEGACY]

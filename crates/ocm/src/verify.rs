@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use ocm_oci::{CopyOptions, Moved};
 use ocm_signing::TimestampVerifier;
 
+pub(crate) use self::content::hash;
 use self::references::check_references;
 use crate::address::Located;
 use crate::error::Error;

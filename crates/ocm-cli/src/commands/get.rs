@@ -1,10 +1,11 @@
 //! `ocm get component-version | resources | sources | references`.
 
+use anyhow::Context as _;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use ocm::Use;
 use ocm::model::element::{Element, Reference, Resource, Source};
 use ocm::model::{ComponentVersionId, Constraint, Descriptor, Identity};
 use ocm::repository::RepositoryRef;
+use ocm::{Located, Use};
 use serde::Serialize;
 
 use super::{Session, tree};
@@ -39,6 +40,11 @@ pub(crate) struct VersionArgs {
     #[arg(long, short)]
     recursive: bool,
 
+    /// Fail if a component descriptor breaks a rule of its schema; without it, what can be used is
+    /// shown
+    #[arg(long)]
+    strict: bool,
+
     /// How to print the result
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
@@ -52,7 +58,8 @@ pub(crate) struct Read {
 }
 
 pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Result<()> {
-    let (repository, ids) = find_roots(&args, session).await?;
+    let constraint = args.semver_constraint.as_ref();
+    let (repository, ids) = find_roots(&args.reference, constraint, args.latest, session).await?;
     if ids.is_empty() {
         session
             .ui
@@ -62,19 +69,26 @@ pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Re
     if args.output == Format::Tree {
         let roots = roots.try_collect().await?;
         let forest = tree::grow(&session.ocm, roots, args.recursive).await?;
-        return session.ui.print(&tree::render(&forest));
+        let rendered = tree::render(&forest);
+        if args.strict {
+            tree::flatten(forest).iter().try_for_each(Read::check)?;
+        }
+        return session.ui.print(&rendered);
     }
+    let check = |version: &Read| if args.strict { version.check() } else { Ok(()) };
     let mut listing = Listing::new(args.output);
     if args.recursive {
         let roots = roots.try_collect().await?;
         let forest = tree::grow(&session.ocm, roots, true).await?;
         for version in tree::flatten(forest) {
+            check(&version)?;
             listing.push(&version)?;
         }
     } else {
         // There may be thousands, so none is kept longer than it takes to say what is in it.
         let mut roots = std::pin::pin!(roots);
         while let Some(version) = roots.try_next().await? {
+            check(&version)?;
             listing.push(&version)?;
         }
     }
@@ -139,6 +153,13 @@ impl Listing {
 }
 
 impl Read {
+    /// Checks that the descriptor breaks no rule.
+    fn check(&self) -> anyhow::Result<()> {
+        let id = self.descriptor.id();
+        (self.descriptor.check())
+            .with_context(|| format!("the component descriptor of {id} breaks rules of its schema"))
+    }
+
     /// Returns the cells that only a wide table has.
     fn details(&self) -> [String; 5] {
         let descriptor = &self.descriptor;
@@ -160,17 +181,18 @@ impl Read {
 }
 
 /// Returns what the reference means: versions of a component, or of all in a repository.
-async fn find_roots(
-    args: &VersionArgs,
+pub(crate) async fn find_roots(
+    reference: &str,
+    constraint: Option<&Constraint>,
+    latest: bool,
     session: &Session,
 ) -> anyhow::Result<(RepositoryRef, Vec<ComponentVersionId>)> {
     let ocm = &session.ocm;
-    Ok(match session.reference(&args.reference) {
+    Ok(match session.reference(reference) {
         Ok(located) => {
             let repository = ocm.open(&located.repository, Use::Read).await?;
-            let constraint = args.semver_constraint.as_ref();
             let ids = ocm
-                .versions(&repository, &located, constraint, args.latest)
+                .versions(&repository, &located, constraint, latest)
                 .await?;
             if located.digest.is_some() {
                 ocm.check_stored_digest(&repository, &located).await?;
@@ -178,7 +200,7 @@ async fn find_roots(
             (repository, ids)
         }
         Err(error) => {
-            let Ok(spec) = session.repository(&args.reference) else {
+            let Ok(spec) = session.repository(reference) else {
                 return Err(error.into());
             };
             let repository = match ocm.open(&spec, Use::Read).await {
@@ -188,9 +210,8 @@ async fn find_roots(
             };
             let mut ids = Vec::new();
             for component in repository.components().await? {
-                let constraint = args.semver_constraint.as_ref();
                 ids.extend(
-                    ocm.versions_of(&repository, &component, constraint, args.latest)
+                    ocm.versions_of(&repository, &component, constraint, latest)
                         .await?,
                 );
             }
@@ -339,6 +360,11 @@ async fn elements<E: Element + Serialize>(
     let located = session.reference(&args.reference)?;
     let repository = ocm.open(&located.repository, Use::Read).await?;
     let id = ocm.one_version(&repository, &located).await?;
+    if located.digest.is_some() {
+        let version = Some(id.version.clone());
+        let located = Located { version, ..located };
+        ocm.check_stored_digest(&repository, &located).await?;
+    }
     let root = read_each(&repository, vec![id]).try_collect().await?;
     let versions = tree::flatten(tree::grow(ocm, root, args.recursive).await?);
     let selector = selector(&args.selectors)?;

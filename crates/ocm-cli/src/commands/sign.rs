@@ -99,8 +99,9 @@ fn algorithm(text: &str) -> Result<String, String> {
     found.ok_or_else(|| format!("it is none of {}", known.join(", ")))
 }
 
-fn hash(text: &str) -> Result<HashAlgorithm, String> {
-    HashAlgorithm::from_name(text).ok_or_else(|| "it is none of SHA-256 and SHA-512".to_owned())
+pub(super) fn hash(text: &str) -> Result<HashAlgorithm, String> {
+    HashAlgorithm::from_name(text)
+        .ok_or_else(|| "it is none of SHA-256, SHA-384 and SHA-512".to_owned())
 }
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {

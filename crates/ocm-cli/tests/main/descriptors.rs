@@ -193,3 +193,22 @@ fn a_local_blob_that_nobody_has_is_named() {
       caused by: component version acme.org/odd:1.0.0 has no local blob sha256:<digest>
     ");
 }
+
+#[test]
+fn who_is_strict_refuses_what_breaks_the_schema() {
+    let cli = empty();
+    let resource =
+        r#""version":"latest","type":"blob","relation":"local","access":{"type":"none"}"#;
+    odd(
+        &cli,
+        &descriptor(&format!(r#","resources":[{{"name":"Data",{resource}}}]"#)),
+    );
+    cli.ok("get cv odd//acme.org/odd:1.0.0");
+    assert_snapshot!(cli.run("get cv odd//acme.org/odd:1.0.0 --strict"), @r"
+    $ ocm get cv odd//acme.org/odd:1.0.0 --strict
+    exit 1
+    --- stderr
+    error: the component descriptor of acme.org/odd:1.0.0 breaks rules of its schema
+      caused by: component.resources[0].name: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; component.resources[0].version: `latest` is not a semantic version
+    ");
+}

@@ -10,6 +10,7 @@ mod descriptors;
 mod examples;
 mod git;
 mod guide;
+mod hashing;
 mod helm;
 mod hostile;
 mod inputs;

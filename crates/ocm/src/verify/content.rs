@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_blob::BlobRef;
-use ocm_digest::{Digest, Digester};
+use ocm_digest::{Digest, Digester, HashAlgorithm};
 use ocm_model::access::AccessKind;
 use ocm_model::element::{Element as _, Resource};
 use ocm_model::{Access, ComponentVersionId, DigestSpec};
@@ -21,7 +21,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 
 impl Ocm {
     /// Checks the content of every resource that can be reached.
-    pub(super) async fn check_content(
+    pub(crate) async fn check_content(
         &self,
         nodes: &[Node],
         options: &CopyOptions,
@@ -200,7 +200,7 @@ async fn read(content: &Content, expected: Digest, options: &CopyOptions) -> Res
             Ok(Read::Right { size })
         }
         Content::Blob(blob) => {
-            let (digest, size) = hash(&options.watch(blob), expected).await?;
+            let (digest, size) = hash(&options.watch(blob), expected.algorithm()).await?;
             Ok(if digest == expected {
                 Read::Right { size }
             } else {
@@ -210,9 +210,12 @@ async fn read(content: &Content, expected: Digest, options: &CopyOptions) -> Res
     }
 }
 
-/// Hashes a blob by the algorithm of the digest it should have.
-async fn hash(blob: &BlobRef, expected: Digest) -> Result<(Digest, u64), ocm_blob::Error> {
-    let mut digester = Digester::new(expected.algorithm());
+/// Hashes a blob, and counts its bytes.
+pub(crate) async fn hash(
+    blob: &BlobRef,
+    algorithm: HashAlgorithm,
+) -> Result<(Digest, u64), ocm_blob::Error> {
+    let mut digester = Digester::new(algorithm);
     let (mut stream, mut size) = (blob.open().await?, 0);
     while let Some(chunk) = stream.try_next().await? {
         digester.update(&chunk);

@@ -17,6 +17,7 @@ pub mod openpgp;
 pub mod registry;
 pub mod requests;
 pub mod signing;
+pub mod sigstore;
 pub mod text;
 pub mod transfer;
 
@@ -50,6 +51,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("oci_layout", archives::oci_layout),
     ("openpgp_keys", openpgp::openpgp_keys),
     ("openpgp_signature", openpgp::openpgp_signature),
+    ("sigstore_bundle", sigstore::sigstore_bundle),
+    ("sigstore_entry", sigstore::sigstore_entry),
+    ("identity_token", sigstore::identity_token),
     ("range", registry::range),
     ("repository", text::repository),
     ("requests", requests::requests),

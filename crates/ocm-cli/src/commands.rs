@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ocm::model::RepositorySpec;
-use ocm::{AddressError, Environment, Located, Ocm, causes};
+use ocm::{AddressError, Environment, Located, Occasion, Ocm, causes};
 
 use crate::cli::{
     AddNoun, Cli, Command, CreateNoun, DownloadNoun, GetNoun, Global, HashNoun, LogLevel, SignNoun,
@@ -59,6 +59,14 @@ impl Session {
         let spec = self.ocm.repository(text)?;
         self.note_guess(&spec);
         Ok(spec)
+    }
+
+    /// Says when it is, and whether somebody is there to log in.
+    pub(crate) fn occasion(&self) -> Occasion {
+        Occasion {
+            now: Some(ocm::Timestamp::now()),
+            terminal: self.ui.terminal(),
+        }
     }
 
     fn note_guess(&self, spec: &RepositorySpec) {

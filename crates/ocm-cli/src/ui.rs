@@ -1,8 +1,10 @@
 //! The one voice of the program: data to stdout, everything else to stderr.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use ocm::sigstore::Terminal;
 
 use crate::progress::CLEAR;
 
@@ -58,6 +60,24 @@ impl Ui {
     #[expect(clippy::unused_self, reason = "output has one door")]
     pub(crate) fn warn(&self, text: &str) {
         say(&format!("warning: {text}"));
+    }
+}
+
+impl Ui {
+    /// Returns where somebody can be asked to log in, if there is somebody.
+    #[expect(clippy::unused_self, reason = "the terminal has one door")]
+    pub(crate) fn terminal(&self) -> Option<Arc<dyn Terminal>> {
+        let is_attended = io::stdin().is_terminal() && io::stderr().is_terminal();
+        is_attended.then(|| Arc::new(Desk) as Arc<dyn Terminal>)
+    }
+}
+
+/// A terminal with somebody at it. What is needed to go on is shown also when told to be quiet.
+struct Desk;
+
+impl Terminal for Desk {
+    fn show(&self, text: &str) {
+        say(text);
     }
 }
 

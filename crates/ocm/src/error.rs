@@ -111,6 +111,18 @@ pub enum Error {
         source: ocm_model::typed::FieldError,
     },
 
+    /// Nobody says who signs.
+    #[error("no identity token for signature `{signature}`")]
+    NoToken { signature: String },
+
+    /// What a signature of Sigstore is made or verified with cannot be used or had.
+    #[error("cannot prepare signature `{signature}` of Sigstore")]
+    Sigstore {
+        signature: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// What there is to sign with does not go together.
     #[error("signature `{signature}` cannot be made")]
     Signer {

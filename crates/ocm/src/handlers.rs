@@ -5,6 +5,9 @@
 //! verified.
 
 mod keyed;
+mod sigstore;
+
+pub(crate) use self::sigstore::LOGIN;
 
 use async_trait::async_trait;
 use ocm_model::{Signature, SignatureInfo, TypeName, TypedSpec};
@@ -16,7 +19,7 @@ use crate::trust::{KeyMaterial, SigningKeys, Trust};
 use crate::verify::VerifyError;
 
 /// All kinds of signatures. The first one signs where nothing says otherwise.
-const HANDLERS: &[&dyn Handler] = &[&keyed::Keyed];
+const HANDLERS: &[&dyn Handler] = &[&keyed::Keyed, &sigstore::Sigstore];
 
 /// One kind of signature.
 #[async_trait]

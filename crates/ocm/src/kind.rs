@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use ocm_signing::references::RestateError;
+use ocm_signing::role::SignError;
+use ocm_sigstore::{ServiceError, TokenError};
 
 use crate::error::Error;
 
@@ -63,6 +65,9 @@ fn unwrapped<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'st
     if let Some(shared) = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>() {
         return unwrapped(shared.as_ref());
     }
+    if let Some(SignError(inner)) = error.downcast_ref() {
+        return unwrapped(inner.as_ref());
+    }
     match error.downcast_ref().and_then(io::Error::get_ref) {
         Some(inner) => unwrapped(inner),
         None => error,
@@ -77,6 +82,9 @@ fn kind_of(error: &(dyn StdError + 'static)) -> Option<Kind> {
         .or_else(|| error.downcast_ref().and_then(of_repository))
         .or_else(|| error.downcast_ref().map(of_verification))
         .or_else(|| error.downcast_ref().map(of_signature))
+        .or_else(|| error.downcast_ref().and_then(of_signer))
+        .or_else(|| error.downcast_ref().and_then(of_token))
+        .or_else(|| error.downcast_ref().and_then(of_service))
         .or_else(|| error.downcast_ref().and_then(of_transfer))
         .or_else(|| error.downcast_ref().and_then(of_build))
         .or_else(|| error.downcast_ref().map(of_input))
@@ -87,6 +95,8 @@ fn kind_of(error: &(dyn StdError + 'static)) -> Option<Kind> {
 fn is_given(error: &(dyn StdError + 'static)) -> bool {
     error.is::<crate::AddressError>()
         || error.is::<ocm_signing::key::Error>()
+        || error.is::<ocm_sigstore::ConfigError>()
+        || error.is::<ocm_sigstore::KeyError>()
         || error.is::<ocm_config::DocumentError>()
         || error.is::<ocm_config::LoadError>()
         || error.is::<ocm_constructor::ConstructorError>()
@@ -105,6 +115,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
             ..
         } => Some(Kind::VerificationFailed),
         Error::Sign(ocm_signing::sign::Error::NameTaken { .. }) => Some(Kind::Conflict),
+        Error::NoToken { .. } => Some(Kind::NotAllowed),
         Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
         Error::NoRepository { .. } | Error::Lookup(_) | Error::NoContent { .. } => {
             Some(Kind::NotFound)
@@ -112,7 +123,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         Error::Address(_)
         | Error::Config(_)
         | Error::Section(_)
-        | Error::Sign(_)
+        | Error::Sign(ocm_signing::sign::Error::NoName)
         | Error::Key { .. }
         | Error::KeyFile(_)
         | Error::NoVersion { .. }
@@ -123,7 +134,10 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::Signer { .. }
         | Error::NotDigestible { .. }
         | Error::Restate { .. } => Some(Kind::Invalid),
-        Error::Credentials(_)
+        // The signer says why.
+        Error::Sign(_)
+        | Error::Sigstore { .. }
+        | Error::Credentials(_)
         | Error::File { .. }
         | Error::Download { .. }
         | Error::ContentDigest { .. }
@@ -173,7 +187,9 @@ fn of_repository(error: &ocm_repository::Error) -> Option<Kind> {
 fn of_verification(error: &crate::VerifyError) -> Kind {
     use crate::VerifyError;
     match error {
-        VerifyError::NoKey { .. } | VerifyError::UnknownKind { .. } => Kind::Invalid,
+        VerifyError::NoKey { .. }
+        | VerifyError::NoSignatory { .. }
+        | VerifyError::UnknownKind { .. } => Kind::Invalid,
         VerifyError::Reference { .. }
         | VerifyError::OtherKind { .. }
         | VerifyError::NoSignatures { .. }
@@ -181,6 +197,34 @@ fn of_verification(error: &crate::VerifyError) -> Kind {
         | VerifyError::ReferenceWithoutDigest { .. }
         | VerifyError::Content { .. }
         | VerifyError::ContentDigest { .. } => Kind::VerificationFailed,
+    }
+}
+
+fn of_signer(error: &ocm_sigstore::SignError) -> Option<Kind> {
+    match error {
+        ocm_sigstore::SignError::Service(error) => of_service(error),
+        ocm_sigstore::SignError::NoAuthority | ocm_sigstore::SignError::NoClock => {
+            Some(Kind::Invalid)
+        }
+        _ => None,
+    }
+}
+
+fn of_token(error: &TokenError) -> Option<Kind> {
+    match error {
+        error if error.is_not_allowed() => Some(Kind::NotAllowed),
+        TokenError::Service(error) => of_service(error),
+        TokenError::Malformed | TokenError::Nobody | TokenError::RequestUrl => Some(Kind::Invalid),
+        _ => None,
+    }
+}
+
+fn of_service(error: &ServiceError) -> Option<Kind> {
+    match error {
+        error if error.is_not_allowed() => Some(Kind::NotAllowed),
+        ServiceError::Unreachable { .. } | ServiceError::Odd { .. } => Some(Kind::Remote),
+        error if error.is_transient() => Some(Kind::Remote),
+        _ => None,
     }
 }
 

@@ -57,6 +57,7 @@ pub use ocm_oci as oci;
 pub use ocm_registry as registry;
 pub use ocm_repository as repository;
 pub use ocm_signing as signing;
+pub use ocm_sigstore as sigstore;
 pub use ocm_timestamp as timestamp;
 pub use ocm_transfer as transfer;
 
@@ -70,7 +71,7 @@ pub use resolver::Resolvers;
 pub use session::{Ocm, Use};
 pub use sign::{SignReport, SignRequest};
 pub use timestamps::DEFAULT_AUTHORITY;
-pub use trust::{KeyMaterial, Scoped, SigningKeys, Trust};
+pub use trust::{KeyMaterial, Occasion, Scoped, SigningKeys, Trust};
 pub use verify::{
     ContentCheck, ContentOutcome, ReferenceCheck, VerifyError, VerifyOptions, VerifyProgress,
     VerifyReport,

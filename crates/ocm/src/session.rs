@@ -13,7 +13,7 @@ use ocm_backends::image::OciArtifactInput;
 use ocm_backends::ocm::{OcmAccess, OcmInput};
 use ocm_backends::wget::{WgetAccess, WgetInput};
 use ocm_backends::{HttpSource, OciComponentRepository, Registry};
-use ocm_config::graph::CredentialGraph;
+use ocm_config::graph::{CredentialGraph, Plugins};
 use ocm_config::settings::{HttpConfig, Retries};
 use ocm_config::{Config, Environment};
 use ocm_constructor::InputMethods;
@@ -28,6 +28,7 @@ use crate::address::{self, Located};
 use crate::credentials::{Configured, Consumer};
 use crate::elsewhere::Elsewhere;
 use crate::error::Error;
+use crate::handlers::LOGIN;
 use crate::ssh::ConfiguredKeys;
 
 /// What a repository is opened for.
@@ -109,7 +110,9 @@ impl Ocm {
         } = self.0.as_ref();
         credentials
             .get_or_try_init(|| async {
-                Ok(CredentialGraph::new(self.config().await?, environment))
+                let plugins = Plugins::default().with_credential_type(LOGIN);
+                let config = self.config().await?;
+                Ok(CredentialGraph::with_plugins(config, environment, &plugins))
             })
             .await
     }

@@ -1,8 +1,13 @@
 //! What a caller hands in to sign and to verify with.
 
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use ocm_config::Secret;
 use ocm_model::TypedSpec;
 use ocm_signing::dn::DistinguishedName;
+use ocm_sigstore::Terminal;
 
 /// A key or certificates in any encoding, and what to call them in messages.
 #[derive(Clone, Debug)]
@@ -83,6 +88,26 @@ pub struct SigningKeys {
     pub private_key: Option<KeyMaterial>,
     /// The public key, or the certificates of the key, that of the signer first.
     pub public_key: Option<KeyMaterial>,
+    /// When it is done, and who is there.
+    pub occasion: Occasion,
+}
+
+/// When somebody signs, and where. Signatures by an identity need to know.
+#[derive(Clone, Default)]
+pub struct Occasion {
+    /// The time: what has expired by then is not used.
+    pub now: Option<Timestamp>,
+    /// Where somebody sits who can log in.
+    pub terminal: Option<Arc<dyn Terminal>>,
+}
+
+impl fmt::Debug for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Occasion")
+            .field("now", &self.now)
+            .field("is_attended", &self.terminal.is_some())
+            .finish()
+    }
 }
 
 #[cfg(test)]

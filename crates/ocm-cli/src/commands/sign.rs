@@ -114,6 +114,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let keys = SigningKeys {
         private_key: read(&args.private_key)?,
         public_key: read(&args.public_key)?,
+        occasion: session.occasion(),
     };
     let request = SignRequest {
         options: SignOptions {
@@ -180,6 +181,9 @@ fn with_hint(error: ocm::Error, args: &Args) -> anyhow::Error {
             "give the key with --private-key, or configure it for the consumer RSA/v1alpha1"
                 .to_owned()
         }
+        ocm::Error::NoToken { .. } => "set SIGSTORE_ID_TOKEN, run as a job that may have a token, \
+             configure one for the consumer SigstoreSigner/v1alpha1, or log in at a terminal"
+            .to_owned(),
         ocm::Error::Sign(ocm::signing::sign::Error::NameTaken { .. }) => {
             format!(
                 "sign under another name, or replace `{}` with --force",

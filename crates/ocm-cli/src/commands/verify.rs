@@ -79,6 +79,13 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
                 "give the key with --public-key, or configure it for the consumer RSA/v1alpha1",
             ));
         }
+        Err(error @ ocm::Error::Verify(VerifyError::NoSignatory { .. })) => {
+            return Err(hinted(
+                error,
+                "say who must have signed: a SigstoreVerificationConfiguration, configured for \
+                 the signature or given with --verifier-spec",
+            ));
+        }
         Err(error) => {
             return Err(
                 anyhow::Error::new(error).context(format!("{} is not verified", args.reference))

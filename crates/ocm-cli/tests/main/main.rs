@@ -20,6 +20,7 @@ mod policies;
 mod registries;
 mod serving;
 mod showing;
+mod sigstore;
 mod space;
 mod streams;
 mod tour;

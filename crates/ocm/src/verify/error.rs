@@ -18,6 +18,10 @@ pub enum VerifyError {
     #[error("no public key for signature `{signature}`")]
     NoKey { signature: String },
 
+    /// It is not said who must have made a signature by an identity.
+    #[error("no rule says who must have made signature `{signature}`")]
+    NoSignatory { signature: String },
+
     /// Nobody here verifies signatures of this kind.
     #[error(
         "signature `{signature}` is of a kind that is not known here: algorithm `{algorithm}`, \

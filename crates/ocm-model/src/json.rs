@@ -104,7 +104,17 @@ pub(crate) enum Escapes {
 /// Writes a text in quotes.
 pub(crate) fn write_text(text: &str, escapes: Escapes, out: &mut String) {
     use fmt::Write as _;
+    // Nearly all texts have nothing to escape; looking at all of their bytes is what processors
+    // do many at a time.
+    let may_be_special =
+        |byte| byte < 0x20 || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+    let specials = (text.bytes()).fold(0, |found, byte| found | u8::from(may_be_special(byte)));
     out.push('"');
+    if specials == 0 {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
         // A separator starts with this byte, as do other characters.

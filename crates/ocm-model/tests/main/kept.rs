@@ -319,3 +319,18 @@ fn new_values_have_canonical_names() {
     let keys: Vec<&String> = reference.keys().collect();
     assert_eq!(keys, ["name", "version", "componentName"]);
 }
+
+/// A descriptor with an access under an old name, signatures, and digests from below.
+#[test]
+fn a_descriptor_of_the_go_tests_is_kept_whole() {
+    let text = include_str!("../../../../conformance/descriptors/signed-with-nested-digests.json");
+    let document: Value = serde_json::from_str(text).unwrap();
+    check(&document, |_| (), |_| ());
+    let descriptor = Descriptor::from_document(document.clone()).unwrap();
+    let signatures = document["signatures"].as_array().unwrap();
+    assert_eq!(json!(descriptor.signatures()), json!(signatures));
+    assert_eq!(
+        json!(descriptor.nested_digests()),
+        document["nestedDigests"]
+    );
+}

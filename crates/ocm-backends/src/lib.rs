@@ -1,9 +1,10 @@
-//! Component versions in OCI stores, and access to content elsewhere.
+//! Component versions in OCI stores and component archives, and access to content elsewhere.
 
 pub mod access;
 mod assembled;
 #[cfg(any(feature = "docker", feature = "git"))]
 mod body;
+mod component_archive;
 #[cfg(feature = "docker")]
 pub mod docker;
 #[cfg(feature = "git")]
@@ -15,5 +16,6 @@ pub mod oci;
 pub mod ocm;
 pub mod wget;
 
+pub use component_archive::ComponentArchive;
 pub use http::HttpSource;
 pub use oci::{OciComponentRepository, Registry, decode_descriptor, open_layout};

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use ocm_blob::BlobRef;
+use ocm_ctf::is_oci_layout;
 use ocm_digest::Digest;
 use ocm_model::access::AccessKind;
 use ocm_model::{
@@ -47,12 +47,6 @@ const COMPONENTS: &str = "component-descriptors";
 
 /// How many component versions are remembered, to find their local blobs without asking again.
 const REMEMBERED: usize = 512;
-
-/// Media types of an OCI layout in a tar.
-const OCI_LAYOUT: [&str; 2] = [
-    "application/vnd.ocm.software.oci.layout.v1+tar",
-    "application/vnd.ocm.software.oci.layout.v1+tar+gzip",
-];
 
 /// Component versions in an OCI store.
 #[derive(Debug)]
@@ -298,7 +292,9 @@ impl ComponentRepository for OciComponentRepository {
         let repository = self.repository(&id.name)?;
         let artifact = match content {
             Content::Artifact(artifact) => artifact.as_ref().clone(),
-            Content::Blob(blob) if is_oci_layout(blob) => open_layout(blob).await?,
+            Content::Blob(blob) if blob.media_type().is_some_and(is_oci_layout) => {
+                open_layout(blob).await?
+            }
             Content::Blob(blob) => {
                 let (entry, outcome) = self.add_blob(&repository, blob, options).await?;
                 let size = entry.size;
@@ -448,11 +444,6 @@ impl ComponentRepository for OciComponentRepository {
             .await
             .map_err(|source| Error::backend("write", self.location(), source))
     }
-}
-
-fn is_oci_layout(blob: &BlobRef) -> bool {
-    blob.media_type()
-        .is_some_and(|media_type| OCI_LAYOUT.contains(&media_type))
 }
 
 fn tag_of(id: &ComponentVersionId) -> Result<Tag, Error> {

@@ -48,8 +48,8 @@ struct Guess {
 
 impl Session {
     /// Reads a text that names a component version.
-    pub(crate) fn reference(&self, text: &str) -> Result<Located, AddressError> {
-        let located = self.ocm.reference(text)?;
+    pub(crate) async fn reference(&self, text: &str) -> Result<Located, ocm::Error> {
+        let located = self.ocm.locate(text).await?;
         self.note_guess(&located.repository);
         Ok(located)
     }

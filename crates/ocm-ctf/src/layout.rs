@@ -11,6 +11,7 @@
 
 mod directory;
 mod main_artifact;
+mod media_type;
 mod passing;
 mod write;
 
@@ -23,6 +24,7 @@ use ocm_oci::{Descriptor, Error, ImageIndex, RepositoryName, Store, Tag};
 use serde::Deserialize;
 
 use self::directory::LayoutDirectory;
+pub use self::media_type::{is_artifact_set, is_oci_layout};
 pub use self::passing::check_passing;
 pub use self::write::{ReferrersOf, write_layout};
 use crate::content::Content;

@@ -9,6 +9,8 @@
 //! - [`OciLayout`]: an OCI image layout or artifact set, in a directory, a file or a blob;
 //!   [`write_layout`] makes one of an artifact in any store, [`check_passing`] checks one on its way.
 //!
+//! [`FileArchive`] reads archives that have another structure than these, file by file.
+//!
 //! ```
 //! use ocm_ctf::{Access, CtfDirectory};
 //! use ocm_oci::{List, Push};
@@ -30,6 +32,7 @@ mod archive;
 mod content;
 mod directory;
 mod facts;
+mod files;
 mod index;
 mod layout;
 mod lock;
@@ -43,8 +46,11 @@ mod writer;
 
 pub use archive::CtfArchive;
 pub use directory::CtfDirectory;
+pub use files::FileArchive;
 pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
-pub use layout::{OciLayout, ReferrersOf, check_passing, write_layout};
+pub use layout::{
+    OciLayout, ReferrersOf, check_passing, is_artifact_set, is_oci_layout, write_layout,
+};
 pub use open::{Access, CtfFormat, open};
 pub use packed::Scratch;
 pub use writer::CtfArchiveWriter;

@@ -180,7 +180,29 @@ impl TarContent {
 
     /// Reads a file that is no blob.
     pub(crate) fn file(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Error> {
-        let Some(&extent) = self.files.get(path) else {
+        self.bytes(self.files.get(path), limit)
+    }
+
+    /// Reads an entry, whether it is named like a blob or not.
+    pub(crate) fn at_path(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Error> {
+        self.bytes(self.extent(path), limit)
+    }
+
+    /// Returns an entry, whether it is named like a blob or not.
+    pub(crate) fn blob_at_path(&self, path: &str) -> Result<Option<BlobRef>, Error> {
+        let extent = self.extent(path);
+        extent.map(|extent| self.tape.blob(*extent)).transpose()
+    }
+
+    fn extent(&self, path: &str) -> Option<&Extent> {
+        match digest_of_path(path) {
+            Some(digest) => self.blobs.get(&digest),
+            None => self.files.get(path),
+        }
+    }
+
+    fn bytes(&self, extent: Option<&Extent>, limit: u64) -> Result<Option<Bytes>, Error> {
+        let Some(&extent) = extent else {
             return Ok(None);
         };
         if extent.1 > limit {
@@ -217,12 +239,6 @@ impl Content for TarContent {
     }
 
     fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
-        let Some(&extent) = self.blobs.get(digest) else {
-            return Ok(None);
-        };
-        if extent.1 > limit {
-            return Err(Error::TooLarge { limit });
-        }
-        self.tape.bytes(extent).map(Some)
+        self.bytes(self.blobs.get(digest), limit)
     }
 }

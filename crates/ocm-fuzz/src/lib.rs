@@ -28,6 +28,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("challenge", oci::challenge),
     ("certificates", signing::certificates),
+    ("component_archive", components::component_archive),
     ("component_layer", components::component_layer),
     ("component_reference", text::component_reference),
     ("config_document", config::config_document),

@@ -45,6 +45,8 @@ pub enum RepositorySpec {
     Oci(OciRepository),
     /// An archive in the common transport format.
     Ctf(CtfRepository),
+    /// An archive of one component version, as the first Go implementation made them.
+    ComponentArchive(ComponentArchiveRepository),
     /// A type that is not known here, kept whole.
     Other(TypedSpec),
 }
@@ -77,7 +79,7 @@ impl RepositorySpec {
         location: &str,
         exists: &dyn Fn(&str) -> bool,
     ) -> Result<Self, ParseRepositoryError> {
-        if location.is_empty() {
+        if without_scheme(location).is_empty() {
             return Err(ParseRepositoryError::Empty);
         }
         if kind.is_none() && location.starts_with('{') {
@@ -87,13 +89,16 @@ impl RepositorySpec {
         match kind.map_or_else(|| Ok(guess::guess(location, exists)), Kind::of)? {
             Kind::Oci => Ok(Self::Oci(location.parse()?)),
             Kind::Ctf(format) => Ok(Self::Ctf(CtfRepository {
-                path: location
-                    .strip_prefix("file://")
-                    .unwrap_or(location)
-                    .to_owned(),
+                path: without_scheme(location).to_owned(),
                 format,
                 access_mode: None,
             })),
+            Kind::ComponentArchive(format) => {
+                Ok(Self::ComponentArchive(ComponentArchiveRepository {
+                    path: without_scheme(location).to_owned(),
+                    format,
+                }))
+            }
         }
     }
 
@@ -114,9 +119,16 @@ impl RepositorySpec {
                 .with("filePath", ctf.path.as_str())
                 .with_some("fileFormat", ctf.format.map(CtfFormat::as_str))
                 .with_some("accessMode", ctf.access_mode.map(AccessMode::as_str)),
+            Self::ComponentArchive(archive) => TypedSpec::new("ComponentArchive/v1")
+                .with("filePath", archive.path.as_str())
+                .with_some("fileFormat", archive.format.map(CtfFormat::as_str)),
             Self::Other(spec) => spec.clone(),
         }
     }
+}
+
+fn without_scheme(path: &str) -> &str {
+    path.strip_prefix("file://").unwrap_or(path)
 }
 
 /// Cuts off the `+` that asks to create an archive.
@@ -140,6 +152,7 @@ pub(crate) fn split_type(text: &str) -> (Option<&str>, &str) {
 pub(crate) enum Kind {
     Oci,
     Ctf(Option<CtfFormat>),
+    ComponentArchive(Option<CtfFormat>),
 }
 
 impl Kind {
@@ -155,11 +168,13 @@ impl Kind {
         let kind = Self::of_type(plain)
             .or_else(|| CtfFormat::of(plain).map(|format| Self::Ctf(Some(format))))
             .ok_or_else(unknown)?;
-        match (kind, format) {
-            (kind, None) => Ok(kind),
-            (Self::Ctf(None), Some(format)) => {
-                Ok(Self::Ctf(Some(CtfFormat::of(format).ok_or_else(unknown)?)))
-            }
+        let Some(format) = format else {
+            return Ok(kind);
+        };
+        let format = Some(CtfFormat::of(format).ok_or_else(unknown)?);
+        match kind {
+            Self::Ctf(None) => Ok(Self::Ctf(format)),
+            Self::ComponentArchive(None) => Ok(Self::ComponentArchive(format)),
             _ => Err(unknown()),
         }
     }
@@ -172,6 +187,7 @@ impl Kind {
         match name.name() {
             "OCIRepository" | "OCI" | "oci" | "OCIRegistry" | "ociRegistry" => Some(Self::Oci),
             "CommonTransportFormat" | "CTF" | "ctf" => Some(Self::Ctf(None)),
+            "ComponentArchive" | "ca" => Some(Self::ComponentArchive(None)),
             _ => None,
         }
     }
@@ -202,6 +218,25 @@ impl CtfRepository {
     pub fn format(&self) -> CtfFormat {
         self.format
             .unwrap_or_else(|| CtfFormat::of_path(&self.path))
+    }
+}
+
+/// An archive of one component version: its descriptor, and its local blobs as files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ComponentArchiveRepository {
+    /// The path, as it was written.
+    pub path: String,
+    /// The format, if it was named. What the archive is, its content tells.
+    pub format: Option<CtfFormat>,
+}
+
+impl ComponentArchiveRepository {
+    /// Returns the archive at a path.
+    pub fn new(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            format: None,
+        }
     }
 }
 
@@ -318,6 +353,17 @@ impl fmt::Display for RepositorySpec {
                 ("ctf", format!("file://{}", ctf.path))
             }
             Self::Ctf(ctf) => ("ctf", ctf.path.clone()),
+            Self::ComponentArchive(archive) => {
+                // A path that starts as a scheme does would lose it when it is read again.
+                let scheme = if archive.path.starts_with("file://") {
+                    "file://"
+                } else {
+                    ""
+                };
+                let format = archive.format.map(|format| format!("+{}", format.as_str()));
+                let format = format.unwrap_or_default();
+                return write!(f, "ca{format}::{scheme}{}", archive.path);
+            }
             Self::Other(spec) => return write_json(spec, f),
         };
         if let Self::Ctf(ctf) = self {
@@ -351,6 +397,14 @@ impl TryFrom<TypedSpec> for RepositorySpec {
     fn try_from(spec: TypedSpec) -> Result<Self, Self::Error> {
         match Kind::of_type(spec.type_text()) {
             Some(Kind::Oci) => OciRepository::read(&spec).map(Self::Oci),
+            Some(Kind::ComponentArchive(_)) => {
+                let path = spec.required_text("filePath")?;
+                let format = spec.text("fileFormat")?;
+                Ok(Self::ComponentArchive(ComponentArchiveRepository {
+                    path: without_scheme(&path).to_owned(),
+                    format: format.as_deref().and_then(CtfFormat::of),
+                }))
+            }
             Some(Kind::Ctf(_)) => {
                 let path = spec.required_text("filePath")?;
                 let format = spec.text("fileFormat")?;
@@ -362,7 +416,7 @@ impl TryFrom<TypedSpec> for RepositorySpec {
                     ),
                 };
                 Ok(Self::Ctf(CtfRepository {
-                    path: path.strip_prefix("file://").unwrap_or(&path).to_owned(),
+                    path: without_scheme(&path).to_owned(),
                     format: format.as_deref().and_then(CtfFormat::of),
                     access_mode,
                 }))
@@ -387,7 +441,7 @@ pub enum ParseRepositoryError {
     #[error("repository has no location")]
     Empty,
     /// The type before `::` is not known.
-    #[error("repository type `{name}` is not known; known are `oci` and `ctf`")]
+    #[error("repository type `{name}` is not known; known are `oci`, `ctf` and `ca`")]
     UnknownType { name: String },
     /// The location of a registry is malformed.
     #[error(transparent)]

@@ -52,6 +52,10 @@ pub enum Error {
         operation: &'static str,
     },
 
+    /// The repository, or its format, is only read.
+    #[error("{location} can only be read")]
+    ReadOnly { location: String },
+
     /// The repository cannot do this.
     #[error("{location} does not support {operation}")]
     Unsupported {

@@ -4,13 +4,12 @@ use ocm_model::access::AccessKind;
 use ocm_model::element::Element as _;
 use ocm_model::{Access, Descriptor, DigestSpec, Identity};
 use ocm_oci::ImageReference;
-use ocm_oci::media_type::is_manifest;
 use ocm_repository::AccessMethods;
 
 use crate::decide::{Decision, Difference, decide};
 use crate::options::TransferOptions;
 use crate::plan::{Action, ElementPlan};
-use crate::step::{Choice, Step, resource_step, source_step};
+use crate::step::{Choice, Step, holds_artifact, resource_step, source_step};
 
 /// What is to be done with a component version.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,15 +113,10 @@ fn elements(
     let resources = incoming.resources();
     let resources = resources.iter().enumerate().map(|(index, resource)| {
         let access = resource.access.as_ref();
-        let choice = resource_step(&resource.name, access, fetchable(access), options);
+        let digest = resource.digest.as_ref();
+        let choice = resource_step(&resource.name, access, digest, fetchable(access), options);
         let at_target = old.get(index).and_then(|old| old.access.as_ref());
-        element(
-            resource.identity(),
-            access,
-            resource.digest.as_ref(),
-            choice,
-            at_target,
-        )
+        element(resource.identity(), access, digest, choice, at_target)
     });
     let old: Vec<_> = existing.map(Descriptor::sources).unwrap_or_default();
     let sources = incoming.sources();
@@ -169,7 +163,7 @@ fn is_satisfied(step: &Step, access: &Access, at_target: &Access) -> bool {
             let image = match at_target.kind() {
                 Ok(AccessKind::OciImage(image)) => image,
                 // What turned out to be no artifact was not uploaded, and will not be.
-                Ok(AccessKind::LocalBlob(blob)) => return !is_manifest(&blob.media_type),
+                Ok(AccessKind::LocalBlob(blob)) => return !holds_artifact(&blob.media_type),
                 _ => return false,
             };
             let Ok(reference) = image.image_reference.parse::<ImageReference>() else {

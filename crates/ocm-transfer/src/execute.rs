@@ -3,6 +3,7 @@
 mod checked;
 mod content;
 mod expectation;
+mod packed;
 mod version;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,8 @@
 //! What is to be done with the content of one resource or source.
 
+use ocm_ctf::{is_artifact_set, is_oci_layout};
 use ocm_model::access::{AccessKind, Helm, LocalBlob, OciImage};
-use ocm_model::{Access, TypeName};
+use ocm_model::{Access, DigestSpec, TypeName};
 use ocm_oci::{ImageReference, RepositoryName, Tag, media_type};
 use serde::{Deserialize, Serialize};
 
@@ -58,10 +59,12 @@ pub struct Choice {
 pub fn resource_step(
     name: &str,
     access: Option<&Access>,
+    digest: Option<&DigestSpec>,
     fetchable: bool,
     options: &TransferOptions,
 ) -> Choice {
-    choose(name, access, fetchable, options, options.copy_resources)
+    let copy = options.copy_resources;
+    choose(name, access, digest, fetchable, options, copy)
 }
 
 /// Chooses what is to be done with a source, as [`resource_step`] does.
@@ -71,12 +74,13 @@ pub fn source_step(
     fetchable: bool,
     options: &TransferOptions,
 ) -> Choice {
-    choose(name, access, fetchable, options, options.copy_sources)
+    choose(name, access, None, fetchable, options, options.copy_sources)
 }
 
 fn choose(
     name: &str,
     access: Option<&Access>,
+    digest: Option<&DigestSpec>,
     fetchable: bool,
     options: &TransferOptions,
     copy: ResourceCopy,
@@ -89,7 +93,7 @@ fn choose(
         Err(error) => return noted(Step::Keep, format!("its access cannot be read: {error}")),
     };
     if let Some(blob) = access.as_local_blob() {
-        return local_step(&blob, options.upload_as);
+        return local_step(&blob, digest, options.upload_as);
     }
     match &kind {
         AccessKind::None => return step(Step::Keep),
@@ -117,16 +121,32 @@ fn choose(
     }
 }
 
-fn local_step(blob: &LocalBlob, upload_as: UploadAs) -> Choice {
-    match (&blob.reference_name, upload_as) {
-        (Some(name), UploadAs::OciArtifact) if media_type::is_manifest(&blob.media_type) => {
-            match upload(name) {
-                Some(upload) => step(upload),
-                None => noted(Step::CopyLocalBlob, not_a_repository(name)),
-            }
-        }
-        _ => step(Step::CopyLocalBlob),
+fn local_step(blob: &LocalBlob, digest: Option<&DigestSpec>, upload_as: UploadAs) -> Choice {
+    let (Some(name), UploadAs::OciArtifact, true) = (
+        &blob.reference_name,
+        upload_as,
+        holds_artifact(&blob.media_type),
+    ) else {
+        return step(Step::CopyLocalBlob);
+    };
+    if is_artifact_set(&blob.media_type) && digest.is_some_and(is_of_bytes) {
+        let note = "its digest is that of an archive with an artifact, so it stays one";
+        return noted(Step::CopyLocalBlob, note.to_owned());
     }
+    match upload(name) {
+        Some(upload) => step(upload),
+        None => noted(Step::CopyLocalBlob, not_a_repository(name)),
+    }
+}
+
+/// Returns whether a local blob of a media type is an OCI artifact, or an archive with one.
+pub(crate) fn holds_artifact(media_type: &str) -> bool {
+    media_type::is_manifest(media_type) || is_oci_layout(media_type) || is_artifact_set(media_type)
+}
+
+/// Returns whether a digest is that of the bytes of a blob.
+fn is_of_bytes(digest: &DigestSpec) -> bool {
+    digest.normalisation_algorithm == DigestSpec::GENERIC_BLOB
 }
 
 fn image_step(name: &str, image: &OciImage, upload_as: UploadAs) -> Choice {
@@ -239,7 +259,7 @@ mod tests {
 
     fn choice(access: Value, options: &TransferOptions) -> Choice {
         let access = Access::from_json(access).unwrap();
-        resource_step("image", Some(&access), true, options)
+        resource_step("image", Some(&access), None, true, options)
     }
 
     /// Checks the step without copying, copied as local blob, and copied as OCI artifact.
@@ -300,6 +320,23 @@ mod tests {
             copy,
             copy,
         );
+    }
+
+    #[test]
+    fn artifact_sets_are_uploaded_where_their_digest_is_not_that_of_their_bytes() {
+        let set = local("application/vnd.oci.image.index.v1+tar+gzip", Some("a/b:1"));
+        let access = Access::from_json(set).unwrap();
+        let digest = ocm_digest::Digest::sha256("");
+        let options = options(ResourceCopy::LocalOnly, UploadAs::OciArtifact);
+        for (spec, expected) in [
+            (None, upload("a/b", "1")),
+            (Some(DigestSpec::oci_artifact(&digest)), upload("a/b", "1")),
+            (Some(DigestSpec::generic_blob(&digest)), Step::CopyLocalBlob),
+        ] {
+            let choice = resource_step("image", Some(&access), spec.as_ref(), true, &options);
+            assert_eq!(choice.step, expected, "{spec:?}");
+            assert_eq!(choice.note.is_some(), expected == Step::CopyLocalBlob);
+        }
     }
 
     #[test]
@@ -366,7 +403,7 @@ mod tests {
     fn what_nobody_can_read_is_kept_with_a_note() {
         let access = Access::from_json(json!({"type": "acmeOwn/v1"})).unwrap();
         let all = options(ResourceCopy::All, UploadAs::LocalBlob);
-        let choice = resource_step("image", Some(&access), false, &all);
+        let choice = resource_step("image", Some(&access), None, false, &all);
         assert_eq!(choice.step, Step::Keep);
         assert!(choice.note.unwrap().contains("`acmeOwn/v1`"));
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ocm_digest::Digest;
 use ocm_model::reference::ParseReferenceError;
-use ocm_model::repository::ParseRepositoryError;
+use ocm_model::repository::{ComponentArchiveRepository, CtfRepository, ParseRepositoryError};
 use ocm_model::{ComponentName, ComponentRef, ComponentVersionId, RepositorySpec, Version};
 use ocm_repository::StoredVersion;
 
@@ -109,6 +109,36 @@ impl Ocm {
             component: parsed.component,
             version: parsed.version,
             digest: parsed.digest,
+        })
+    }
+
+    /// Reads a text as [`Ocm::reference`] does. The path of a component archive, which has one
+    /// component version, names that one: `./archive`, `ca::archive.tgz`.
+    ///
+    /// # Errors
+    ///
+    /// The text is no reference, or names no repository; or what looks like a component archive
+    /// cannot be read.
+    pub async fn locate(&self, text: &str) -> Result<Located, error::Error> {
+        let error = match self.reference(text) {
+            Ok(located) => return Ok(located),
+            Err(error) => error,
+        };
+        let (RepositorySpec::ComponentArchive(ComponentArchiveRepository { path, .. })
+        | RepositorySpec::Ctf(CtfRepository { path, .. })) = self.repository(text)?
+        else {
+            return Err(error.into());
+        };
+        if !self.path(&path).exists() {
+            return Err(error.into());
+        }
+        let archive = self.component_archive(&path).await?;
+        let id = archive.ok_or(error)?.id().clone();
+        Ok(Located {
+            repository: RepositorySpec::ComponentArchive(ComponentArchiveRepository::new(&path)),
+            component: id.name,
+            version: Some(id.version),
+            digest: None,
         })
     }
 

@@ -76,6 +76,10 @@ pub enum Error {
     #[error("there is no repository at {location}")]
     NoRepository { location: String },
 
+    /// What is at this place is no component archive.
+    #[error("{location} is no component archive: it has no component-descriptor.yaml")]
+    NoComponentArchive { location: String },
+
     /// A repository of a kind that is not known here.
     #[error("repository `{spec}` is of a type that is not supported")]
     UnknownRepository { spec: String },

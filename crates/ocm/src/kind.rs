@@ -127,6 +127,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::Key { .. }
         | Error::KeyFile(_)
         | Error::NoVersion { .. }
+        | Error::NoComponentArchive { .. }
         | Error::UnknownRepository { .. }
         | Error::NoPrivateKey { .. }
         | Error::UnknownSigner { .. }
@@ -179,7 +180,7 @@ fn of_repository(error: &ocm_repository::Error) -> Option<Kind> {
     match error {
         Error::NotFound { .. } | Error::NoComponent { .. } => Some(Kind::NotFound),
         Error::NoLocalBlob { .. } => Some(Kind::VerificationFailed),
-        Error::Changed { .. } => Some(Kind::Conflict),
+        Error::Changed { .. } | Error::ReadOnly { .. } => Some(Kind::Conflict),
         _ => None,
     }
 }

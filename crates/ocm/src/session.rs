@@ -12,7 +12,7 @@ use ocm_backends::helm::{HelmAccess, HelmInput};
 use ocm_backends::image::OciArtifactInput;
 use ocm_backends::ocm::{OcmAccess, OcmInput};
 use ocm_backends::wget::{WgetAccess, WgetInput};
-use ocm_backends::{HttpSource, OciComponentRepository, Registry};
+use ocm_backends::{ComponentArchive, HttpSource, OciComponentRepository, Registry};
 use ocm_config::graph::{CredentialGraph, Plugins};
 use ocm_config::settings::{HttpConfig, Retries};
 use ocm_config::{Config, Environment};
@@ -135,8 +135,32 @@ impl Ocm {
     pub async fn open(&self, spec: &RepositorySpec, usage: Use) -> Result<RepositoryRef, Error> {
         match spec {
             RepositorySpec::Ctf(ctf) => {
-                let store = self.archive(&ctf.path, usage).await?;
+                if ComponentArchive::is_directory(&self.path(&ctf.path))
+                    && let Some(archive) = self.component_archive(&ctf.path).await?
+                {
+                    return Ok(Arc::new(archive));
+                }
+                let store = match self.archive(&ctf.path, usage).await {
+                    Ok(store) => store,
+                    // A file without the index of a CTF may be an archive of the other sort.
+                    Err(error) if usage == Use::Read => {
+                        match self.component_archive(&ctf.path).await {
+                            Ok(Some(archive)) => return Ok(Arc::new(archive)),
+                            _ => return Err(error),
+                        }
+                    }
+                    Err(error) => return Err(error),
+                };
                 Ok(Arc::new(OciComponentRepository::new(store, None)))
+            }
+            RepositorySpec::ComponentArchive(archive) => {
+                let path = &archive.path;
+                let archive = self.component_archive(path).await?;
+                Ok(Arc::new(archive.ok_or_else(|| {
+                    Error::NoComponentArchive {
+                        location: path.clone(),
+                    }
+                })?))
             }
             RepositorySpec::Oci(oci) => {
                 let scheme = match oci.base_url.scheme {
@@ -162,6 +186,24 @@ impl Ocm {
                 spec: other.to_string(),
             }),
         }
+    }
+
+    /// Opens a component archive; `None` if what is at the path is something else.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing, or it is no archive, or malformed.
+    pub(crate) async fn component_archive(
+        &self,
+        path: &str,
+    ) -> Result<Option<ComponentArchive>, Error> {
+        let full = self.path(path);
+        if !full.exists() {
+            return Err(Error::NoRepository {
+                location: path.to_owned(),
+            });
+        }
+        Ok(ComponentArchive::open(&full, path, &Scratch::default()).await?)
     }
 
     /// Opens an archive: a directory, a tar, or a compressed tar.

@@ -49,7 +49,7 @@ enum ExtractionPolicy {
 }
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    let located = session.reference(&args.reference)?;
+    let located = session.reference(&args.reference).await?;
     let progress = Progress::start(&session.ui, "downloading");
     let request = DownloadRequest {
         selector: selector(&args)?,

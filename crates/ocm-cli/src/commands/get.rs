@@ -188,7 +188,7 @@ pub(crate) async fn find_roots(
     session: &Session,
 ) -> anyhow::Result<(RepositoryRef, Vec<ComponentVersionId>)> {
     let ocm = &session.ocm;
-    Ok(match session.reference(reference) {
+    Ok(match session.reference(reference).await {
         Ok(located) => {
             let repository = ocm.open(&located.repository, Use::Read).await?;
             let ids = ocm
@@ -357,7 +357,7 @@ async fn elements<E: Element + Serialize>(
     cells: impl Fn(&E) -> (Vec<String>, Vec<String>),
 ) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = session.reference(&args.reference)?;
+    let located = session.reference(&args.reference).await?;
     let repository = ocm.open(&located.repository, Use::Read).await?;
     let id = ocm.one_version(&repository, &located).await?;
     if located.digest.is_some() {

@@ -106,7 +106,7 @@ pub(super) fn hash(text: &str) -> Result<HashAlgorithm, String> {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = session.reference(&args.reference)?;
+    let located = session.reference(&args.reference).await?;
     let read = |key: &Option<KeyArgument>| {
         let key = key.as_ref().map(|key| for_signature(key, &args, ocm));
         key.transpose()

@@ -137,7 +137,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let mut roots = Vec::new();
     let mut resolvers = None;
     for text in sources {
-        let located = session.reference(text)?;
+        let located = session.reference(text).await?;
         let repository = ocm.open(&located.repository, Use::Read).await?;
         if located.digest.is_some() {
             ocm.check_stored_digest(&repository, &located).await?;

@@ -56,7 +56,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = session.reference(&args.reference)?;
+    let located = session.reference(&args.reference).await?;
     let trust = trust(&args, ocm)?;
     let timestamps = Some(ocm.timestamp_verifier(&trust.roots)?);
     let progress = Progress::start(&session.ui, "verifying");

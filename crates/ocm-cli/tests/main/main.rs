@@ -4,6 +4,7 @@
 
 mod archives;
 mod certificates;
+mod component_archives;
 mod conformance;
 mod constructors;
 mod descriptors;

@@ -23,12 +23,7 @@ impl OciLayout {
         if let Some(text) = self.0.top.annotations.get(MAIN) {
             return self.named_main(text);
         }
-        let mut seen = BTreeSet::new();
-        let entries: Vec<&Descriptor> = self
-            .entries()
-            .iter()
-            .filter(|entry| seen.insert(entry.digest))
-            .collect();
+        let entries = self.distinct();
         let candidates = if entries.len() == 1 {
             entries
         } else {
@@ -49,6 +44,25 @@ impl OciLayout {
                 format!("{} artifacts could be the main one", candidates.len()),
             )),
         }
+    }
+
+    /// Returns whether the layout holds another artifact beside its main one: one that is neither
+    /// part of that, nor refers to anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`OciLayout::main_artifact`].
+    pub fn holds_more(&self) -> Result<bool, Error> {
+        let main = self.main_artifact()?;
+        let roots = self.roots(self.distinct())?;
+        Ok(roots.iter().any(|root| root.digest != main.digest))
+    }
+
+    /// Returns the entries, each manifest once.
+    fn distinct(&self) -> Vec<&Descriptor> {
+        let mut seen = BTreeSet::new();
+        let entries = self.entries().iter();
+        entries.filter(|entry| seen.insert(entry.digest)).collect()
     }
 
     fn named_main(&self, text: &str) -> Result<Descriptor, Error> {

@@ -15,6 +15,7 @@ fn check_with(text: &str, existing: &[&str], expected: [&str; 4]) {
         None => "-".to_owned(),
         Some(RepositorySpec::Oci(oci)) => format!("oci {oci}"),
         Some(RepositorySpec::Ctf(ctf)) => format!("ctf {}", ctf.path),
+        Some(RepositorySpec::ComponentArchive(archive)) => format!("ca {}", archive.path),
         Some(RepositorySpec::Other(spec)) => format!("other {}", spec.type_text()),
     };
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -274,7 +275,7 @@ fn malformed_references_say_why() {
     refused("//acme.org/a", "repository has no location");
     refused(
         "git::x//acme.org/a",
-        "repository type `git` is not known; known are `oci` and `ctf`",
+        "repository type `git` is not known; known are `oci`, `ctf` and `ca`",
     );
     refused(
         "ghcr.io//acme.org/a:",

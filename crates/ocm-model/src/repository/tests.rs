@@ -88,6 +88,23 @@ fn texts_that_mean_archives() {
 }
 
 #[test]
+fn component_archives_are_named_by_their_type() {
+    for text in [
+        "ca::x.tgz",
+        "ComponentArchive::x.tgz",
+        "ComponentArchive/v1::x.tgz",
+    ] {
+        let spec: RepositorySpec = text.parse().unwrap();
+        let expected = ComponentArchiveRepository::new("x.tgz");
+        assert_eq!(spec, RepositorySpec::ComponentArchive(expected), "{text}");
+    }
+    let RepositorySpec::ComponentArchive(archive) = "ca+directory::x".parse().unwrap() else {
+        panic!("no component archive");
+    };
+    assert_eq!(archive.format, Some(CtfFormat::Directory));
+}
+
+#[test]
 fn what_exists_is_an_archive() {
     let exists = |path: &str| path == "my.archive" || path == "localhost:5000";
     let parse = |text: &str| RepositorySpec::parse(text, exists).unwrap();
@@ -126,17 +143,18 @@ fn malformed_repositories_say_why() {
     for (text, message) in [
         ("", "repository has no location"),
         ("ctf::", "repository has no location"),
+        ("ca::file://", "repository has no location"),
         (
             "git::x",
-            "repository type `git` is not known; known are `oci` and `ctf`",
+            "repository type `git` is not known; known are `oci`, `ctf` and `ca`",
         ),
         (
             "oci+tgz::x",
-            "repository type `oci+tgz` is not known; known are `oci` and `ctf`",
+            "repository type `oci+tgz` is not known; known are `oci`, `ctf` and `ca`",
         ),
         (
             "ctf/v2::x",
-            "repository type `ctf/v2` is not known; known are `oci` and `ctf`",
+            "repository type `ctf/v2` is not known; known are `oci`, `ctf` and `ca`",
         ),
         (
             "ssh://ghcr.io",
@@ -210,7 +228,18 @@ fn specifications_are_read_under_all_names() {
         assert_eq!(ctf.access_mode, Some(expected));
         assert_eq!(read(serde_json::to_value(&spec).unwrap()), spec);
     }
-    let other = json!({"type": "ComponentArchive/v1", "filePath": "x", "new": [null]});
+    for name in ["ComponentArchive", "ComponentArchive/v1"] {
+        let spec = read(json!({"type": name, "filePath": "file://x", "fileFormat": "tgz"}));
+        let RepositorySpec::ComponentArchive(archive) = &spec else {
+            panic!("{name} is no component archive");
+        };
+        assert_eq!(
+            (archive.path.as_str(), archive.format),
+            ("x", Some(CtfFormat::Tgz))
+        );
+        assert_eq!(read(serde_json::to_value(&spec).unwrap()), spec);
+    }
+    let other = json!({"type": "acme/v1", "filePath": "x", "new": [null]});
     assert_eq!(serde_json::to_value(read(other.clone())).unwrap(), other);
     let broken = json!({"type": "CTF", "filePath": "x", "accessMode": "all"});
     assert!(serde_json::from_value::<RepositorySpec>(broken).is_err());
@@ -225,6 +254,9 @@ fn a_repository_reads_as_it_prints() {
         "oci::registry/x",
         "ctf::my.archive",
         "ctf+tgz::x",
+        "ca::./archive",
+        "ca+tar::x",
+        "ca::file://file://x",
         r#"{"type":"acme","x":1}"#,
     ] {
         assert_eq!(text.parse::<RepositorySpec>().unwrap().to_string(), text);

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::checked::Checked;
 use super::expectation::{Check, Expectation, Mismatch, Ready};
+use super::packed::{self, Unpacked};
 use crate::error::{ElementId, Error};
 use crate::step::Step;
 
@@ -54,7 +55,7 @@ impl Mover {
         let content = content.map_err(failed)?;
         let prepared = Expectation::of(digest).prepare(content).await;
         let Ready {
-            content,
+            mut content,
             check,
             hidden_media_type,
             mut note,
@@ -63,6 +64,14 @@ impl Mover {
             Mismatch::Store(error) => self.failed(element, error),
         })?;
 
+        if let (Step::UploadArtifact { .. }, Content::Blob(blob)) = (step, &content)
+            && packed::is_free(blob, digest)
+            && let Unpacked::Artifact(artifact) = packed::unpack(blob)
+                .await
+                .map_err(|error| self.failed(element, error))?
+        {
+            content = Content::Artifact(artifact);
+        }
         if let (Step::UploadArtifact { path, .. }, Content::Blob(_)) = (step, &content) {
             note.get_or_insert_with(|| {
                 format!("its content is no OCI artifact, so it is a local blob, not at `{path}`")

@@ -6,6 +6,7 @@ mod existing;
 mod faults;
 mod limits;
 mod ownership;
+mod packed;
 mod paths;
 mod references;
 mod replay;

@@ -16,6 +16,7 @@ mod random;
 mod registry;
 mod report;
 mod tools;
+mod wide_tar;
 
 use std::fmt::Write as _;
 use std::fs;

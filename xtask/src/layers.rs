@@ -106,6 +106,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-oci",
             "ocm-ctf",
             "ocm-registry",
+            "ocm-repository",
             "ocm-constructor",
             "ocm-backends",
             "ocm-transfer",

@@ -41,7 +41,7 @@ pub use error::Error;
 pub use file::{FileBlob, FileRange};
 pub use gzip::{GunzipBlob, GzipBlob, gunzip, gzip, gzip_writer, is_gzip};
 pub use memory::MemoryBlob;
-pub use open_file::{ExtentBlob, OpenFile};
+pub use open_file::{ExtentBlob, FileCursor, OpenFile};
 pub use read::StreamReader;
 pub use stream::{ByteStream, CHUNK, collect, from_fn_blocking, lazily, once, read_to_end};
 pub use tar::{

@@ -112,6 +112,20 @@ impl OpenFile {
         }
     }
 
+    /// Returns a reader that starts at the first byte. Where it stands is known to it alone, so
+    /// that seeking costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// The file system does not say how large the file is.
+    pub fn cursor(&self) -> Result<FileCursor, Error> {
+        Ok(FileCursor {
+            file: self.clone(),
+            position: 0,
+            len: self.size()?,
+        })
+    }
+
     /// Reads up to `len` bytes; fewer only where the file ends.
     fn read_up_to(&self, start: u64, len: usize) -> Result<Bytes, Error> {
         let mut buffer = Buffer::new(len);
@@ -126,6 +140,34 @@ impl OpenFile {
             }
         }
         Ok(buffer.freeze(filled))
+    }
+}
+
+/// Reads a file that is held open from one place to the next.
+#[derive(Clone, Debug)]
+pub struct FileCursor {
+    file: OpenFile,
+    position: u64,
+    len: u64,
+}
+
+impl io::Read for FileCursor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = read_some_at(&self.file.file, buffer, self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl io::Seek for FileCursor {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            io::SeekFrom::Start(position) => Some(position),
+            io::SeekFrom::End(offset) => self.len.checked_add_signed(offset),
+            io::SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 
@@ -269,6 +311,23 @@ mod tests {
             }
         ));
         assert!(file_of(b"0123").read_at(2, 3).is_err());
+    }
+
+    #[test]
+    fn a_cursor_reads_where_it_was_sent() {
+        use std::io::{Read as _, Seek as _, SeekFrom};
+        let mut cursor = file_of(b"hello world").cursor().unwrap();
+        let mut text = [0; 5];
+        assert_eq!(cursor.seek(SeekFrom::End(-5)).unwrap(), 6);
+        cursor.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"world");
+        cursor.rewind().unwrap();
+        assert_eq!(cursor.seek(SeekFrom::Current(1)).unwrap(), 1);
+        cursor.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"ello ");
+        assert!(cursor.seek(SeekFrom::Current(-7)).is_err());
+        cursor.seek(SeekFrom::Start(100)).unwrap();
+        assert_eq!(cursor.read(&mut text).unwrap(), 0);
     }
 
     #[test]

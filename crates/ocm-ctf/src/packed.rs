@@ -1,7 +1,6 @@
 //! Archives in one file: a tar, or a compressed tar unpacked to a temporary file.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,7 +157,7 @@ impl TarContent {
             files: BTreeMap::new(),
         };
         match content.tape.clone() {
-            Tape::File(file) => content.add(TarScan::<&File>::new(file.file())?)?,
+            Tape::File(file) => content.add(TarScan::new(file.cursor()?)?)?,
             Tape::Memory(bytes) => content.add(TarScan::new(Cursor::new(&bytes))?)?,
         }
         Ok(content)

@@ -12,6 +12,7 @@ use super::process::{Cost, measure};
 use super::registry::{Program, Registry};
 use super::report::{Bar, Peer, Row};
 use super::tools::{Tools, fresh, remove};
+use super::wide_tar::{self, Shape};
 use super::{layout, place};
 
 /// How often a job runs, as long as all runs together take no longer than this many seconds.
@@ -22,7 +23,7 @@ const PATIENCE: f64 = 30.0;
 pub(crate) type Job = fn(&mut Bench) -> Result<Vec<Row>>;
 
 /// All jobs. Their names are what `--only` takes.
-pub(crate) const JOBS: [(&str, Job); 13] = [
+pub(crate) const JOBS: [(&str, Job); 14] = [
     ("pack-big", |bench| bench.pack(Kind::Big)),
     ("pack-mid", |bench| bench.pack(Kind::Mid)),
     ("pack-small", |bench| bench.pack(Kind::Small)),
@@ -36,6 +37,7 @@ pub(crate) const JOBS: [(&str, Job); 13] = [
     ("push-small", |bench| bench.push(Kind::Small)),
     ("pull-mid", |bench| bench.pull(Kind::Mid)),
     ("get", |bench| bench.get()),
+    ("get-tar", |bench| bench.get_of_tar()),
 ];
 
 /// What jobs share: tools, inputs and archives that are made once.
@@ -298,6 +300,17 @@ impl Bench {
             rows.push(row(job, ours, Bar::Seconds(bar), go.into_iter().collect()));
         }
         Ok(rows)
+    }
+
+    /// Reads one version of many in a large tar, which is neither unpacked nor read whole.
+    fn get_of_tar(&mut self) -> Result<Vec<Row>> {
+        let shape = Shape::new(self.is_quick);
+        let archive = wide_tar::make(&self.work.join("input"), &shape)?;
+        let version = wide_tar::version(shape.versions / 2);
+        let source = format!("{}//{}:{version}", text(&archive)?, wide_tar::COMPONENT);
+        let ours = repeat(|| Ok(self.tools.ours(["get", "cv", &source, "-o", "json"])))?;
+        let job = format!("`get cv` of one version in a {}", shape.describe());
+        Ok(vec![row(job, ours, Bar::Seconds(0.1), vec![])])
     }
 
     /// Runs the Go `ocm` once, if there is one.

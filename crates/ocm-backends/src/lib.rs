@@ -18,4 +18,4 @@ pub mod wget;
 
 pub use component_archive::ComponentArchive;
 pub use http::HttpSource;
-pub use oci::{OciComponentRepository, Registry, decode_descriptor, open_layout};
+pub use oci::{OciComponentRepository, Registry, component_index, decode_descriptor, open_layout};

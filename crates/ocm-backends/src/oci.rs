@@ -14,7 +14,9 @@
 //! ```
 
 mod annotation;
+mod component_index;
 mod layout;
+mod list;
 mod local;
 mod manifest;
 mod read;
@@ -38,6 +40,7 @@ use ocm_repository::{
     record_ownership,
 };
 
+pub use self::component_index::component_index;
 pub use self::layout::open_layout;
 use self::manifest::Layout;
 pub use self::read::decode_descriptor;
@@ -156,48 +159,11 @@ impl ComponentRepository for OciComponentRepository {
     }
 
     async fn components(&self) -> Result<Vec<ComponentName>, Error> {
-        let repositories = self
-            .store
-            .repositories()
-            .await
-            .map_err(|source| Error::backend("list", self.location(), source))?;
-        let start = self.below_prefix(COMPONENTS)?;
-        Ok(repositories
-            .iter()
-            .filter_map(|name| {
-                name.as_str()
-                    .strip_prefix(start.as_str())?
-                    .strip_prefix('/')
-            })
-            .filter_map(|name| name.parse().ok())
-            .collect())
+        self.list_components().await
     }
 
     async fn versions(&self, component: &ComponentName) -> Result<Vec<Version>, Error> {
-        let tags = match self.store.tags(&self.repository(component)?).await {
-            Ok(tags) => tags,
-            Err(error) if error.is_not_found() => Vec::new(),
-            Err(source) => {
-                return Err(Error::backend(
-                    "list the versions of",
-                    component.as_str(),
-                    source,
-                ));
-            }
-        };
-        // Other tags are aliases, or keep referrers.
-        let mut versions: Vec<Version> = tags
-            .iter()
-            .filter_map(|tag| Version::from_tag(tag.as_str()).ok())
-            .collect();
-        if versions.is_empty() {
-            return Err(Error::NoComponent {
-                name: component.clone(),
-                location: self.location(),
-            });
-        }
-        versions.sort_by(|a, b| b.cmp(a));
-        Ok(versions)
+        self.list_versions(component).await
     }
 
     async fn stored_digest(&self, id: &ComponentVersionId) -> Result<Option<Digest>, Error> {

@@ -50,18 +50,28 @@ pub(super) struct Written {
     layout: Layout,
 }
 
+/// Returns the configuration that names a layer as the component descriptor, byte for byte as all
+/// tools write it.
+pub(super) fn config_of(layer: &Entry) -> Vec<u8> {
+    let Entry {
+        media_type,
+        digest,
+        size,
+        ..
+    } = layer;
+    let media_type = json!(media_type);
+    format!(
+        r#"{{"componentDescriptorLayer":{{"mediaType":{media_type},"digest":"{digest}","size":{size}}}}}"#
+    )
+    .into_bytes()
+}
+
 /// Builds the documents of a component version from its descriptor and what its local blobs are.
 pub(super) fn build(descriptor: &Descriptor, locals: Vec<(Local, Entry)>) -> Written {
     let id = descriptor.id();
     let bytes = descriptor.write_json();
     let descriptor_layer = Entry::of(DESCRIPTOR_JSON, &bytes);
-    let config = json!({"componentDescriptorLayer": {
-        "mediaType": DESCRIPTOR_JSON,
-        "digest": descriptor_layer.digest,
-        "size": descriptor_layer.size,
-    }})
-    .to_string()
-    .into_bytes();
+    let config = config_of(&descriptor_layer);
 
     let mut layers = vec![descriptor_layer.with_annotation(DESCRIPTOR, "true")];
     let mut artifacts = Vec::new();

@@ -5,12 +5,13 @@ use std::io::Read as _;
 use ocm_model::Descriptor;
 use ocm_model::descriptor::MAX_SIZE;
 use ocm_oci::{
-    Descriptor as Entry, Document, ImageManifest, Reference, RepositoryName, StoreRef, Tag,
+    Descriptor as Entry, Document, EMPTY_CONFIG, ImageManifest, Reference, RepositoryName,
+    StoreRef, Tag,
 };
 use serde::Deserialize;
 
 use super::annotation::DESCRIPTOR;
-use super::manifest::Layout;
+use super::manifest::{Layout, config_of};
 
 /// The largest configuration that is read, in bytes. Ours has two hundred.
 const MAX_CONFIG: u64 = 1024 * 1024;
@@ -25,6 +26,32 @@ pub(super) enum Error {
     Store(ocm_oci::Error),
     /// The documents are not those of a component version.
     Malformed(String),
+}
+
+impl Error {
+    /// Returns whether the store has been asked, and what it has is not a component version.
+    pub(super) const fn is_about_content(&self) -> bool {
+        use ocm_oci::Error as E;
+        matches!(
+            self,
+            Self::Malformed(_)
+                | Self::Store(
+                    E::NotFound { .. }
+                        | E::Malformed { .. }
+                        | E::TooLarge { .. }
+                        | E::DigestMismatch { .. }
+                        | E::Dangling { .. }
+                )
+        )
+    }
+
+    /// Returns the error that says why.
+    pub(super) fn into_source(self) -> ocm_oci::Error {
+        match self {
+            Self::Store(error) => error,
+            Self::Malformed(reason) => ocm_oci::Error::malformed("component version", reason),
+        }
+    }
 }
 
 impl From<ocm_oci::Error> for Error {
@@ -122,8 +149,11 @@ pub(super) async fn descriptor(
     decode(&bytes, encoding)
 }
 
-/// Finds the layer with the component descriptor. The first layer is it whenever its media type
-/// says so; else the configuration tells.
+/// Finds the layer with the component descriptor: the one that the configuration names, else the
+/// one that is marked, else the first.
+///
+/// The Go tools follow the configuration, and whoever reads a component version must see the same
+/// as all others. It need not be fetched where its digest says that it names the expected layer.
 async fn descriptor_layer(
     store: &StoreRef,
     repository: &RepositoryName,
@@ -134,24 +164,25 @@ async fn descriptor_layer(
     struct Config {
         component_descriptor_layer: Option<Entry>,
     }
-    let first = manifest.layers.first();
-    if let Some(layer) = manifest
-        .layers
-        .iter()
-        .find(|layer| is_marked(layer))
-        .or(first)
+    let marked = manifest.layers.iter().find(|layer| is_marked(layer));
+    let expected = marked.or(manifest.layers.first());
+    let config = &manifest.config;
+    if let Some(layer) = expected
         && Encoding::of(&layer.media_type).is_some()
+        && [config_of(layer).as_slice(), EMPTY_CONFIG]
+            .iter()
+            .any(|bytes| config.digest == config.digest.algorithm().digest(bytes))
     {
         return Ok(layer.clone());
     }
-    let blob = store.blob(repository, &manifest.config);
+    let blob = store.blob(repository, config);
     let bytes = ocm_blob::read_to_end(blob.as_ref(), MAX_CONFIG)
         .await
         .map_err(|source| ocm_oci::Error::blob("read", "configuration", source))?;
     let config: Option<Config> = serde_json::from_slice(&bytes).ok();
     config
         .and_then(|config| config.component_descriptor_layer)
-        .or_else(|| first.cloned())
+        .or_else(|| expected.cloned())
         .ok_or_else(|| Error::Malformed("it has no layer with a component descriptor".to_owned()))
 }
 

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "docker")]
 mod docker;
+mod eras;
 #[cfg(all(unix, feature = "git"))]
 mod git;
 mod helm;

@@ -23,6 +23,7 @@ mod serving;
 mod showing;
 mod sigstore;
 mod space;
+mod storage;
 mod streams;
 mod tour;
 mod usage;

@@ -16,7 +16,7 @@ async fn open(path: impl AsRef<Path>) -> Result<CtfArchive, Error> {
     CtfArchive::open(path, &Scratch::default()).await
 }
 
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (path, content) in files {
         bytes.extend(tar_header(path, content.len() as u64, 0o644).unwrap());
@@ -27,7 +27,7 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-async fn compress(bytes: impl Into<Bytes>) -> Bytes {
+pub(crate) async fn compress(bytes: impl Into<Bytes>) -> Bytes {
     let stream = gzip(once(bytes.into()));
     ocm_blob::collect(stream, u64::MAX).await.unwrap()
 }
@@ -60,7 +60,7 @@ fn index_of(entries: &[(&str, &str, Digest)]) -> Vec<u8> {
     .into_bytes()
 }
 
-fn blob_path(content: &[u8]) -> String {
+pub(crate) fn blob_path(content: &[u8]) -> String {
     format!("blobs/sha256.{}", Digest::sha256(content).to_hex())
 }
 

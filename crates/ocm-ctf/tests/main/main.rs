@@ -4,6 +4,7 @@
 
 mod archive;
 mod directory;
+mod files;
 mod layout;
 mod support;
 mod writer;

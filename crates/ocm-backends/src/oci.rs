@@ -398,9 +398,14 @@ impl ComponentRepository for OciComponentRepository {
             entries.push((local, entry));
         }
         let written = manifest::build(descriptor, entries);
-        let layout = manifest::write(&self.store, &repository, &tag, written)
-            .await
-            .map_err(|source| Error::backend("write", id.to_string(), source))?;
+        let layout = manifest::write(&self.store, &repository, &tag, written, expected).await;
+        let layout = layout.map_err(|error| match error {
+            ocm_oci::Error::Changed { .. } => Error::Changed {
+                id: id.clone(),
+                location: self.location(),
+            },
+            source => Error::backend("write", id.to_string(), source),
+        })?;
         Ok(self.remember(id, layout).stored_digest)
     }
 

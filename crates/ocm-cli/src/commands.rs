@@ -54,6 +54,18 @@ impl Session {
         Ok(located)
     }
 
+    /// Reads a text that names a component version, maybe in a repository that is given apart.
+    pub(crate) async fn reference_in(
+        &self,
+        repository: Option<&str>,
+        text: &str,
+    ) -> Result<Located, ocm::Error> {
+        match repository {
+            Some(repository) => self.reference(&format!("{repository}//{text}")).await,
+            None => self.reference(text).await,
+        }
+    }
+
     /// Reads a text that names a repository.
     pub(crate) fn repository(&self, text: &str) -> Result<RepositorySpec, AddressError> {
         let spec = self.ocm.repository(text)?;

@@ -84,12 +84,57 @@ enum Change {
         tag: Option<Tag>,
         digest: Digest,
         media_type: String,
+        replaces: Replaces,
     },
     RemoveTag(RepositoryName, Tag),
     RemoveManifest(RepositoryName, Digest),
 }
 
+/// What a tag may point to that is set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Replaces {
+    Anything,
+    /// This, or nothing.
+    Only(Option<Digest>),
+}
+
 impl Change {
+    /// Tells whether this sets a tag only where it points to what is expected.
+    const fn is_conditional(&self) -> bool {
+        matches!(
+            self,
+            Self::Add {
+                replaces: Replaces::Only(_),
+                ..
+            }
+        )
+    }
+
+    /// Tells whether an index is as if this had been the last change of its tag.
+    fn holds(&self, index: &ArtifactIndex) -> bool {
+        match self {
+            Self::Add {
+                repository,
+                tag: Some(tag),
+                digest,
+                ..
+            } => tagged(index, repository, tag) == Some(*digest),
+            _ => true,
+        }
+    }
+
+    fn sets(&self) -> Option<(&RepositoryName, &Tag)> {
+        match self {
+            Self::Add {
+                repository,
+                tag: Some(tag),
+                ..
+            }
+            | Self::RemoveTag(repository, tag) => Some((repository, tag)),
+            _ => None,
+        }
+    }
+
     fn apply(&self, index: &mut ArtifactIndex) -> bool {
         match self {
             Self::Add {
@@ -97,10 +142,33 @@ impl Change {
                 tag,
                 digest,
                 media_type,
-            } => index.add(repository, tag.as_ref(), *digest, media_type),
+                replaces,
+            } => {
+                if let (Replaces::Only(expected), Some(tag)) = (replaces, tag)
+                    && tagged(index, repository, tag) != *expected
+                {
+                    return false;
+                }
+                index.add(repository, tag.as_ref(), *digest, media_type)
+            }
             Self::RemoveTag(repository, tag) => index.remove_tag(repository, tag),
             Self::RemoveManifest(repository, digest) => index.remove_manifest(repository, digest),
         }
+    }
+}
+
+/// Returns what a tag points to.
+fn tagged(index: &ArtifactIndex, repository: &RepositoryName, tag: &Tag) -> Option<Digest> {
+    let reference = Reference::Tag(tag.clone());
+    index
+        .resolve(repository, &reference)
+        .map(|entry| entry.digest)
+}
+
+/// Returns the error of a tag that somebody else has set meanwhile.
+fn changed(name: &str, repository: &RepositoryName, tag: &Tag) -> Error {
+    Error::Changed {
+        what: format!("{repository}:{tag} in {name}"),
     }
 }
 
@@ -277,8 +345,35 @@ impl Push for CtfDirectory {
             tag: tag.cloned(),
             digest: manifest.digest(),
             media_type: manifest.media_type().to_owned(),
+            replaces: Replaces::Anything,
         })?;
         Ok(())
+    }
+
+    /// Compares now, and again under the lock of the index when that is written.
+    async fn replace_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &RawManifest,
+        tag: &Tag,
+        expected: Option<&Digest>,
+    ) -> Result<(), Error> {
+        self.writable()?;
+        reading::check_children(self, repository, manifest)?;
+        let digest = manifest.digest();
+        self.store_small(manifest.bytes(), &digest)?;
+        self.change(Change::Add {
+            repository: repository.clone(),
+            tag: Some(tag.clone()),
+            digest,
+            media_type: manifest.media_type().to_owned(),
+            replaces: Replaces::Only(expected.copied()),
+        })?;
+        let is_set = self.with_index(|index| tagged(index, repository, tag) == Some(digest))?;
+        if is_set {
+            return Ok(());
+        }
+        Err(changed(&self.0.name, repository, tag))
     }
 
     /// Syncs the blobs, then replaces the index. Callers that arrive while that goes on share the

@@ -28,6 +28,10 @@ pub enum Error {
     #[error("{store} is read-only")]
     ReadOnly { store: String },
 
+    /// A tag does not point any more where it did when it was looked at.
+    #[error("{what} has been changed by somebody else meanwhile")]
+    Changed { what: String },
+
     /// The store has no such operation.
     #[error("{store} does not support {operation}")]
     Unsupported {

@@ -137,6 +137,27 @@ pub trait Push: Send + Sync {
         tag: Option<&Tag>,
     ) -> Result<(), Error>;
 
+    /// Stores a manifest under a tag, if that points to `expected`, `None` being nowhere.
+    ///
+    /// Stores that can, compare and write in one step, which may only be when they
+    /// [`commit`](Push::commit). Registries cannot: the distribution specification has no such
+    /// request. There the tag is written whatever it points to, so callers compare right before,
+    /// and look again after.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`], or as [`Push::push_manifest`].
+    async fn replace_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &RawManifest,
+        tag: &Tag,
+        expected: Option<&Digest>,
+    ) -> Result<(), Error> {
+        let _ = expected;
+        self.push_manifest(repository, manifest, Some(tag)).await
+    }
+
     /// Makes durable what has been pushed so far. Callers do so at the end of their work; until
     /// then an archive may hold back its table of contents.
     ///

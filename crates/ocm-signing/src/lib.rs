@@ -39,7 +39,8 @@
 //! - [`x509`] follows chains of certificates to roots, [`dn`] reads and compares the names in them.
 //! - [`role`] has the traits that another kind of signature implements, and timestamps.
 //! - [`Signatory`] says who made a signature, and [`policy`] decides whether that is enough.
-//! - [`references`] states the digests of references anew, for trees that are signed together.
+//! - [`references`] states the digests of references anew, for trees that are signed together,
+//!   and [`nested`] knows digests that their root keeps for all of them.
 //! - [`mod@verify`] tells apart why a signature does not verify.
 //!
 //! Left to others: where keys come from, where descriptors are, and whether content has the
@@ -54,6 +55,7 @@ pub mod dn;
 pub mod issue;
 pub mod key;
 pub mod keyed;
+pub mod nested;
 pub mod pem;
 pub mod policy;
 pub mod references;

@@ -284,7 +284,6 @@ pub struct Violations(pub Vec<Violation>);
 
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the policy is not met: ")?;
         for (position, violation) in self.0.iter().enumerate() {
             if position > 0 {
                 f.write_str("; ")?;

@@ -22,6 +22,13 @@ const MAX_DEPTH: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct Referenced(BTreeMap<ComponentVersionId, Descriptor>);
 
+impl Referenced {
+    /// Adds a component version.
+    pub fn insert(&mut self, descriptor: Descriptor) {
+        self.0.insert(descriptor.id().clone(), descriptor);
+    }
+}
+
 impl FromIterator<Descriptor> for Referenced {
     fn from_iter<T: IntoIterator<Item = Descriptor>>(descriptors: T) -> Self {
         let with_id = |it: Descriptor| (it.id().clone(), it);
@@ -67,6 +74,24 @@ pub fn restate(
         path: vec![descriptor.id().clone()],
     };
     run.restate(descriptor, Algorithms(normalisation, hash))
+}
+
+/// Returns the digest that a reference to `target` states under the given algorithms.
+///
+/// # Errors
+///
+/// As [`restate`], where the normalisation has the references of the target stated anew.
+pub fn digest_of(
+    target: &Descriptor,
+    normalisation: NormalisationAlgorithm,
+    hash: HashAlgorithm,
+    referenced: &Referenced,
+) -> Result<DigestSpec, RestateError> {
+    if !are_stated_anew(normalisation) || target.references().is_empty() {
+        return Ok(target.normalise(normalisation).digest_spec(hash));
+    }
+    let restated = restate(target, normalisation, hash, referenced)?;
+    Ok(restated.normalise(normalisation).digest_spec(hash))
 }
 
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]

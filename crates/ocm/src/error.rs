@@ -143,6 +143,46 @@ pub enum Error {
         source: ocm_model::normalisation::NotDigestible,
     },
 
+    /// Content that a signature would cover cannot be read.
+    #[error("cannot reach the content of resource {resource} of {id}, which is to be signed")]
+    NotReached {
+        id: ComponentVersionId,
+        resource: Identity,
+        #[source]
+        source: ocm_repository::Error,
+    },
+
+    /// A component version that has signatures is not complete, and would be another one.
+    #[error(
+        "component version {id} lacks digests: with them, its signature `{signature}` would not \
+         hold any more"
+    )]
+    Invalidates {
+        id: ComponentVersionId,
+        signature: String,
+    },
+
+    /// What is stored is not what was looked at any more.
+    #[error("component version {id} in {location} has got other content while it was signed")]
+    ChangedMeanwhile {
+        id: ComponentVersionId,
+        location: String,
+    },
+
+    /// The digests of a tree stand in its root, so that its parts cannot be signed for themselves.
+    #[error(
+        "{id} keeps the digests of all that it refers to: what is below cannot be signed with it"
+    )]
+    RecursiveTop { id: ComponentVersionId },
+
+    /// A root keeps other digests for what is below it than stand there.
+    #[error(transparent)]
+    Kept(#[from] ocm_signing::nested::Error),
+
+    /// A component version refers to itself, maybe by others.
+    #[error("{id} refers to itself, directly or by others")]
+    Cycle { id: ComponentVersionId },
+
     /// A component version that is referred to cannot be read.
     #[error("{id} refers to {reference}, which cannot be read")]
     Reference {

@@ -15,7 +15,7 @@ use ocm_signing::{Signer, Verifier};
 
 use crate::error::Error;
 use crate::session::Ocm;
-use crate::trust::{KeyMaterial, SigningKeys, Trust};
+use crate::trust::{KeyMaterial, Scoped, SigningKeys, Trust};
 use crate::verify::VerifyError;
 
 /// All kinds of signatures. The first one signs where nothing says otherwise.
@@ -73,7 +73,7 @@ pub(crate) struct Verifying<'a> {
     /// What the handler is to do, if that is said somewhere; its type is one of
     /// [`Handler::types`].
     pub(crate) spec: Option<&'a TypedSpec>,
-    /// What the caller handed in.
+    /// What the caller handed in, of keys only the one to try.
     pub(crate) trust: &'a Trust,
 }
 
@@ -150,12 +150,13 @@ impl Ocm {
         Ok(suited.unwrap_or_else(|| HANDLERS[0].with_algorithm(DEFAULT_ALGORITHM)))
     }
 
-    /// Returns who verifies a signature.
-    pub(crate) async fn verifier(
+    /// Returns who can verify a signature: of several keys that are trusted, any may have made it.
+    /// There is at least one.
+    pub(crate) async fn verifiers(
         &self,
         signature: &Signature,
         trust: &Trust,
-    ) -> Result<Box<dyn Verifier>, Error> {
+    ) -> Result<Vec<Box<dyn Verifier>>, Error> {
         let name = &signature.name;
         let handler = HANDLERS
             .iter()
@@ -171,13 +172,21 @@ impl Ocm {
             Some(spec) => Some(spec),
             None => self.configured_verifier(*handler, signature).await?,
         };
-        let wanted = Verifying {
-            ocm: self,
-            signature,
-            spec: spec.as_ref(),
-            trust,
-        };
-        handler.verifier(&wanted).await
+        let mut verifiers = Vec::new();
+        for key in candidates(*handler, &trust.keys, name) {
+            let trust = Trust {
+                keys: key.into_iter().cloned().map(Scoped::for_all).collect(),
+                ..trust.clone()
+            };
+            let wanted = Verifying {
+                ocm: self,
+                signature,
+                spec: spec.as_ref(),
+                trust: &trust,
+            };
+            verifiers.push(handler.verifier(&wanted).await?);
+        }
+        Ok(verifiers)
     }
 
     /// Returns what the configuration says of how a signature is verified. One that is of another
@@ -206,6 +215,32 @@ impl Ocm {
 
 /// The algorithm of the first handler that signs where nothing says otherwise.
 const DEFAULT_ALGORITHM: &str = "RSASSA-PSS";
+
+/// Returns the keys that may have made a signature: those for its name, else those for all, but
+/// for keys of another kind; `None` stands for what is configured.
+fn candidates<'a>(
+    handler: &dyn Handler,
+    keys: &'a [Scoped<KeyMaterial>],
+    name: &str,
+) -> Vec<Option<&'a KeyMaterial>> {
+    let of = |scope: Option<&str>| -> Vec<&'a KeyMaterial> {
+        let keys = keys.iter().filter(|key| key.signature.as_deref() == scope);
+        keys.map(|key| &key.value).collect()
+    };
+    let own = of(Some(name));
+    if !own.is_empty() {
+        return own.into_iter().map(Some).collect();
+    }
+    // What is no key at all stays, so that somebody says so.
+    let is_other = |key: &KeyMaterial| {
+        handler.fingerprint(key.bytes.expose()).is_none() && key_fingerprint(key).is_some()
+    };
+    let general: Vec<_> = of(None).into_iter().filter(|key| !is_other(key)).collect();
+    if general.is_empty() {
+        return vec![None];
+    }
+    general.into_iter().map(Some).collect()
+}
 
 fn spec(role: &str, name: &str, value: serde_json::Value) -> Result<TypedSpec, Error> {
     TypedSpec::from_json(value).map_err(|source| Error::HandlerSpec {

@@ -76,7 +76,7 @@ impl Ocm {
         };
         let computes = request.digests != Digests::Stated;
         let mut nodes = if request.recursive || computes {
-            self.gather(root).await?
+            self.gather(root, &[]).await?
         } else {
             vec![root]
         };

@@ -58,6 +58,12 @@ pub fn causes<'a>(
     })
 }
 
+/// Joins an error with its causes, for a report that has one line for it.
+pub(crate) fn reason_of(error: &(dyn StdError + 'static)) -> String {
+    let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
 /// Returns the error inside of one that is nothing but a wrapping of it: types are told apart by
 /// what they are, and a share of an error, or an error that has passed a reader, is of another
 /// type.
@@ -109,12 +115,15 @@ fn of_operation(error: &Error) -> Option<Kind> {
         Error::Store(error) => of_oci(error),
         Error::Verify(error) => Some(of_verification(error)),
         Error::Signature(_)
+        | Error::Kept(_)
         | Error::ReferenceDigest { .. }
         | Error::Restate {
             source: RestateError::Differs { .. },
             ..
         } => Some(Kind::VerificationFailed),
-        Error::Sign(ocm_signing::sign::Error::NameTaken { .. }) => Some(Kind::Conflict),
+        Error::Sign(ocm_signing::sign::Error::NameTaken { .. })
+        | Error::ChangedMeanwhile { .. }
+        | Error::Invalidates { .. } => Some(Kind::Conflict),
         Error::NoToken { .. } => Some(Kind::NotAllowed),
         Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
         Error::NoRepository { .. } | Error::Lookup(_) | Error::NoContent { .. } => {
@@ -134,6 +143,8 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::HandlerSpec { .. }
         | Error::Signer { .. }
         | Error::NotDigestible { .. }
+        | Error::RecursiveTop { .. }
+        | Error::Cycle { .. }
         | Error::Restate { .. } => Some(Kind::Invalid),
         // The signer says why.
         Error::Sign(_)
@@ -142,6 +153,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::File { .. }
         | Error::Download { .. }
         | Error::ContentDigest { .. }
+        | Error::NotReached { .. }
         | Error::Reference { .. } => None,
     }
 }
@@ -168,7 +180,7 @@ fn of_oci(error: &ocm_oci::Error) -> Option<Kind> {
     match error {
         Error::NotFound { .. } => Some(Kind::NotFound),
         Error::Unauthenticated { .. } | Error::Denied { .. } => Some(Kind::NotAllowed),
-        Error::ReadOnly { .. } => Some(Kind::Conflict),
+        Error::ReadOnly { .. } | Error::Changed { .. } => Some(Kind::Conflict),
         Error::DigestMismatch { .. } | Error::Dangling { .. } => Some(Kind::VerificationFailed),
         Error::Remote { .. } => Some(Kind::Remote),
         _ => None,
@@ -193,6 +205,7 @@ fn of_verification(error: &crate::VerifyError) -> Kind {
         | VerifyError::UnknownKind { .. } => Kind::Invalid,
         VerifyError::Reference { .. }
         | VerifyError::OtherKind { .. }
+        | VerifyError::Policy { .. }
         | VerifyError::NoSignatures { .. }
         | VerifyError::ReferenceDigest { .. }
         | VerifyError::ReferenceWithoutDigest { .. }

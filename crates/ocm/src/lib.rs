@@ -69,10 +69,10 @@ pub use hash::{Digests, HashReport, HashRequest};
 pub use kind::{Kind, causes};
 pub use resolver::Resolvers;
 pub use session::{Ocm, Use};
-pub use sign::{SignReport, SignRequest};
+pub use sign::{DigestMode, SignReport, SignRequest, UnmarkedLabel};
 pub use timestamps::DEFAULT_AUTHORITY;
 pub use trust::{KeyMaterial, Occasion, Scoped, SigningKeys, Trust};
 pub use verify::{
-    ContentCheck, ContentOutcome, ReferenceCheck, VerifyError, VerifyOptions, VerifyProgress,
-    VerifyReport,
+    ContentCheck, ContentOutcome, FailingSignature, ReferenceCheck, VerifyError, VerifyOptions,
+    VerifyProgress, VerifyReport,
 };

@@ -20,7 +20,7 @@ pub struct Resolvers {
 }
 
 /// A repository that serves some components.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     pattern: Pattern,
     constraint: Option<Constraint>,
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 /// Which components a repository serves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Pattern {
     /// A glob over the whole name; `*` crosses slashes.
     Glob(String),
@@ -135,6 +135,19 @@ impl Ocm {
 }
 
 impl Resolvers {
+    /// Looks into these repositories as well, after all others.
+    #[must_use]
+    pub fn and_in(mut self, repositories: &[RepositorySpec]) -> Self {
+        let more = repositories.iter().map(|repository| Entry {
+            pattern: Pattern::Prefix(String::new()),
+            constraint: None,
+            repository: repository.clone(),
+        });
+        let entries = self.entries.iter().cloned();
+        self.entries = entries.chain(more).collect();
+        self
+    }
+
     /// Finds and reads a component version.
     ///
     /// # Errors

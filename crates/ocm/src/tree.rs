@@ -1,29 +1,35 @@
 //! A component version and everything that it refers to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ocm_model::Descriptor;
+use ocm_model::{Descriptor, RepositorySpec};
 use ocm_repository::RepositoryRef;
+use ocm_signing::nested;
 use ocm_signing::references::Referenced;
 
 use crate::error::Error;
 use crate::session::Ocm;
 
 /// A component version that was read, and where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) descriptor: Descriptor,
     pub(crate) repository: RepositoryRef,
 }
 
 impl Ocm {
-    /// Reads a component version and everything below it, each version once, the root first.
+    /// Reads a component version and everything below it, each version once, the root first. What
+    /// is neither beside the root nor where the configuration says is looked for in `lookup`.
     ///
     /// # Errors
     ///
     /// [`Error::Reference`] if one of them cannot be read.
-    pub(crate) async fn gather(&self, root: Node) -> Result<Vec<Node>, Error> {
-        let resolvers = self.resolvers(&root.repository).await?;
+    pub(crate) async fn gather(
+        &self,
+        root: Node,
+        lookup: &[RepositorySpec],
+    ) -> Result<Vec<Node>, Error> {
+        let resolvers = self.resolvers(&root.repository).await?.and_in(lookup);
         let mut seen = BTreeSet::from([root.descriptor.id().clone()]);
         let mut nodes = vec![root];
         let mut next = 0;
@@ -58,4 +64,65 @@ impl Ocm {
 pub(crate) fn below(nodes: &[Node]) -> Referenced {
     let below = nodes.iter().skip(1);
     below.map(|node| node.descriptor.clone()).collect()
+}
+
+/// Returns the positions of component versions in an order in which each comes after those that it
+/// refers to.
+///
+/// # Errors
+///
+/// [`Error::Cycle`] if there is no such order.
+pub(crate) fn bottom_up(nodes: &[Node]) -> Result<Vec<usize>, Error> {
+    let positions: BTreeMap<_, _> = nodes
+        .iter()
+        .enumerate()
+        .map(|(position, node)| (node.descriptor.id(), position))
+        .collect();
+    let mut waiting = vec![0_usize; nodes.len()];
+    let mut parents = vec![Vec::new(); nodes.len()];
+    for (position, node) in nodes.iter().enumerate() {
+        let children: BTreeSet<usize> = (node.descriptor.references().iter())
+            .filter_map(|reference| positions.get(&reference.component()).copied())
+            .collect();
+        waiting[position] = children.len();
+        for child in children {
+            parents[child].push(position);
+        }
+    }
+    let mut order: Vec<usize> = (0..nodes.len()).filter(|&it| waiting[it] == 0).collect();
+    let mut next = 0;
+    while next < order.len() {
+        for &parent in &parents[order[next]] {
+            waiting[parent] -= 1;
+            if waiting[parent] == 0 {
+                order.push(parent);
+            }
+        }
+        next += 1;
+    }
+    match waiting.iter().position(|&children| children > 0) {
+        None => Ok(order),
+        Some(stuck) => Err(Error::Cycle {
+            id: nodes[stuck].descriptor.id().clone(),
+        }),
+    }
+}
+
+/// Returns the component versions with the digests that the root keeps for them.
+///
+/// # Errors
+///
+/// [`Error::Kept`] if one states another digest.
+pub(crate) fn with_kept_digests(nodes: &[Node]) -> Result<Vec<Node>, Error> {
+    let kept = nodes[0].descriptor.nested_digests();
+    if kept.is_empty() {
+        return Ok(nodes.to_vec());
+    }
+    let nodes = nodes.iter().map(|node| {
+        Ok(Node {
+            descriptor: nested::with_kept(&node.descriptor, &kept)?,
+            repository: node.repository.clone(),
+        })
+    });
+    nodes.collect()
 }

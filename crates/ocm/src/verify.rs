@@ -4,9 +4,9 @@
 //! and of references, a reference's digest covers the referenced descriptor, and so on down. So
 //! with the signature right, every digest below is compared with what is really there.
 
-mod content;
+pub(crate) mod content;
 mod error;
-mod references;
+pub(crate) mod references;
 mod report;
 mod signatures;
 
@@ -14,11 +14,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use ocm_model::RepositorySpec;
 use ocm_oci::{CopyOptions, Moved};
 use ocm_signing::TimestampVerifier;
+use ocm_signing::policy::Policy;
 
 pub(crate) use self::content::hash;
 use self::references::check_references;
+use self::signatures::Found;
 use crate::address::Located;
 use crate::error::Error;
 use crate::session::{Ocm, Use};
@@ -26,7 +29,9 @@ use crate::tree::{self, Node};
 use crate::trust::{KeyMaterial, Trust};
 
 pub use self::error::VerifyError;
-pub use self::report::{ContentCheck, ContentOutcome, ReferenceCheck, VerifyReport};
+pub use self::report::{
+    ContentCheck, ContentOutcome, FailingSignature, ReferenceCheck, VerifyReport,
+};
 
 /// What is verified, and against which keys.
 #[derive(Clone)]
@@ -35,11 +40,16 @@ pub struct VerifyOptions {
     pub now: Timestamp,
     /// The names of the signatures that must hold; none means every one that is there.
     pub signatures: Vec<String>,
+    /// Which signatures must hold, instead of all that are there.
+    pub policy: Option<Policy>,
     /// Whom to trust. A signature that has nothing here is checked with what the configuration has
     /// for it.
     pub trust: Trust,
     /// Who checks timestamps. Without, they count for nothing.
     pub timestamps: Option<Arc<dyn TimestampVerifier>>,
+    /// Where component versions that are referred to are looked for, after the repository of the
+    /// one that is verified and those that are configured.
+    pub lookup: Vec<RepositorySpec>,
     /// Leave content alone: check signatures and references only.
     pub skip_content: bool,
     /// How many blobs are read at a time, and who is told.
@@ -70,8 +80,10 @@ impl VerifyOptions {
         Self {
             now,
             signatures: Vec::new(),
+            policy: None,
             trust: Trust::default(),
             timestamps: None,
+            lookup: Vec::new(),
             skip_content: false,
             copy: CopyOptions::default(),
             progress: None,
@@ -107,21 +119,25 @@ impl Ocm {
             descriptor: stored.descriptor,
             repository,
         };
-        let nodes = self.gather(root).await.map_err(|error| match error {
-            Error::Reference {
-                id,
-                reference,
-                source,
-            } => Error::Verify(VerifyError::Reference {
-                id,
-                reference,
-                source,
-            }),
-            error => error,
-        })?;
+        let nodes = self
+            .gather(root, &options.lookup)
+            .await
+            .map_err(|error| match error {
+                Error::Reference {
+                    id,
+                    reference,
+                    source,
+                } => Error::Verify(VerifyError::Reference {
+                    id,
+                    reference,
+                    source,
+                }),
+                error => error,
+            })?;
+        let nodes = tree::with_kept_digests(&nodes)?;
         let referenced = tree::below(&nodes);
 
-        let signatures = self
+        let Found { holding, failing } = self
             .check_signatures(&nodes[0].descriptor, &referenced, options)
             .await?;
         let references = check_references(&nodes, &referenced)?;
@@ -133,7 +149,8 @@ impl Ocm {
         };
         Ok(VerifyReport {
             component: id,
-            signatures,
+            signatures: holding,
+            failing,
             references,
             content,
         })

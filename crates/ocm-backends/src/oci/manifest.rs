@@ -8,6 +8,7 @@ use ocm_oci::{
     Descriptor as Entry, Error, ImageIndex, ImageManifest, RawManifest, RepositoryName, StoreRef,
     Tag,
 };
+use ocm_repository::Expected;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -138,6 +139,7 @@ pub(super) async fn write(
     repository: &RepositoryName,
     tag: &Tag,
     written: Written,
+    expected: Expected,
 ) -> Result<Layout, Error> {
     let Written {
         descriptor,
@@ -153,15 +155,21 @@ pub(super) async fn write(
         store.push_blob(repository, &config),
     )
     .await?;
-    match index {
-        None => {
-            store
-                .push_manifest(repository, &manifest, Some(tag))
-                .await?;
-        }
+    let root = match index {
+        None => manifest,
         Some(index) => {
             store.push_manifest(repository, &manifest, None).await?;
-            store.push_manifest(repository, &index, Some(tag)).await?;
+            index
+        }
+    };
+    match expected {
+        Expected::Anything => store.push_manifest(repository, &root, Some(tag)).await?,
+        Expected::Absent => store.replace_manifest(repository, &root, tag, None).await?,
+        Expected::Stored(digest) => {
+            let expected = Some(&digest);
+            store
+                .replace_manifest(repository, &root, tag, expected)
+                .await?;
         }
     }
     Ok(layout)

@@ -1,21 +1,24 @@
 //! `ocm sign component-version`.
 
-use clap::ValueEnum;
+use clap::{ArgAction, ValueEnum};
 use ocm::digest::HashAlgorithm;
 use ocm::model::NormalisationAlgorithm;
+use ocm::oci::CopyOptions;
 use ocm::signing::SignOptions;
 use ocm::{
-    DEFAULT_AUTHORITY, KeyMaterial, Ocm, SignRequest, SigningKeys, SigningMethod,
-    signature_algorithms,
+    DEFAULT_AUTHORITY, DigestMode, KeyMaterial, Ocm, SignReport, SignRequest, SigningKeys,
+    SigningMethod, signature_algorithms,
 };
 
 use super::Session;
 use super::keys::{self, KeyArgument};
 use crate::error::{hinted, usage};
+use crate::progress::Progress;
 
 /// Sign a component version where it is stored
 ///
-/// The signature covers the descriptor, and through its digests all resources and references.
+/// The signature covers the descriptor, and through its digests all resources and references. Each
+/// of these digests is compared with the content before, and filled in if it is missing.
 /// The private key is the one given, or the one that the configuration has for the signature.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
@@ -73,9 +76,49 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Accepted for the sake of scripts; references always count by the digests they state
-    #[arg(long, short = 'R', hide = true)]
+    /// Sign everything that is referred to as well, each before what refers to it
+    #[arg(long, short = 'R')]
     recursive: bool,
+
+    /// Compare every digest that the signature covers with the content; `--verify=false` believes
+    /// them
+    #[arg(long, short = 'V', default_value_t = true, default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
+    verify: bool,
+
+    /// The same as `--verify=false`
+    #[arg(long, hide = true)]
+    no_verify: bool,
+
+    /// Fill in digests that are missing, also in what is referred to; `--update=false` refuses to
+    /// sign then
+    #[arg(long, default_value_t = true, default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
+    update: bool,
+
+    /// Where digests go that are missing in what is referred to
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    digest_mode: Mode,
+
+    /// Look for what is referred to in this repository as well
+    #[arg(long, value_name = "REPOSITORY")]
+    lookup: Vec<String>,
+
+    /// The repository of the reference, which is COMPONENT[:VERSION] then
+    #[arg(long, value_name = "REPOSITORY")]
+    repo: Option<String>,
+
+    /// How many blobs are read at a time
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    concurrency_limit: usize,
+
+    /// Accepted for the sake of scripts; without a version the newest one is meant
+    #[arg(long, hide = true)]
+    latest: bool,
+
+    /// Accepted for the sake of scripts; what is downloaded is compared with its digest anyway
+    #[arg(long, hide = true, value_name = "FILE")]
+    verified: Option<String>,
 
     /// How to print the signature
     #[arg(long, short, value_enum, default_value_t)]
@@ -92,6 +135,16 @@ enum SignatureFormat {
     Json,
 }
 
+/// Where digests of what is referred to go
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Mode {
+    /// Into each component version
+    #[default]
+    Local,
+    /// All into the signed one, so that the others stay as they are
+    Top,
+}
+
 fn algorithm(text: &str) -> Result<String, String> {
     let known = signature_algorithms();
     let found = known.iter().find(|name| name.eq_ignore_ascii_case(text));
@@ -106,7 +159,7 @@ pub(super) fn hash(text: &str) -> Result<HashAlgorithm, String> {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = session.reference(&args.reference).await?;
+    let located = session.reference_in(args.repo.as_deref(), &args.reference).await?;
     let read = |key: &Option<KeyArgument>| {
         let key = key.as_ref().map(|key| for_signature(key, &args, ocm));
         key.transpose()
@@ -116,6 +169,8 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         public_key: read(&args.public_key)?,
         occasion: session.occasion(),
     };
+    let lookup = args.lookup.iter().map(|text| session.repository(text));
+    let progress = Progress::start(&session.ui, "checking");
     let request = SignRequest {
         options: SignOptions {
             name: args.signature.clone(),
@@ -130,23 +185,53 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             (None, true) => Some(ocm.timestamper(DEFAULT_AUTHORITY)),
             (None, false) => None,
         },
+        verify: args.verify && !args.no_verify,
+        update: args.update,
+        recursive: args.recursive,
+        digests: match args.digest_mode {
+            Mode::Local => DigestMode::Local,
+            Mode::Top => DigestMode::Top,
+        },
+        lookup: lookup.collect::<Result<_, _>>()?,
+        copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
+        progress: progress.of_verification(),
         dry_run: args.dry_run,
     };
-    let report = ocm
-        .sign(&located, &request)
-        .await
-        .map_err(|error| with_hint(error, &args))?;
+    let outcome = ocm.sign(&located, &request).await;
+    progress.finish();
+    let report = outcome.map_err(|error| with_hint(error, &args))?;
     let text = match args.output {
         SignatureFormat::Yaml => ocm::model::yaml::to_string(&report.signature)?,
         SignatureFormat::Json => serde_json::to_string_pretty(&report.signature)? + "\n",
     };
     session.ui.print(&text)?;
-    let done = if args.dry_run { "would sign" } else { "signed" };
-    session.ui.note(&format!(
-        "{done} {} as `{}` (digest {})",
-        report.component, report.signature.name, report.signature.digest.value
-    ));
+    tell(&report, &args, session);
     Ok(())
+}
+
+/// Says what was done, and what the user may not expect.
+fn tell(report: &SignReport, args: &Args, session: &Session) {
+    let (signed, completed) = if args.dry_run {
+        ("would sign", "would fill in digests of")
+    } else {
+        ("signed", "filled in digests of")
+    };
+    for id in &report.completed {
+        session.ui.note(&format!("{completed} {id}"));
+    }
+    let root = [(report.component.clone(), report.signature.clone())];
+    for (id, signature) in report.below.iter().chain(&root) {
+        session.ui.note(&format!(
+            "{signed} {id} as `{}` (digest {})",
+            signature.name, signature.digest.value
+        ));
+    }
+    for label in &report.unmarked_labels {
+        session.ui.warn(&format!(
+            "{label} is not marked as signed, but the signature covers it: it does not hold any \
+             more when the label changes"
+        ));
+    }
 }
 
 /// Reads a key, which must not be for another signature.
@@ -190,11 +275,19 @@ fn with_hint(error: ocm::Error, args: &Args) -> anyhow::Error {
                 args.signature
             )
         }
-        ocm::Error::Reference { .. } => format!(
-            "under {} the digests of references are computed anew: sign where they are, or name \
-             the repository that has them as a resolver in the configuration",
-            args.normalisation
-        ),
+        ocm::Error::Reference { .. } => {
+            "name the repository that has it with --lookup, or as a resolver in the configuration"
+                .to_owned()
+        }
+        ocm::Error::NotReached { .. } => {
+            "--verify=false believes the digests that are there".to_owned()
+        }
+        ocm::Error::NotDigestible { .. } if !args.update => {
+            "without --update=false, digests that are missing are computed".to_owned()
+        }
+        ocm::Error::Invalidates { .. } => {
+            "with --digest-mode top, the digests go into the signed component version".to_owned()
+        }
         _ => return error.into(),
     };
     hinted(error, hint)

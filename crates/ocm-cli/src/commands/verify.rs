@@ -1,12 +1,20 @@
 //! `ocm verify component-version`.
 
-use ocm::model::{ComponentVersionId, Identity};
+use std::path::Path;
+
+use clap::ArgAction;
+use ocm::model::{ComponentVersionId, Identity, yaml};
 use ocm::oci::CopyOptions;
-use ocm::{ContentOutcome, KeyMaterial, Ocm, Trust, VerifyError, VerifyOptions, VerifyReport};
+use ocm::signing::policy::{Policy, Requirement};
+use ocm::signing::{Checked, SigningTime};
+use ocm::{
+    ContentOutcome, FailingSignature, KeyMaterial, Ocm, Scoped, Trust, VerifyError, VerifyOptions,
+    VerifyReport, key_fingerprint,
+};
 
 use super::Session;
 use super::keys::{self, IssuerArgument, KeyArgument};
-use crate::error::hinted;
+use crate::error::{hinted, usage};
 use crate::output::{Columns, Format, bytes, count, data};
 use crate::progress::Progress;
 
@@ -15,6 +23,7 @@ use crate::progress::Progress;
 /// Checks the signatures, then the digest of every referenced component version all the way down,
 /// then the content of every resource that can be reached, and prints what was checked.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
 pub(crate) struct Args {
     /// The component version, such as `./shop.ctf//acme.org/shop:1.0.0`
     reference: String,
@@ -41,9 +50,52 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     verifier_spec: Vec<String>,
 
+    /// What must hold, such as `release`, `2`, `2 of audit, qa`, `release: key=FILE`; then other
+    /// signatures need not
+    #[arg(long, value_name = "REQUIREMENT")]
+    require: Vec<Requirement>,
+
+    /// Require what this file says
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<String>,
+
     /// Do not read content: check signatures and references only
     #[arg(long)]
     skip_content: bool,
+
+    /// The same as `--skip-content`
+    #[arg(long, short = 'L', hide = true)]
+    local: bool,
+
+    /// Look for what is referred to in this repository as well
+    #[arg(long, value_name = "REPOSITORY")]
+    lookup: Vec<String>,
+
+    /// The repository of the reference, which is COMPONENT[:VERSION] then
+    #[arg(long, value_name = "REPOSITORY")]
+    repo: Option<String>,
+
+    /// Accepted for the sake of scripts; digests are compared with content unless `--skip-content`
+    /// is given
+    #[arg(long, short = 'V', hide = true, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", action = ArgAction::Set, value_name = "BOOL")]
+    verify: Option<bool>,
+
+    /// Accepted for the sake of scripts; a private key holds its public one
+    #[arg(long, short = 'K', hide = true, value_name = "[NAME=]FILE")]
+    private_key: Vec<KeyArgument>,
+
+    /// Accepted for the sake of scripts; the signature says how it is verified
+    #[arg(long, hide = true)]
+    keyless: bool,
+
+    /// Accepted for the sake of scripts; without a version the newest one is meant
+    #[arg(long, hide = true)]
+    latest: bool,
+
+    /// Accepted for the sake of scripts; what is downloaded is compared with its digest anyway
+    #[arg(long, hide = true, value_name = "FILE")]
+    verified: Option<String>,
 
     /// How many blobs are read at a time
     #[arg(long, default_value_t = 4, value_name = "N")]
@@ -56,16 +108,21 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = session.reference(&args.reference).await?;
-    let trust = trust(&args, ocm)?;
+    let located = session.reference_in(args.repo.as_deref(), &args.reference).await?;
+    let mut trust = trust(&args, ocm)?;
+    let policy = policy(&args, ocm, &mut trust)?;
+    let lookup = args.lookup.iter().map(|text| session.repository(text));
+    let lookup = lookup.collect::<Result<_, _>>()?;
     let timestamps = Some(ocm.timestamp_verifier(&trust.roots)?);
     let progress = Progress::start(&session.ui, "verifying");
     let options = VerifyOptions {
         now: ocm::Timestamp::now(),
         signatures: args.signature.clone(),
+        policy,
         trust,
         timestamps,
-        skip_content: args.skip_content,
+        lookup,
+        skip_content: args.skip_content || args.local,
         copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
         progress: progress.of_verification(),
     };
@@ -96,6 +153,19 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         Some(text) => session.ui.print(&text)?,
         None => session.ui.print(&table(&report))?,
     }
+    for signature in &report.signatures {
+        if let SigningTime::Unverified { reason } = &signature.time {
+            session.ui.warn(&format!(
+                "the timestamp of signature `{}` does not count: {reason}",
+                signature.signature
+            ));
+        }
+    }
+    for FailingSignature { name, reason } in &report.failing {
+        session
+            .ui
+            .warn(&format!("signature `{name}` does not hold: {reason}"));
+    }
     for (content, reason) in report.unchecked() {
         session.ui.warn(&format!(
             "content of {} {} was not checked: {reason}",
@@ -109,7 +179,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 /// Reads whom the user trusts.
 fn trust(args: &Args, ocm: &Ocm) -> anyhow::Result<Trust> {
     let mut trust = Trust::default();
-    for key in &args.public_key {
+    for key in args.public_key.iter().chain(&args.private_key) {
         trust.keys.push(key.scoped(ocm)?);
     }
     for file in &args.ca_cert {
@@ -123,6 +193,51 @@ fn trust(args: &Args, ocm: &Ocm) -> anyhow::Result<Trust> {
     Ok(trust)
 }
 
+/// Reads what must hold. The keys that are named there are trusted.
+fn policy(args: &Args, ocm: &Ocm, trust: &mut Trust) -> anyhow::Result<Option<Policy>> {
+    let mut given = Policy {
+        require: args.require.clone(),
+    };
+    resolve_keys(&mut given, Path::new(""), ocm, trust)?;
+    for file in &args.policy {
+        let text = String::from_utf8(keys::read(ocm, file)?);
+        let text = text.map_err(|_| usage(format!("{file} is not text")))?;
+        let mut policy: Policy = yaml::from_str(&text)
+            .map_err(|error| usage(format!("{file} is no policy: {error}")))?;
+        // A policy and its keys are carried around together.
+        let beside = Path::new(file).parent().unwrap_or(Path::new(""));
+        resolve_keys(&mut policy, beside, ocm, trust)?;
+        given.require.append(&mut policy.require);
+    }
+    let is_asked = !args.require.is_empty() || !args.policy.is_empty();
+    Ok(is_asked.then_some(given))
+}
+
+fn resolve_keys(
+    policy: &mut Policy,
+    beside: &Path,
+    ocm: &Ocm,
+    trust: &mut Trust,
+) -> anyhow::Result<()> {
+    policy.resolve_keys(|file, signature| {
+        let path = beside.join(file).display().to_string();
+        let value = KeyMaterial::new(path.as_str(), keys::read(ocm, &path)?);
+        let fingerprint = key_fingerprint(&value)
+            .ok_or_else(|| usage(format!("{path} is no public key or certificate")))?;
+        let signature = signature.map(str::to_owned);
+        trust.keys.push(Scoped { signature, value });
+        Ok(fingerprint)
+    })
+}
+
+/// Returns who has signed, and when, as far as somebody testifies that.
+fn verified_by(checked: &Checked) -> String {
+    match checked.signed_at() {
+        Some(time) => format!("verified, by {}, at {time}", checked.signatory),
+        None => format!("verified, by {}", checked.signatory),
+    }
+}
+
 fn table(report: &VerifyReport) -> String {
     let mut columns = Columns::new(&["CHECKED", "COMPONENT VERSION", "WHAT", "OUTCOME"]);
     for signature in &report.signatures {
@@ -132,7 +247,7 @@ fn table(report: &VerifyReport) -> String {
             "signature",
             &report.component,
             what,
-            "verified".to_owned(),
+            verified_by(signature),
         );
     }
     for reference in &report.references {

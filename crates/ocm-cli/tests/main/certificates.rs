@@ -69,7 +69,7 @@ fn a_signature_verifies_by_the_authority_above_it() {
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION           WHAT                                OUTCOME
-    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified
+    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified, by CN=release,O=acme.org, certified by CN=authority,O=acme.org
     reference  acme.org/bar/leaf:1.0.0     <short-hash>                        verified
     content    acme.org/bar/product:1.0.0  file (architecture=amd64,os=linux)  verified, 6 B
     content    acme.org/bar/product:1.0.0  tree                                verified, 4.0 KiB

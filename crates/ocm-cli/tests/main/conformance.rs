@@ -22,8 +22,8 @@ fn what_go_signed_verifies() {
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION           WHAT                                OUTCOME
-    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified
-    signature  acme.org/bar/product:1.0.0  pkcs1 (RSASSA-PKCS1-V1_5)           verified
+    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified, by key sha256:<digest>
+    signature  acme.org/bar/product:1.0.0  pkcs1 (RSASSA-PKCS1-V1_5)           verified, by key sha256:<digest>
     reference  acme.org/bar/leaf:1.0.0     <short-hash>                        verified
     content    acme.org/bar/product:1.0.0  file (architecture=amd64,os=linux)  verified, 6 B
     content    acme.org/bar/product:1.0.0  tree                                verified, 4.0 KiB
@@ -38,7 +38,7 @@ fn what_go_signed_verifies() {
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION           WHAT                                OUTCOME
-    signature  acme.org/bar/product:1.0.0  sig-v3 (RSASSA-PKCS1-V1_5)          verified
+    signature  acme.org/bar/product:1.0.0  sig-v3 (RSASSA-PKCS1-V1_5)          verified, by key sha256:<digest>
     reference  acme.org/bar/leaf:1.0.0     <short-hash>                        verified
     content    acme.org/bar/product:1.0.0  file (architecture=amd64,os=linux)  verified, 6 B
     content    acme.org/bar/product:1.0.0  tree                                verified, 3.5 KiB
@@ -53,7 +53,7 @@ fn what_go_signed_verifies() {
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION        WHAT                        OUTCOME
-    signature  acme.org/bar/leaf:1.0.0  sig-v3 (RSASSA-PKCS1-V1_5)  verified
+    signature  acme.org/bar/leaf:1.0.0  sig-v3 (RSASSA-PKCS1-V1_5)  verified, by key sha256:<digest>
     content    acme.org/bar/leaf:1.0.0  data                        verified, 9 B
     --- stderr
     verified acme.org/bar/leaf:1.0.0: 1 signature, 0 references, content of 1 of 1 resource (9 B)

@@ -42,7 +42,7 @@ fn the_guide_to_signing_works_as_it_is_written() {
     let place = tempfile::tempdir().unwrap();
     let mut shell = Shell::new(place.path());
     shell.follow(before(GETTING_STARTED, "\n## Sign\n"), 5);
-    shell.follow(SIGNING, 6);
+    shell.follow(SIGNING, 8);
 }
 
 #[test]

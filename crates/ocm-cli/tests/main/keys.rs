@@ -17,8 +17,8 @@ fn a_version_has_several_signatures() {
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION           WHAT                                OUTCOME
-    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified
-    signature  acme.org/bar/product:1.0.0  other (RSASSA-PKCS1-V1_5)           verified
+    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified, by key sha256:<digest>
+    signature  acme.org/bar/product:1.0.0  other (RSASSA-PKCS1-V1_5)           verified, by key sha256:<digest>
     reference  acme.org/bar/leaf:1.0.0     <short-hash>                        verified
     content    acme.org/bar/product:1.0.0  file (architecture=amd64,os=linux)  verified, 6 B
     content    acme.org/bar/product:1.0.0  tree                                verified, 4.0 KiB
@@ -32,7 +32,7 @@ fn a_version_has_several_signatures() {
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION           WHAT                                OUTCOME
-    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified
+    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified, by key sha256:<digest>
     reference  acme.org/bar/leaf:1.0.0     <short-hash>                        verified
     content    acme.org/bar/product:1.0.0  file (architecture=amd64,os=linux)  verified, 6 B
     content    acme.org/bar/product:1.0.0  tree                                verified, 4.0 KiB
@@ -188,7 +188,7 @@ configurations:
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION           WHAT                                OUTCOME
-    signature  acme.org/bar/product:1.0.0  release (RSASSA-PSS)                verified
+    signature  acme.org/bar/product:1.0.0  release (RSASSA-PSS)                verified, by key sha256:<digest>
     reference  acme.org/bar/leaf:1.0.0     <short-hash>                        verified
     content    acme.org/bar/product:1.0.0  file (architecture=amd64,os=linux)  verified, 6 B
     content    acme.org/bar/product:1.0.0  tree                                verified, 4.0 KiB

@@ -44,7 +44,7 @@ fn a_product_is_packed_signed_and_verified() {
     exit 0
     --- stdout
     CHECKED    COMPONENT VERSION           WHAT                                OUTCOME
-    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified
+    signature  acme.org/bar/product:1.0.0  default (RSASSA-PSS)                verified, by key sha256:<digest>
     reference  acme.org/bar/leaf:1.0.0     <short-hash>                        verified
     content    acme.org/bar/product:1.0.0  file (architecture=amd64,os=linux)  verified, 6 B
     content    acme.org/bar/product:1.0.0  tree                                verified, 4.0 KiB

@@ -1,5 +1,6 @@
 //! Reading and replacing the index of a directory.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::SystemTime;
 use ocm_digest::Digest;
 use ocm_oci::Error;
 
-use super::{Change, CtfDirectory, Directory, Names};
+use super::{Change, CtfDirectory, Directory, Names, changed};
 use crate::index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT};
 use crate::lock;
 use crate::reading;
@@ -78,7 +79,11 @@ impl CtfDirectory {
                 Ok(())
             }
             Err(error) => {
-                self.0.names().put_back(batch);
+                let mut names = self.0.names();
+                if matches!(error, Error::Changed { .. }) {
+                    names.drop_conditional();
+                }
+                names.put_back(batch);
                 Err(error)
             }
         }
@@ -107,6 +112,22 @@ impl CtfDirectory {
         Ok(Some((index, stamp)))
     }
 
+    /// Checks that tags that were to be set only where they point to what is expected are set.
+    fn check_conditions(&self, pending: &[Change], index: &ArtifactIndex) -> Result<(), Error> {
+        let mut last = BTreeMap::new();
+        for change in pending {
+            if let Some(tag) = change.sets() {
+                last.insert(tag, change);
+            }
+        }
+        for ((repository, tag), change) in last {
+            if change.is_conditional() && !change.holds(index) {
+                return Err(changed(&self.0.name, repository, tag));
+            }
+        }
+        Ok(())
+    }
+
     fn merge_and_write(&self, batch: &Batch) -> Result<(ArtifactIndex, Stamp), Error> {
         let failed = |source| Error::blob("commit", &*self.0.name, source);
         let path = self.0.root.join(INDEX_FILE);
@@ -120,6 +141,7 @@ impl CtfDirectory {
             }
             index
         };
+        self.check_conditions(&batch.pending, &index)?;
         if batch.pending.is_empty()
             && let Some(stamp) = current
         {
@@ -234,6 +256,14 @@ impl Names {
             self.index = index;
             self.stamp = Some(stamp);
         }
+    }
+
+    /// Gives up changes whose condition does not hold any more, and with them the index that has
+    /// them.
+    fn drop_conditional(&mut self) {
+        self.in_flight.retain(|change| !change.is_conditional());
+        self.pending.retain(|change| !change.is_conditional());
+        self.stamp = None;
     }
 
     fn put_back(&mut self, mut batch: Batch) {

@@ -187,7 +187,7 @@ fn every_requirement_that_is_not_met_is_named() {
     let text = decision.unwrap_err().to_string();
     assert_eq!(
         text,
-        "the policy is not met: signature `b` is required (there is no signature `b`); \
+        "signature `b` is required (there is no signature `b`); \
          signatures by 2 signatories of any signature is required, there is only 1"
     );
 }
@@ -317,5 +317,33 @@ fn stars_stand_for_any_text() {
         ),
     ] {
         assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+    }
+}
+
+#[test]
+fn the_schema_has_the_fields_of_a_policy() {
+    let schema = include_str!("../../../../docs/reference/verification-policy.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let fields = |name: &str| {
+        let properties = schema["$defs"][name]["properties"].as_object().unwrap();
+        properties.keys().cloned().collect::<Vec<_>>()
+    };
+    let is_field =
+        |error: &str, name: &str| error.contains("unknown field") && error.contains(name);
+    for (kind, known) in [
+        ("requirement", ["signature", "by", "count", "of"].as_slice()),
+        ("wanted", &["signature", "by"]),
+        ("by", &["key", "subject", "issuer", "identity"]),
+    ] {
+        assert_eq!(fields(kind), known, "{kind}");
+        let document = match kind {
+            "requirement" => serde_json::json!({"require": [{"more": 1}]}),
+            "wanted" => serde_json::json!({"require": [{"of": [{"more": 1}]}]}),
+            _ => serde_json::json!({"require": [{"by": {"more": 1}}]}),
+        };
+        let error = serde_json::from_value::<Policy>(document).unwrap_err();
+        for name in known {
+            assert!(is_field(&error.to_string(), name), "{kind}: {error}");
+        }
     }
 }

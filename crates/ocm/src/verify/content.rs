@@ -13,6 +13,7 @@ use ocm_repository::{AccessMethods, Content, RepositoryRef};
 
 use super::{ContentCheck, ContentOutcome, VerifyError, VerifyProgress};
 use crate::error::Error;
+use crate::kind::reason_of;
 use crate::session::Ocm;
 use crate::stated::as_stated;
 use crate::tree::Node;
@@ -47,9 +48,12 @@ impl Ocm {
         let sizes = match progress {
             None => vec![None; resources.len()],
             Some(progress) => {
-                let sizes = resources.iter().map(|(id, repository, resource)| {
-                    size_of(methods, id, repository, resource, options.parallel())
-                });
+                let sizes = resources
+                    .iter()
+                    .map(|(id, repository, resource)| async move {
+                        let (access, _, _) = stated(resource).ok()?;
+                        size_of(methods, id, repository, access, options.parallel()).await
+                    });
                 let sizes = stream::iter(sizes).buffered(options.parallel());
                 let sizes: Vec<Option<u64>> = sizes.collect().await;
                 progress.planned(&sizes);
@@ -99,16 +103,10 @@ impl Ocm {
             Ok(stated) => stated,
             Err(outcome) => return Ok(outcome),
         };
-        let content = if access.is_local() {
-            repository
-                .local_content(id, access)
-                .await
-                .map_err(|source| failed(source.into()))?
-        } else {
-            match methods.content(access).await {
-                Ok(content) => content,
-                Err(error) => return Ok(unchecked(reason_of(&error))),
-            }
+        let content = match open(methods, id, repository, access).await {
+            Ok(content) => content,
+            Err(error) if access.is_local() => return Err(failed(error.into())),
+            Err(error) => return Ok(unchecked(reason_of(&error))),
         };
         let content = as_stated(content, Some(spec))
             .await
@@ -125,16 +123,29 @@ impl Ocm {
     }
 }
 
-/// Returns the size of the content of a resource that is going to be read, if it can be known
-/// before.
-async fn size_of(
+/// Finds the content of a resource.
+pub(crate) async fn open(
     methods: &AccessMethods,
     id: &ComponentVersionId,
     repository: &RepositoryRef,
-    resource: &Resource,
+    access: &Access,
+) -> Result<Content, ocm_repository::Error> {
+    if access.is_local() {
+        repository.local_content(id, access).await
+    } else {
+        methods.content(access).await
+    }
+}
+
+/// Returns the size of the content of a resource that is going to be read, if it can be known
+/// before.
+pub(crate) async fn size_of(
+    methods: &AccessMethods,
+    id: &ComponentVersionId,
+    repository: &RepositoryRef,
+    access: &Access,
     parallel: usize,
 ) -> Option<u64> {
-    let (access, _, _) = stated(resource).ok()?;
     let content = if access.is_local() {
         repository.local_content(id, access).await.ok()?
     } else if matches!(access.kind(), Ok(AccessKind::OciImage(_))) {
@@ -176,7 +187,7 @@ fn stated(resource: &Resource) -> Result<(&Access, &DigestSpec, Digest), Content
 }
 
 /// What content was found to be.
-enum Read {
+pub(crate) enum Read {
     /// It is what the digest says.
     Right { size: u64 },
     /// It is whole, but is something else.
@@ -184,7 +195,11 @@ enum Read {
 }
 
 /// Reads content to its end.
-async fn read(content: &Content, expected: Digest, options: &CopyOptions) -> Result<Read, Source> {
+pub(crate) async fn read(
+    content: &Content,
+    expected: Digest,
+    options: &CopyOptions,
+) -> Result<Read, Source> {
     match content {
         Content::Artifact(artifact) => {
             let digest = artifact.root.digest;
@@ -222,12 +237,4 @@ pub(crate) async fn hash(
         size += chunk.len() as u64;
     }
     Ok((digester.finish(), size))
-}
-
-/// Joins an error with its causes, for a report that has one line for it.
-fn reason_of(error: &(dyn StdError + 'static)) -> String {
-    crate::kind::causes(error)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use ocm_digest::Digest;
 use ocm_model::{ComponentVersionId, Identity};
+use ocm_signing::policy::Violations;
 
 /// Why a component version is not verified.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,14 @@ pub enum VerifyError {
     /// Nobody has signed.
     #[error("component version {id} has no signatures")]
     NoSignatures { id: ComponentVersionId },
+
+    /// The signatures that hold are not those that must.
+    #[error("component version {id} lacks signatures that are required")]
+    Policy {
+        id: ComponentVersionId,
+        #[source]
+        source: Violations,
+    },
 
     /// There is no key to check a signature with.
     #[error("no public key for signature `{signature}`")]

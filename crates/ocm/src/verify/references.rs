@@ -12,7 +12,7 @@ use super::{ReferenceCheck, VerifyError};
 use crate::tree::Node;
 
 /// Compares the digest in every reference with the descriptor that it names.
-pub(super) fn check_references(
+pub(crate) fn check_references(
     nodes: &[Node],
     referenced: &Referenced,
 ) -> Result<Vec<ReferenceCheck>, VerifyError> {

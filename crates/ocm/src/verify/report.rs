@@ -14,6 +14,8 @@ pub struct VerifyReport {
     /// Its signatures.
     #[serde(serialize_with = "signatures")]
     pub signatures: Vec<Checked>,
+    /// Signatures that do not hold, and that the policy does not need.
+    pub failing: Vec<FailingSignature>,
     /// The component versions below it, each once.
     pub references: Vec<ReferenceCheck>,
     /// The content of all of them.
@@ -38,6 +40,15 @@ impl VerifyReport {
                 _ => None,
             })
     }
+}
+
+/// A signature that does not hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailingSignature {
+    /// Its name.
+    pub name: String,
+    /// Why not.
+    pub reason: String,
 }
 
 /// A reference whose digest is that of the component version it names.

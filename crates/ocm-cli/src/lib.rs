@@ -13,6 +13,7 @@ mod commands;
 mod error;
 pub mod exit;
 mod output;
+mod passphrase;
 mod progress;
 mod stats;
 mod targets;

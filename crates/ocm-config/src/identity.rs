@@ -116,6 +116,11 @@ impl ConsumerIdentity {
             .with("signature", signature)
     }
 
+    /// Makes the identity of OpenPGP keys for a signature.
+    pub fn gpg(signature: &str) -> Self {
+        Self::new("GPG/v1alpha1").with("signature", signature)
+    }
+
     /// The type as it is written, with or without a version.
     pub fn kind(&self) -> &str {
         &self.kind

@@ -102,9 +102,11 @@ impl Verifier for OpenPgpVerifier {
         signature: &SignatureInfo,
         at: Timestamp,
     ) -> Result<Signatory, VerifyError> {
-        if signature.algorithm != ALGORITHM || signature.media_type != MEDIA_TYPE {
+        let algorithm = &signature.algorithm;
+        let own = algorithm.is_empty() || algorithm.eq_ignore_ascii_case(ALGORITHM);
+        if !own || signature.media_type != MEDIA_TYPE {
             let error = Error::Kind {
-                algorithm: signature.algorithm.clone(),
+                algorithm: algorithm.clone(),
                 media_type: signature.media_type.clone(),
             };
             return Err(VerifyError::Unknown(error.into()));

@@ -59,6 +59,18 @@ pub enum Error {
         source: ocm_signing::key::Error,
     },
 
+    /// What should be OpenPGP keys is something else, or malformed.
+    #[error("cannot use {what}")]
+    OpenPgpKey {
+        what: String,
+        #[source]
+        source: ocm_openpgp::ring::Error,
+    },
+
+    /// The private key is locked, and nothing is there to unlock it.
+    #[error("key {key} for signature `{signature}` is protected by a passphrase")]
+    PassphraseNeeded { signature: String, key: String },
+
     /// A file that the configuration names cannot be read.
     #[error("cannot read a configured key")]
     KeyFile(#[source] ocm_config::FileError),

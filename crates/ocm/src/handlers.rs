@@ -5,6 +5,7 @@
 //! verified.
 
 mod keyed;
+mod openpgp;
 mod sigstore;
 
 pub(crate) use self::sigstore::LOGIN;
@@ -19,7 +20,7 @@ use crate::trust::{KeyMaterial, Scoped, SigningKeys, Trust};
 use crate::verify::VerifyError;
 
 /// All kinds of signatures. The first one signs where nothing says otherwise.
-const HANDLERS: &[&dyn Handler] = &[&keyed::Keyed, &sigstore::Sigstore];
+const HANDLERS: &[&dyn Handler] = &[&keyed::Keyed, &openpgp::OpenPgp, &sigstore::Sigstore];
 
 /// One kind of signature.
 #[async_trait]

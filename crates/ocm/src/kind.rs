@@ -139,6 +139,8 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::NoComponentArchive { .. }
         | Error::UnknownRepository { .. }
         | Error::NoPrivateKey { .. }
+        | Error::OpenPgpKey { .. }
+        | Error::PassphraseNeeded { .. }
         | Error::UnknownSigner { .. }
         | Error::HandlerSpec { .. }
         | Error::Signer { .. }

@@ -54,6 +54,7 @@ pub use ocm_ctf as ctf;
 pub use ocm_digest as digest;
 pub use ocm_model as model;
 pub use ocm_oci as oci;
+pub use ocm_openpgp as openpgp;
 pub use ocm_registry as registry;
 pub use ocm_repository as repository;
 pub use ocm_signing as signing;

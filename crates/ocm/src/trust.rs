@@ -88,6 +88,8 @@ pub struct SigningKeys {
     pub private_key: Option<KeyMaterial>,
     /// The public key, or the certificates of the key, that of the signer first.
     pub public_key: Option<KeyMaterial>,
+    /// What unlocks the private key, if it is locked.
+    pub passphrase: Option<Secret<String>>,
     /// When it is done, and who is there.
     pub occasion: Occasion,
 }

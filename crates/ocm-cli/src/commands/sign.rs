@@ -1,6 +1,7 @@
 //! `ocm sign component-version`.
 
 use clap::{ArgAction, ValueEnum};
+use ocm::config::Secret;
 use ocm::digest::HashAlgorithm;
 use ocm::model::NormalisationAlgorithm;
 use ocm::oci::CopyOptions;
@@ -13,6 +14,7 @@ use ocm::{
 use super::Session;
 use super::keys::{self, KeyArgument};
 use crate::error::{hinted, usage};
+use crate::passphrase;
 use crate::progress::Progress;
 
 /// Sign a component version where it is stored
@@ -33,6 +35,10 @@ pub(crate) struct Args {
     /// Sign with the key in this file
     #[arg(long, short = 'K', value_name = "[NAME=]FILE")]
     private_key: Option<KeyArgument>,
+
+    /// Take the passphrase of the key from this environment variable; without, it is asked for
+    #[arg(long, value_name = "VARIABLE")]
+    passphrase_env: Option<String>,
 
     /// Put the certificates in this file beside the signature, where its kind has them
     #[arg(long, short = 'k', value_name = "[NAME=]FILE")]
@@ -159,7 +165,9 @@ pub(super) fn hash(text: &str) -> Result<HashAlgorithm, String> {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = session.reference_in(args.repo.as_deref(), &args.reference).await?;
+    let located = session
+        .reference_in(args.repo.as_deref(), &args.reference)
+        .await?;
     let read = |key: &Option<KeyArgument>| {
         let key = key.as_ref().map(|key| for_signature(key, &args, ocm));
         key.transpose()
@@ -167,11 +175,12 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let keys = SigningKeys {
         private_key: read(&args.private_key)?,
         public_key: read(&args.public_key)?,
+        passphrase: passphrase(&args, ocm)?,
         occasion: session.occasion(),
     };
     let lookup = args.lookup.iter().map(|text| session.repository(text));
     let progress = Progress::start(&session.ui, "checking");
-    let request = SignRequest {
+    let mut request = SignRequest {
         options: SignOptions {
             name: args.signature.clone(),
             normalisation: args.normalisation,
@@ -197,7 +206,13 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         progress: progress.of_verification(),
         dry_run: args.dry_run,
     };
-    let outcome = ocm.sign(&located, &request).await;
+    let mut outcome = ocm.sign(&located, &request).await;
+    if let Err(ocm::Error::PassphraseNeeded { key, .. }) = &outcome
+        && let Some(typed) = passphrase::ask(&format!("passphrase of key {key}"))?
+    {
+        request.keys.passphrase = Some(typed);
+        outcome = ocm.sign(&located, &request).await;
+    }
     progress.finish();
     let report = outcome.map_err(|error| with_hint(error, &args))?;
     let text = match args.output {
@@ -245,6 +260,16 @@ fn for_signature(key: &KeyArgument, args: &Args, ocm: &Ocm) -> anyhow::Result<Ke
     }
 }
 
+/// Returns the passphrase in the variable that the user names.
+fn passphrase(args: &Args, ocm: &Ocm) -> anyhow::Result<Option<Secret<String>>> {
+    let Some(name) = &args.passphrase_env else {
+        return Ok(None);
+    };
+    let value = ocm.environment().var(name);
+    let value = value.ok_or_else(|| usage(format!("environment variable {name} is not set")))?;
+    Ok(Some(Secret::text(value)))
+}
+
 /// Returns how the user wants to sign.
 fn method(args: &Args, ocm: &Ocm) -> anyhow::Result<SigningMethod> {
     if let Some(algorithm) = &args.algorithm {
@@ -262,8 +287,17 @@ fn method(args: &Args, ocm: &Ocm) -> anyhow::Result<SigningMethod> {
 
 fn with_hint(error: ocm::Error, args: &Args) -> anyhow::Error {
     let hint = match &error {
-        ocm::Error::NoPrivateKey { .. } => {
-            "give the key with --private-key, or configure it for the consumer RSA/v1alpha1"
+        ocm::Error::NoPrivateKey { algorithm, .. } => {
+            let consumer = if algorithm == ocm::openpgp::ALGORITHM {
+                "GPG/v1alpha1"
+            } else {
+                "RSA/v1alpha1"
+            };
+            format!("give the key with --private-key, or configure it for the consumer {consumer}")
+        }
+        ocm::Error::PassphraseNeeded { .. } => {
+            "name the environment variable that has it with --passphrase-env, or configure it as \
+             `passphrase` for the consumer GPG/v1alpha1"
                 .to_owned()
         }
         ocm::Error::NoToken { .. } => "set SIGSTORE_ID_TOKEN, run as a job that may have a token, \

@@ -108,7 +108,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let located = session.reference_in(args.repo.as_deref(), &args.reference).await?;
+    let located = session
+        .reference_in(args.repo.as_deref(), &args.reference)
+        .await?;
     let mut trust = trust(&args, ocm)?;
     let policy = policy(&args, ocm, &mut trust)?;
     let lookup = args.lookup.iter().map(|text| session.repository(text));
@@ -133,7 +135,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         Err(error @ ocm::Error::Verify(VerifyError::NoKey { .. })) => {
             return Err(hinted(
                 error,
-                "give the key with --public-key, or configure it for the consumer RSA/v1alpha1",
+                "give the key with --public-key, or configure it for the consumer RSA/v1alpha1 (GPG/v1alpha1 for OpenPGP)",
             ));
         }
         Err(error @ ocm::Error::Verify(VerifyError::NoSignatory { .. })) => {

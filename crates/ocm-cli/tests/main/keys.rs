@@ -124,7 +124,7 @@ fn a_key_that_is_missing_or_wrong_is_named() {
     --- stderr
     error: no public key for signature `default`
 
-    hint: give the key with --public-key, or configure it for the consumer RSA/v1alpha1
+    hint: give the key with --public-key, or configure it for the consumer RSA/v1alpha1 (GPG/v1alpha1 for OpenPGP)
     ");
     assert_snapshot!(cli.run("create keypair acme"), @r"
     $ ocm create keypair acme

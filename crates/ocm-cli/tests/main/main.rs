@@ -17,6 +17,7 @@ mod hostile;
 mod inputs;
 mod interrupted;
 mod keys;
+mod openpgp;
 mod policies;
 mod registries;
 mod serving;

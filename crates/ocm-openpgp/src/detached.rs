@@ -69,7 +69,7 @@ impl Detached {
     }
 
     /// Checks what a signature states of itself.
-    fn of(packet: Signature) -> Result<Self, Error> {
+    pub(crate) fn of(packet: Signature) -> Result<Self, Error> {
         let Some(config) = packet.config() else {
             return Err(Error::Version {
                 version: u8::from(packet.version()),
@@ -106,11 +106,6 @@ impl Detached {
         let signature = DetachedSignature::new(self.packet.clone());
         pgp::armor::write(&signature, BlockType::Signature, &mut text, None, true)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-
-    /// Takes over what was just made.
-    pub(crate) fn new(packet: Signature) -> Result<Self, Error> {
-        Self::of(packet)
     }
 
     /// Returns when the signature was made, as its maker states.

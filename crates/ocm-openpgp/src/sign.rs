@@ -84,7 +84,7 @@ impl OpenPgpSigner {
                 signature
             }
         };
-        let detached = Detached::new(signature).map_err(|error| Error::Library {
+        let detached = Detached::of(signature).map_err(|error| Error::Library {
             detail: error.to_string(),
         })?;
         Ok(detached.to_text()?)

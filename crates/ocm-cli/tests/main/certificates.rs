@@ -162,6 +162,38 @@ configurations:
 }
 
 #[test]
+fn keys_of_other_kinds_may_be_configured() {
+    let cli = packed();
+    cli.ok("create keypair --type ed25519 ed");
+    cli.ok("create keypair --type ecdsa ec");
+    cli.write(
+        ".ocmconfig",
+        "type: generic.config.ocm.software/v1
+configurations:
+- type: credentials.config.ocm.software
+  consumers:
+  - identity: {type: Ed25519/v1alpha1, signature: ed}
+    credentials:
+    - type: RSACredentials/v1
+      privateKeyPEMFile: ed
+      publicKeyPEMFile: ed.pub
+  - identity: {type: ECDSA/v1alpha1, algorithm: ECDSA-P256-SHA256}
+    credentials:
+    - type: Credentials/v1
+      properties: {private_key_pem_file: ec}
+- type: signing.config.ocm.software/v1alpha1
+  signature: ec
+  signer: {type: ECDSASigningConfiguration/v1alpha1}
+",
+    );
+    cli.ok(&format!("sign cv -s ed -S Ed25519 {PRODUCT}"));
+    cli.ok(&format!("sign cv -s ec {PRODUCT}"));
+    let table = cli.ok(&format!("verify cv {PRODUCT}"));
+    assert!(table.contains("ed (Ed25519)"), "{table}");
+    assert!(table.contains("ec (ECDSA-P256-SHA256)"), "{table}");
+}
+
+#[test]
 fn certificates_are_made_as_the_first_go_tool_is_asked_for_them() {
     let cli = packed();
     assert_snapshot!(cli.run("create rsakeypair acme.priv issuer=acme C=DE org=acme.org --size 2048"), @r"

@@ -17,6 +17,14 @@ pub enum Error {
     #[error("content has digest {actual}, expected {expected}")]
     DigestMismatch { expected: Digest, actual: Digest },
 
+    /// The content is not what a checksum promised, by whichever algorithm there is one.
+    #[error("content has {algorithm} checksum {actual}, expected {expected}")]
+    ChecksumMismatch {
+        algorithm: &'static str,
+        expected: String,
+        actual: String,
+    },
+
     /// The content ended early or went on too long.
     #[error("content has {actual} bytes, expected {expected}")]
     SizeMismatch { expected: u64, actual: u64 },
@@ -82,7 +90,9 @@ impl Error {
     /// Returns whether the content was read whole and is not what was promised.
     pub fn is_mismatch(&self) -> bool {
         match self {
-            Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => true,
+            Self::DigestMismatch { .. }
+            | Self::ChecksumMismatch { .. }
+            | Self::SizeMismatch { .. } => true,
             Self::Source { source, .. } => {
                 source.downcast_ref::<Self>().is_some_and(Self::is_mismatch)
             }

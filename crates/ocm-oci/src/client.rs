@@ -32,9 +32,9 @@ use std::time::Duration;
 
 pub use challenge::Challenge;
 pub use credentials::{Anonymous, CredentialSource, RegistryCredentials, RegistryIdentity};
-pub use http::{Redirects, http_client};
+pub use http::{ClientIdentity, Redirects, http_client};
 pub use list::next_page;
-pub use retry::RetryPolicy;
+pub use retry::{Backoff, Failure, RetryPolicy, is_transient, retry_after};
 pub use transport::{connection_error, silence};
 
 use crate::error::Error;
@@ -99,6 +99,8 @@ pub struct RegistryOptions {
     pub extra_ca_pems: Vec<Vec<u8>>,
     /// Whether any certificate is accepted. For tests of a network only.
     pub insecure_skip_verify: bool,
+    /// How the client proves itself in TLS, if it is asked to.
+    pub client_identity: Option<ClientIdentity>,
 }
 
 impl RegistryOptions {
@@ -114,6 +116,7 @@ impl RegistryOptions {
             user_agent: concat!("ocm/", env!("CARGO_PKG_VERSION")).to_owned(),
             extra_ca_pems: Vec::new(),
             insecure_skip_verify: false,
+            client_identity: None,
         }
     }
 }

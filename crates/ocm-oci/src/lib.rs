@@ -26,9 +26,9 @@ mod task;
 
 pub use check::{CheckReport, check_blob, check_graph, graph_size};
 pub use client::{
-    Anonymous, Challenge, CredentialSource, Redirects, RegistryClient, RegistryCredentials,
-    RegistryIdentity, RegistryOptions, RetryPolicy, Scheme, Timeouts, connection_error,
-    http_client, next_page, silence,
+    Anonymous, Backoff, Challenge, ClientIdentity, CredentialSource, Failure, Redirects,
+    RegistryClient, RegistryCredentials, RegistryIdentity, RegistryOptions, RetryPolicy, Scheme,
+    Timeouts, connection_error, http_client, is_transient, next_page, retry_after, silence,
 };
 pub use copy::{CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_graph, push_blob};
 pub use document::{

@@ -1,5 +1,7 @@
 //! The one place that makes an HTTP client and sends requests, each once.
 
+use std::error::Error as _;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Body, Certificate, Client, Response};
+use reqwest::{Body, Certificate, Client, Identity, Response};
 use tokio::time::timeout;
 use url::Url;
 
@@ -32,6 +34,29 @@ pub enum Redirects {
     Follow,
     /// It takes that for the answer.
     Refuse,
+}
+
+/// The certificate by which a client proves itself in TLS, and its key. The key never shows in
+/// `Debug`.
+#[derive(Clone, Eq, PartialEq)]
+pub struct ClientIdentity(Vec<u8>);
+
+impl ClientIdentity {
+    /// Takes a certificate, with those that lead to its authority, and its private key, in PEM.
+    pub fn new(certificates: &[u8], key: &[u8]) -> Self {
+        Self([certificates, b"\n", key].concat())
+    }
+
+    /// Returns certificates and key in PEM.
+    pub fn as_pem(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientIdentity(..)")
+    }
 }
 
 /// Makes an HTTP client for what is no registry, such as charts and files on web servers, with the
@@ -130,6 +155,11 @@ fn client(
             .map_err(|error| Error::malformed("certificate of an authority", error.to_string()))?;
         roots.extend(certificates);
     }
+    if let Some(identity) = &options.client_identity {
+        Identity::from_pem(identity.as_pem()).map_err(|error| {
+            Error::malformed("certificate or key of the client", pem_error(&error))
+        })?;
+    }
     // Without any certificate on the system, as in an image from scratch, the first attempt
     // fails, even for plain HTTP. Then the roots that were compiled in serve.
     build(options, is_loopback, redirects, roots.clone(), false)
@@ -179,6 +209,10 @@ fn build(
     } else {
         builder
     };
+    let builder = match &options.client_identity {
+        Some(identity) => builder.identity(Identity::from_pem(identity.as_pem())?),
+        None => builder,
+    };
     // No proxy reaches what runs on this machine.
     let builder = if is_loopback {
         builder.no_proxy()
@@ -186,6 +220,11 @@ fn build(
         builder
     };
     builder.build()
+}
+
+/// Says why certificate and key cannot be used; `reqwest` itself says only that they cannot.
+fn pem_error(error: &reqwest::Error) -> String {
+    error.source().unwrap_or(error).to_string()
 }
 
 /// Follows a few redirects, but none that leaves TLS. `reqwest` drops credentials whenever host,

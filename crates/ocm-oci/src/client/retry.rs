@@ -36,7 +36,8 @@ impl RetryPolicy {
         }
     }
 
-    pub(crate) fn start(&self) -> Backoff {
+    /// Starts the attempts at one thing.
+    pub fn start(&self) -> Backoff {
         Backoff {
             policy: self.clone(),
             failures: 0,
@@ -64,13 +65,15 @@ impl Default for RetryPolicy {
     }
 }
 
-/// A failed attempt, and what the registry said about the next one.
+/// A failed attempt, and what the other side said about the next one.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) error: Error,
-    pub(crate) retry_after: Option<Duration>,
+pub struct Failure {
+    /// Why it failed.
+    pub error: Error,
+    /// How long the other side wants to be left alone.
+    pub retry_after: Option<Duration>,
     /// Whether there is no use in another attempt, whatever the error says.
-    pub(crate) is_final: bool,
+    pub is_final: bool,
 }
 
 impl Failure {
@@ -96,7 +99,7 @@ impl From<Error> for Failure {
 
 /// The attempts at one thing.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     policy: RetryPolicy,
     failures: u32,
     since: Instant,
@@ -109,7 +112,7 @@ impl Backoff {
     }
 
     /// Starts counting anew, since something has been achieved.
-    pub(crate) fn progress(&mut self) {
+    pub fn progress(&mut self) {
         self.failures = 0;
         self.since = Instant::now();
     }
@@ -119,7 +122,7 @@ impl Backoff {
     /// # Errors
     ///
     /// There is none: the failure may not pass, or has been met often enough.
-    pub(crate) async fn pause(&mut self, failure: Failure) -> Result<(), Error> {
+    pub async fn pause(&mut self, failure: Failure) -> Result<(), Error> {
         self.failures += 1;
         let may_pass = failure.error.is_transient() && !failure.is_final;
         if !may_pass || self.failures >= self.policy.attempts {
@@ -161,13 +164,13 @@ impl Truce {
 }
 
 /// Returns whether a status says that the same request may succeed later.
-pub(crate) fn is_transient(status: StatusCode) -> bool {
+pub fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// Reads `Retry-After`, in seconds or as a date. A date is compared with the server's own clock
 /// (`Date`), so that neither clock needs to be right.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-digest",
             "ocm-model",
             "ocm-blob",
+            "ocm-config",
             "ocm-oci",
             "ocm-ctf",
             "ocm-repository",

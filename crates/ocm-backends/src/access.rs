@@ -127,7 +127,8 @@ impl AccessMethod for OciLayerAccess {
     }
 }
 
-fn unsupported(access: &Access) -> Error {
+/// Says that an access is not of the type that a method reads.
+pub(crate) fn unsupported(access: &Access) -> Error {
     Error::UnsupportedAccess {
         access_type: access.type_text().to_owned(),
         operation: "reading",
@@ -135,7 +136,7 @@ fn unsupported(access: &Access) -> Error {
 }
 
 /// Returns an access in which one text field is another; the spelling of its key stays.
-fn with_field(access: &Access, field: &str, text: String) -> Result<Access, Error> {
+pub(crate) fn with_field(access: &Access, field: &str, text: String) -> Result<Access, Error> {
     let mut fields = access.as_json().clone();
     let key = fields
         .keys()

@@ -1,35 +1,72 @@
-//! Content that an HTTP request returns.
+//! Content that web servers have.
+//!
+//! An [`HttpSource`] sends requests: as whom, `proof` finds out; where to and how often, is here.
+//! `blob` is an answer that is read as content.
+
+mod blob;
+mod config;
+mod proof;
+#[cfg(any(feature = "helm", feature = "maven"))]
+mod spool;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use ocm_blob::{Blob, ByteStream, Bytes, Promise, once, verify};
-use ocm_digest::Digest;
+use ocm_blob::Bytes;
+use ocm_config::ConsumerIdentity;
+use ocm_digest::{Digest, Digester};
 use ocm_oci::{
-    Error, Redirects, RegistryCredentials, RegistryIdentity, RegistryOptions, connection_error,
-    http_client, silence,
+    Backoff, Error, Failure, Redirects, RetryPolicy, connection_error, http_client, is_transient,
+    retry_after, silence,
 };
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, IF_RANGE,
+    LOCATION, RANGE, USER_AGENT,
+};
 use reqwest::{Client, Method, Response, StatusCode};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use url::Url;
 
-/// How long an answer whose body has not been read yet is kept for the first reader.
-const KEPT: Duration = Duration::from_secs(10);
+pub(crate) use self::blob::{HttpBlob, size_in};
+pub use self::config::WebConfig;
+pub(crate) use self::proof::Signer;
+use self::proof::{Proof, Trust};
+#[cfg(any(feature = "helm", feature = "maven"))]
+pub(crate) use self::spool::spool;
+
+/// The number of redirects that are followed.
+const MAX_REDIRECTS: usize = 10;
+
+/// What goes along to another host: nothing that could be secret.
+const HARMLESS: [HeaderName; 6] = [
+    ACCEPT,
+    ACCEPT_LANGUAGE,
+    CONTENT_TYPE,
+    IF_RANGE,
+    RANGE,
+    USER_AGENT,
+];
 
 /// Web servers, reached over HTTP.
 ///
 /// Clones share connections.
 #[derive(Clone)]
 pub struct HttpSource {
-    options: RegistryOptions,
-    clients: Arc<Mutex<BTreeMap<(String, Redirects), Client>>>,
+    config: Arc<dyn WebConfig>,
+    connections: Arc<Mutex<BTreeMap<(String, Digest), Connection>>>,
+}
+
+/// How a host is reached.
+#[derive(Clone, Debug)]
+struct Connection {
+    client: Client,
+    retry: RetryPolicy,
+    /// How long an answer may take to begin.
+    connect: Duration,
+    /// How long a body may pause.
+    read: Duration,
 }
 
 /// What is asked for.
@@ -40,17 +77,89 @@ pub(crate) struct HttpRequest {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) redirects: Redirects,
+    /// Whose credentials are sent.
+    pub(crate) consumer: Option<ConsumerIdentity>,
+    /// Certificates of authorities to trust besides, in PEM.
+    pub(crate) authority: Option<Vec<u8>>,
+    /// What makes credentials part of the address, in place of a header.
+    pub(crate) signer: Option<Arc<dyn Signer>>,
 }
 
 impl HttpRequest {
-    pub(crate) fn get(url: &str) -> Result<Self, Error> {
-        Ok(Self {
+    pub(crate) fn get(url: Url) -> Self {
+        Self {
             method: Method::GET,
-            url: parse_url(url)?,
+            url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
             redirects: Redirects::Follow,
-        })
+            consumer: None,
+            authority: None,
+            signer: None,
+        }
+    }
+
+    /// Sends the credentials that a kind of consumer has for the address.
+    pub(crate) fn by(self, kind: &str) -> Self {
+        let consumer = ConsumerIdentity::from_url(kind, self.url.as_str()).ok();
+        Self { consumer, ..self }
+    }
+
+    /// Tells whether sending it twice does no harm.
+    fn is_repeatable(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD) && self.body.is_empty()
+    }
+}
+
+/// A request on its way, which may lead over several hosts.
+struct Hop {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+    trust: Trust,
+}
+
+impl Hop {
+    /// Goes where an answer says. Neither credentials nor certificates go along to another host.
+    fn follow(&mut self, answer: &Response, what: &str) -> Result<(), Error> {
+        let refused = |reason: &str| Error::Remote {
+            what: what.to_owned(),
+            reason: reason.to_owned(),
+            status: Some(answer.status().as_u16()),
+            transient: false,
+            source: None,
+        };
+        let location = answer.headers().get(LOCATION);
+        let location = location.and_then(|value| value.to_str().ok());
+        let next = location
+            .and_then(|text| self.url.join(text).ok())
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| refused("the server redirects to what is no address"))?;
+        if self.url.scheme() == "https" && next.scheme() != "https" {
+            return Err(refused("the server redirects from https to http"));
+        }
+        if self.url.origin() != next.origin() {
+            self.trust = Trust::default();
+            let kept = std::mem::take(&mut self.headers);
+            for name in HARMLESS {
+                for value in kept.get_all(&name) {
+                    self.headers.append(&name, value.clone());
+                }
+            }
+        }
+        // RFC 9110, 15.4: all but 307 and 308 ask for another request.
+        let keeps = matches!(
+            answer.status(),
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+        );
+        if !keeps && !matches!(self.method, Method::GET | Method::HEAD) {
+            self.method = Method::GET;
+            self.body = Bytes::new();
+            self.headers.remove(CONTENT_TYPE);
+        }
+        self.url = next;
+        Ok(())
     }
 }
 
@@ -61,206 +170,205 @@ impl fmt::Debug for HttpSource {
 }
 
 impl HttpSource {
-    /// Takes trust, credentials and timeouts from the options, whose host does not matter.
-    ///
-    /// Credentials are sent without being asked for, as web servers often answer "not found".
-    pub fn new(options: RegistryOptions) -> Self {
+    /// Makes a client that knows from a configuration what it has to.
+    pub fn new(config: Arc<dyn WebConfig>) -> Self {
         Self {
-            options,
-            clients: Arc::default(),
+            config,
+            connections: Arc::default(),
         }
     }
 
-    /// Sends a request, and returns the answer if it is a good one.
+    /// Sends a request, again after failures that may pass, and returns the answer if it is a good
+    /// one.
     pub(crate) async fn send(&self, request: &HttpRequest) -> Result<Response, Error> {
-        let what = shown(&request.url);
-        let client = self.client(request)?;
-        let mut headers = request.headers.clone();
-        if !headers.contains_key(AUTHORIZATION)
-            && let Some(value) = self.authorization(&request.url).await?
-        {
-            headers.insert(AUTHORIZATION, value);
-        }
-        let mut builder = client
-            .request(request.method.clone(), request.url.clone())
-            .headers(headers);
-        if !request.body.is_empty() {
-            builder = builder.body(request.body.clone());
-        }
-        let patience = self.options.timeouts.connect + self.options.timeouts.read;
-        let answer = timeout(patience, builder.send())
+        let mut backoff = self.backoff(&request.url).await?;
+        self.send_with(request, &HeaderMap::new(), &mut backoff)
             .await
-            .map_err(|_| silence(&what, patience))?
-            .map_err(|error| connection_error(&what, error))?;
-        match answer.status() {
-            status if status.is_success() => Ok(answer),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(Error::not_found(what)),
-            StatusCode::UNAUTHORIZED => Err(Error::Unauthenticated { what }),
-            StatusCode::FORBIDDEN => Err(Error::Denied { what }),
-            status => Err(Error::Remote {
-                what,
-                reason: format!("the server answered {status}"),
-                status: Some(status.as_u16()),
-                transient: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
-                source: None,
-            }),
+    }
+
+    /// Sends a request with more headers.
+    async fn send_with(
+        &self,
+        request: &HttpRequest,
+        more: &HeaderMap,
+        backoff: &mut Backoff,
+    ) -> Result<Response, Error> {
+        loop {
+            match self.attempt(request, more).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if request.is_repeatable() => backoff.pause(failure).await?,
+                Err(failure) => return Err(failure.error),
+            }
         }
     }
 
-    /// Sends a request, and returns its answer as a blob. The body is read when the blob is; for
-    /// a further reading the request is sent again.
-    pub(crate) async fn blob(
-        &self,
-        request: HttpRequest,
-        media_type: Option<String>,
-        promise: Promise,
-    ) -> Result<HttpBlob, Error> {
-        let answer = self.send(&request).await?;
-        let size = promise.size.or_else(|| answer.content_length());
-        let media_type = media_type.or_else(|| {
-            let header = answer.headers().get(CONTENT_TYPE)?;
-            header.to_str().ok().map(str::to_owned)
-        });
-        Ok(HttpBlob {
-            source: self.clone(),
-            request,
-            size,
-            digest: promise.digest,
-            media_type: media_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
-            first: Mutex::new(Some((Instant::now(), answer))),
-        })
+    /// Sends a request once, and returns the answer whatever it is.
+    #[cfg(feature = "s3")]
+    pub(crate) async fn ask(&self, request: &HttpRequest) -> Result<Response, Error> {
+        Ok(self.deliver(request, &HeaderMap::new()).await?.0)
     }
 
     /// Reads an answer into memory.
-    pub(crate) async fn read(&self, url: &str, limit: u64) -> Result<Bytes, Error> {
-        let request = HttpRequest::get(url)?;
+    pub(crate) async fn read(&self, request: &HttpRequest, limit: u64) -> Result<Bytes, Error> {
         let what = shown(&request.url);
-        let answer = self.send(&request).await?;
-        ocm_blob::collect(self.body(answer, what.clone()), limit)
-            .await
+        let blob = self.blob(request.clone(), None).await?;
+        let read = async {
+            let stream = blob.stream().await?;
+            ocm_blob::collect(stream, limit).await
+        };
+        read.await
             .map_err(|source| Error::blob("read", what, source))
     }
 
-    fn body(&self, answer: Response, what: String) -> ByteStream {
-        let patience = self.options.timeouts.read;
-        let chunks = stream::try_unfold((answer, what), move |(mut answer, what)| async move {
-            let chunk = match timeout(patience, answer.chunk()).await {
-                Err(_) => Err(silence(&what, patience)),
-                Ok(chunk) => chunk.map_err(|error| connection_error(&what, error)),
-            };
-            let chunk = chunk.map_err(|error| ocm_blob::Error::source(what.clone(), error))?;
-            Ok::<_, ocm_blob::Error>(chunk.map(|chunk| (chunk, (answer, what))))
-        });
-        chunks.map_ok(once).try_flatten().boxed()
+    async fn backoff(&self, url: &Url) -> Result<Backoff, Error> {
+        let connection = self.connection(url, &Trust::default()).await?;
+        Ok(connection.retry.start())
     }
 
-    fn client(&self, request: &HttpRequest) -> Result<Client, Error> {
-        let host = host_of(&request.url)?;
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (host, request.redirects);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
+    async fn attempt(&self, request: &HttpRequest, more: &HeaderMap) -> Result<Response, Failure> {
+        let (answer, what) = self.deliver(request, more).await?;
+        judged(answer, what)
+    }
+
+    /// Sends a request to where it is sent on to. Returns the answer, and who gave it.
+    async fn deliver(
+        &self,
+        request: &HttpRequest,
+        more: &HeaderMap,
+    ) -> Result<(Response, String), Error> {
+        let Proof {
+            url,
+            authorization,
+            trust,
+        } = self.proof(request).await?;
+        let mut hop = Hop {
+            method: request.method.clone(),
+            url,
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+            trust,
+        };
+        hop.headers.extend(more.clone());
+        if let Some(value) = authorization {
+            hop.headers.insert(AUTHORIZATION, value);
         }
-        let options = RegistryOptions {
-            host: key.0.clone(),
-            ..self.options.clone()
-        };
-        let client = http_client(&options, request.redirects)?;
-        clients.insert(key, client.clone());
-        Ok(client)
+        for _ in 0..=MAX_REDIRECTS {
+            let what = shown(&hop.url);
+            let answer = self.exchange(&hop, &what).await?;
+            if request.redirects == Redirects::Refuse || !is_redirect(answer.status()) {
+                return Ok((answer, what));
+            }
+            hop.follow(&answer, &what)?;
+        }
+        Err(Error::Remote {
+            what: shown(&request.url),
+            reason: "redirected too often".to_owned(),
+            status: None,
+            transient: false,
+            source: None,
+        })
     }
 
-    async fn authorization(&self, url: &Url) -> Result<Option<HeaderValue>, Error> {
-        let identity = RegistryIdentity {
-            scheme: url.scheme().to_owned(),
-            host: url.host_str().unwrap_or_default().to_owned(),
-            port: url.port(),
-            repository: url.path().trim_start_matches('/').to_owned(),
+    async fn exchange(&self, hop: &Hop, what: &str) -> Result<Response, Error> {
+        let connection = self.connection(&hop.url, &hop.trust).await?;
+        let mut builder = connection
+            .client
+            .request(hop.method.clone(), hop.url.clone())
+            .headers(hop.headers.clone());
+        if !hop.body.is_empty() {
+            builder = builder.body(hop.body.clone());
+        }
+        let patience = connection.connect + connection.read;
+        timeout(patience, builder.send())
+            .await
+            .map_err(|_| silence(what, patience))?
+            .map_err(|error| connection_error(what, error))
+    }
+
+    async fn connection(&self, url: &Url, trust: &Trust) -> Result<Connection, Error> {
+        let key = (host_of(url)?, fingerprint(trust));
+        let known = |key| {
+            let connections = self.connections.lock();
+            let connections = connections.unwrap_or_else(PoisonError::into_inner);
+            connections.get(key).cloned()
         };
-        let found = self.options.credentials.credentials(&identity).await;
-        let found = found.map_err(|source| Error::Remote {
+        if let Some(connection) = known(&key) {
+            return Ok(connection);
+        }
+        let options = self.config.options(&key.0).await;
+        let mut options = options.map_err(|source| Error::Remote {
             what: shown(url),
-            reason: "its credentials cannot be obtained".to_owned(),
+            reason: "it is not known how to reach it".to_owned(),
             status: None,
             transient: false,
             source: Some(source),
         })?;
-        let text = match found {
-            None | Some(RegistryCredentials::IdentityToken(_)) => return Ok(None),
-            Some(RegistryCredentials::AccessToken(token)) => format!("Bearer {token}"),
-            Some(RegistryCredentials::Basic { username, password }) => {
-                format!(
-                    "Basic {}",
-                    STANDARD.encode(format!("{username}:{password}"))
-                )
-            }
+        options.host.clone_from(&key.0);
+        options.extra_ca_pems.extend(trust.authorities.clone());
+        options.client_identity.clone_from(&trust.identity);
+        let connection = Connection {
+            client: http_client(&options, Redirects::Refuse)?,
+            connect: options.timeouts.connect,
+            read: options.timeouts.read,
+            retry: options.retry,
         };
-        let mut value = HeaderValue::try_from(text).map_err(|_| {
-            Error::malformed(
-                format!("credentials for {}", shown(url)),
-                "no header can hold them",
-            )
-        })?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-}
-
-/// The answer to an HTTP request.
-pub(crate) struct HttpBlob {
-    source: HttpSource,
-    request: HttpRequest,
-    size: Option<u64>,
-    digest: Option<Digest>,
-    media_type: String,
-    /// The answer that told size and media type, until somebody reads it.
-    first: Mutex<Option<(Instant, Response)>>,
-}
-
-impl fmt::Debug for HttpBlob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpBlob")
-            .field("url", &shown(&self.request.url))
-            .field("size", &self.size)
-            .field("media_type", &self.media_type)
-            .finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Blob for HttpBlob {
-    fn size(&self) -> Option<u64> {
-        self.size
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        self.digest
-    }
-
-    fn media_type(&self) -> Option<&str> {
-        Some(&self.media_type)
-    }
-
-    async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        let first = self
-            .first
+        let mut connections = self
+            .connections
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let what = shown(&self.request.url);
-        let answer = match first {
-            Some((since, answer)) if since.elapsed() < KEPT => answer,
-            _ => {
-                let sent = self.source.send(&self.request).await;
-                sent.map_err(|error| ocm_blob::Error::source(what.clone(), error))?
-            }
-        };
-        let promise = Promise {
-            size: self.size,
-            digest: self.digest,
-        };
-        Ok(verify(self.source.body(answer, what), promise))
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(connections.entry(key).or_insert(connection).clone())
     }
+}
+
+/// Returns the answer if it is a good one.
+fn judged(answer: Response, what: String) -> Result<Response, Failure> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let headers = answer.headers();
+    // GitHub answers so when somebody has asked too often.
+    let is_busy = status == StatusCode::FORBIDDEN
+        && headers
+            .get("x-ratelimit-remaining")
+            .is_some_and(|left| left == "0");
+    let error = match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Error::not_found(what),
+        StatusCode::UNAUTHORIZED => Error::Unauthenticated { what },
+        StatusCode::FORBIDDEN if !is_busy => Error::Denied { what },
+        _ => Error::Remote {
+            what,
+            reason: if is_busy {
+                "the server has been asked too often, and answers nothing for a while".to_owned()
+            } else {
+                format!("the server answered {status}")
+            },
+            status: Some(status.as_u16()),
+            transient: is_transient(status),
+            source: None,
+        },
+    };
+    Err(Failure {
+        error,
+        retry_after: retry_after(headers),
+        is_final: false,
+    })
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Tells clients apart that trust others, or prove themselves otherwise.
+fn fingerprint(trust: &Trust) -> Digest {
+    let mut digester = Digester::default();
+    let identity = trust.identity.as_ref().map(ocm_oci::ClientIdentity::as_pem);
+    let authorities = trust.authorities.iter().map(Vec::as_slice);
+    for pem in authorities.chain([identity.unwrap_or_default()]) {
+        digester.update(&pem.len().to_le_bytes());
+        digester.update(pem);
+    }
+    digester.finish()
 }
 
 pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
@@ -278,7 +386,7 @@ pub(crate) fn without_query(text: &str) -> &str {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let shown = &text[..end];
     match (shown.find("://"), shown.rfind('@')) {
-        (Some(_), Some(at)) => &shown[at + 1..],
+        (Some(scheme), Some(at)) if !shown[scheme + 3..at].contains('/') => &shown[at + 1..],
         _ => shown,
     }
 }
@@ -294,7 +402,7 @@ fn host_of(url: &Url) -> Result<String, Error> {
 }
 
 /// The URL without user, password and query, which may be secret.
-fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
@@ -318,6 +426,10 @@ mod tests {
             "acme.org/x"
         );
         assert_eq!(without_query("x?hunter2"), "x");
+        assert_eq!(
+            without_query("https://acme.org/@scope/x"),
+            "https://acme.org/@scope/x"
+        );
     }
 
     #[test]

@@ -1,21 +1,37 @@
 //! Component versions in OCI stores and component archives, and access to content elsewhere.
+//!
+//! Each technology is a module behind a feature of its name; all of them are on by default.
 
 pub mod access;
 mod assembled;
 #[cfg(any(feature = "docker", feature = "git"))]
 mod body;
+#[cfg(feature = "http")]
+mod checksum;
 mod component_archive;
 #[cfg(feature = "docker")]
 pub mod docker;
 #[cfg(feature = "git")]
 pub mod git;
+#[cfg(feature = "github")]
+pub mod github;
+#[cfg(feature = "helm")]
 pub mod helm;
+#[cfg(feature = "http")]
 mod http;
 pub mod image;
+#[cfg(feature = "maven")]
+pub mod maven;
+#[cfg(feature = "npm")]
+pub mod npm;
 pub mod oci;
 pub mod ocm;
+#[cfg(feature = "s3")]
+pub mod s3;
+#[cfg(feature = "wget")]
 pub mod wget;
 
 pub use component_archive::ComponentArchive;
-pub use http::HttpSource;
+#[cfg(feature = "http")]
+pub use http::{HttpSource, WebConfig};
 pub use oci::{OciComponentRepository, Registry, component_index, decode_descriptor, open_layout};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ocm_blob::Promise;
 use ocm_constructor::input::{InputError, InputResult};
 use ocm_constructor::{InputContext, InputMethod, InputSpec};
 use ocm_model::Access;
@@ -15,7 +14,11 @@ use ocm_repository::{AccessMethod, Content, Error};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::access::unsupported;
 use crate::http::{HttpRequest, HttpSource, parse_url, without_query};
+
+/// The type of the consumer of credentials.
+const CONSUMER: &str = "Wget";
 
 /// Reaches what web servers have: access type `Wget`.
 ///
@@ -41,10 +44,7 @@ impl AccessMethod for WgetAccess {
 
     async fn content(&self, access: &Access) -> Result<Content, Error> {
         let Ok(AccessKind::Wget(wget)) = access.kind() else {
-            return Err(Error::UnsupportedAccess {
-                access_type: access.type_text().to_owned(),
-                operation: "reading",
-            });
+            return Err(unsupported(access));
         };
         download(&self.http, wget).await
     }
@@ -104,7 +104,7 @@ async fn download(http: &HttpSource, wget: Wget) -> Result<Content, Error> {
     let media_type = wget.media_type.clone().filter(|text| !text.is_empty());
     let request = request(wget).map_err(|source| Error::backend("address", url, source))?;
     let what = request.url.host_str().unwrap_or_default().to_owned();
-    let blob = http.blob(request, media_type, Promise::default()).await;
+    let blob = http.blob(request, media_type).await;
     let blob = blob.map_err(|source| Error::backend("read from", what, source))?;
     Ok(Content::Blob(Arc::new(blob)))
 }
@@ -134,7 +134,6 @@ fn request(wget: Wget) -> Result<HttpRequest, ocm_oci::Error> {
     Ok(HttpRequest {
         method: Method::from_bytes(verb.as_bytes())
             .map_err(|_| malformed(&format!("method `{verb}`")))?,
-        url: parse_url(&wget.url)?,
         headers,
         body: body.into(),
         redirects: if wget.no_redirect {
@@ -142,6 +141,7 @@ fn request(wget: Wget) -> Result<HttpRequest, ocm_oci::Error> {
         } else {
             Redirects::Follow
         },
+        ..HttpRequest::get(parse_url(&wget.url)?).by(CONSUMER)
     })
 }
 

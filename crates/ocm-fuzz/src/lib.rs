@@ -20,6 +20,7 @@ pub mod signing;
 pub mod sigstore;
 pub mod text;
 pub mod transfer;
+pub mod web;
 
 /// What takes any bytes and panics if the parser is at fault.
 pub type Target = fn(&[u8]);
@@ -28,6 +29,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("challenge", oci::challenge),
     ("certificates", signing::certificates),
+    ("chart_index", web::chart_index),
     ("component_archive", components::component_archive),
     ("component_layer", components::component_layer),
     ("component_reference", text::component_reference),
@@ -49,6 +51,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("key", signing::key),
     ("link", oci::link),
     ("manifest", oci::manifest),
+    ("maven_listing", web::maven_listing),
+    ("npm_document", web::npm_document),
     ("oci_layout", archives::oci_layout),
     ("openpgp_keys", openpgp::openpgp_keys),
     ("openpgp_signature", openpgp::openpgp_signature),

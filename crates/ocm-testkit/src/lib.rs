@@ -1,4 +1,4 @@
-//! Fixtures for tests: the command line in an empty world, registries that fail.
+//! Fixtures for tests: the command line in an empty world, registries and web servers that fail.
 //!
 //! - [`Cli`]: runs a program in a directory of its own, with an empty environment, also without
 //!   space for its files; [`Run`] is what came of it, as text in which nothing differs between two
@@ -7,6 +7,7 @@
 //!   asks for a password, or answers as a [`Fault`] says.
 //! - [`timestamps::TimestampAuthority`]: makes timestamps, right and wrong ones.
 //! - [`GitServer`]: the server that comes with git, for repositories that [`git`] has made.
+//! - [`web`]: servers of packages, archives and objects, which fail in the same ways.
 //!
 //! A fixture that cannot be set up has failed the test: everything here panics instead of
 //! returning errors.
@@ -15,9 +16,12 @@ mod cli;
 mod filter;
 mod git;
 mod registry;
+mod served;
 
 pub mod timestamps;
+pub mod web;
 
 pub use cli::{Cli, Run, Started};
 pub use git::{GitServer, git};
-pub use registry::{Fault, Registry};
+pub use registry::Registry;
+pub use served::{Fault, Served};

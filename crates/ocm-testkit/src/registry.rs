@@ -1,289 +1,52 @@
-//! The embedded registry on a free port, with faults on request.
+//! The embedded registry on a free port.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
 use base64::Engine as _;
-use bytes::Bytes;
-use futures::{StreamExt as _, stream};
-use http::StatusCode;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use ocm_oci::MemoryStore;
-use ocm_registry::{RegistryOptions, Server};
-use tokio::sync::oneshot;
+use ocm_registry::RegistryOptions;
 
-/// How long a request is waited for before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The size that an endless body claims to have, in bytes.
-const ENDLESS: u64 = 5 << 30;
-
-/// How a registry fails.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Fault {
-    /// It answers with a status.
-    Status(u16),
-    /// It answers with a status, and says when to try again, in seconds.
-    RetryAfter(u16, u64),
-    /// It sends half of the body, then ends the connection.
-    Cut,
-    /// It sends a body of the same length, of which one bit is another.
-    OtherBytes,
-    /// It sends a body with more bytes than there are.
-    MoreBytes,
-    /// It sends half of the body, and says that this is all.
-    FewerBytes,
-    /// It says that the body has 5 GiB, and sends zeros until nobody takes them.
-    Endless,
-    /// It sends the client to another place.
-    Redirect(String),
-    /// It never answers.
-    Hold,
-}
+use crate::served::Served;
 
 /// A registry that keeps everything in memory, and ends with the test.
 #[derive(Debug)]
-pub struct Registry {
-    host: String,
-    shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<Seen>,
-    changed: Condvar,
-    password: Option<(String, String)>,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    requests: Vec<String>,
-    authorizations: Vec<String>,
-    rules: Vec<Rule>,
-}
-
-#[derive(Debug)]
-struct Rule {
-    times: usize,
-    method: String,
-    fragment: String,
-    fault: Fault,
-}
+pub struct Registry(Served);
 
 impl Registry {
     /// Starts a registry that is open to everyone.
     pub fn start() -> Self {
-        Self::serve(Shared::default())
+        Self::serve(None)
     }
 
     /// Starts a registry that wants a user name and a password.
     pub fn with_password(user: &str, password: &str) -> Self {
-        Self::serve(Shared {
-            password: Some((user.to_owned(), password.to_owned())),
-            ..Shared::default()
-        })
+        Self::serve(Some(basic(user, password)))
     }
 
-    fn serve(shared: Shared) -> Self {
-        let shared = Arc::new(shared);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (bound, address) = std::sync::mpsc::channel();
-        let state = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                let server = Server::bind("127.0.0.1:0").await.expect("a free port");
-                let server = server.with_grace(Duration::ZERO);
-                let store = Arc::new(MemoryStore::new());
-                let registry = ocm_registry::Registry::new(store, RegistryOptions::default());
-                let router = registry.router().layer(from_fn_with_state(state, answer));
-                bound.send(server.address()).expect("a test that listens");
-                let stopped = async { stopped.await.unwrap_or_default() };
-                server.serve(router, stopped).await;
-            });
-        });
-        let address = address.recv().expect("a registry that starts");
-        Self {
-            host: address.to_string(),
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-
-    /// Returns host and port.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Fails the next requests with this method whose path contains a text.
-    pub fn fail(&self, times: usize, method: &str, fragment: &str, fault: Fault) {
-        self.shared.lock().rules.push(Rule {
-            times,
-            method: method.to_owned(),
-            fragment: fragment.to_owned(),
-            fault,
-        });
-    }
-
-    /// Forgets all faults.
-    pub fn heal(&self) {
-        self.shared.lock().rules.clear();
-    }
-
-    /// Returns method and path of the requests since the last time they were taken.
-    pub fn take_requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.shared.lock().requests)
-    }
-
-    /// Returns what clients said to prove who they are, since the last time it was taken.
-    pub fn take_authorizations(&self) -> Vec<String> {
-        std::mem::take(&mut self.shared.lock().authorizations)
-    }
-
-    /// Waits for a request whose method and path contain a text.
-    ///
-    /// # Panics
-    ///
-    /// There is none for half a minute.
-    pub fn wait_for(&self, fragment: &str) {
-        let missing = |seen: &mut Seen| !seen.requests.iter().any(|seen| seen.contains(fragment));
-        let waited = self
-            .shared
-            .changed
-            .wait_timeout_while(self.shared.lock(), PATIENCE, missing);
-        let (_guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!timeout.timed_out(), "there was no request for {fragment}");
-    }
-
-    /// Ends the registry, so that nobody listens at its port.
-    pub fn stop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a registry that ends");
-        }
+    fn serve(authorization: Option<String>) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let registry = ocm_registry::Registry::new(store, RegistryOptions::default());
+        Self(Served::start(registry.router(), authorization))
     }
 }
 
-impl Drop for Registry {
-    fn drop(&mut self) {
-        drop(self.stop.take());
+/// Returns how a user states a password in the header `Authorization`.
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    format!("Basic {encoded}")
+}
+
+impl Deref for Registry {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.0
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl DerefMut for Registry {
+    fn deref_mut(&mut self) -> &mut Served {
+        &mut self.0
     }
-
-    /// Notes a request, and returns the fault that it meets.
-    fn note(&self, request: &Request) -> Option<Fault> {
-        let (method, path) = (request.method().as_str(), request.uri().path());
-        let mut seen = self.lock();
-        seen.requests.push(format!("{method} {path}"));
-        if let Some(value) = request.headers().get(AUTHORIZATION) {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            seen.authorizations.push(value);
-        }
-        self.changed.notify_all();
-        let rule = seen.rules.iter_mut().find(|rule| {
-            rule.times > 0 && rule.method == method && path.contains(&rule.fragment)
-        })?;
-        rule.times -= 1;
-        Some(rule.fault.clone())
-    }
-
-    fn admits(&self, request: &Request) -> bool {
-        let Some((user, password)) = &self.password else {
-            return true;
-        };
-        let encoded =
-            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-        request
-            .headers()
-            .get(AUTHORIZATION)
-            .is_some_and(|value| *value == format!("Basic {encoded}"))
-    }
-}
-
-async fn answer(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let fault = shared.note(&request);
-    if !shared.admits(&request) {
-        let challenge = (WWW_AUTHENTICATE, r#"Basic realm="test""#);
-        return reply(StatusCode::UNAUTHORIZED, Some(challenge));
-    }
-    match fault {
-        None => next.run(request).await,
-        Some(Fault::Status(status)) => reply(code(status), None),
-        Some(Fault::RetryAfter(status, seconds)) => {
-            reply(code(status), Some((RETRY_AFTER, &seconds.to_string())))
-        }
-        Some(Fault::Redirect(place)) => {
-            reply(StatusCode::TEMPORARY_REDIRECT, Some((LOCATION, &place)))
-        }
-        Some(Fault::Hold) => std::future::pending().await,
-        Some(fault) => distorted(next.run(request).await, &fault).await,
-    }
-}
-
-fn code(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).expect("a status")
-}
-
-fn reply(status: StatusCode, header: Option<(http::HeaderName, &str)>) -> Response {
-    let mut response = Response::builder().status(status);
-    if let Some((name, value)) = header {
-        response = response.header(name, value);
-    }
-    response.body(Body::empty()).expect("an answer")
-}
-
-/// Sends other bytes than a good answer has.
-async fn distorted(response: Response, fault: &Fault) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await;
-    let mut bytes = body.expect("an answer that can be read").to_vec();
-    let body = match fault {
-        Fault::Cut => {
-            bytes.truncate(bytes.len() / 2);
-            let start = stream::once(async { Ok(Bytes::from(bytes)) });
-            Body::from_stream(
-                start.chain(stream::once(async { Err(std::io::Error::other("cut")) })),
-            )
-        }
-        Fault::FewerBytes => {
-            bytes.truncate(bytes.len() / 2);
-            parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
-            Body::from(bytes)
-        }
-        Fault::Endless => {
-            parts.headers.insert(CONTENT_LENGTH, ENDLESS.into());
-            let zeros = Bytes::from(vec![0; 64 * 1024]);
-            let chunks = ENDLESS / zeros.len() as u64;
-            let chunks = stream::iter(0..chunks).map(move |_| std::io::Result::Ok(zeros.clone()));
-            Body::from_stream(chunks)
-        }
-        Fault::MoreBytes => {
-            parts.headers.remove(CONTENT_LENGTH);
-            bytes.extend_from_slice(b"more");
-            Body::from(bytes)
-        }
-        _ => {
-            if let Some(byte) = bytes.last_mut() {
-                *byte ^= 1;
-            }
-            Body::from(bytes)
-        }
-    };
-    Response::from_parts(parts, body)
 }

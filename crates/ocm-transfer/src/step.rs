@@ -117,6 +117,14 @@ fn choose(
     match &kind {
         AccessKind::OciImage(image) => image_step(name, image, options.upload_as),
         AccessKind::Helm(chart) => artifact_step(&chart_name(chart), options.upload_as),
+        // The names by which the first generation of the tools uploads them again.
+        AccessKind::Npm(npm) => by_value(&format!("{}:{}", npm.package, npm.version)),
+        AccessKind::Maven(maven) if maven.classifier.is_none() && maven.extension.is_none() => {
+            by_value(&format!(
+                "{}:{}:{}",
+                maven.group_id, maven.artifact_id, maven.version
+            ))
+        }
         _ => by_value(name),
     }
 }
@@ -295,6 +303,19 @@ mod tests {
             access["referenceName"] = name.into();
         }
         access
+    }
+
+    #[test]
+    fn packages_keep_the_names_of_their_registries() {
+        let options = options(ResourceCopy::All, UploadAs::LocalBlob);
+        let npm =
+            json!({"type": "npm", "registry": "https://r", "package": "@a/b", "version": "1"});
+        assert_eq!(choice(npm, &options).step, by_value("@a/b:1"));
+        let mut maven = json!({"type": "maven", "repoUrl": "https://r", "groupId": "g",
+            "artifactId": "a", "version": "1"});
+        assert_eq!(choice(maven.clone(), &options).step, by_value("g:a:1"));
+        maven["extension"] = "jar".into();
+        assert_eq!(choice(maven, &options).step, by_value("image"));
     }
 
     #[test]

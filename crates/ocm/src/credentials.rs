@@ -10,40 +10,17 @@ use ocm_oci::{CredentialSource, RegistryCredentials, RegistryIdentity};
 
 use crate::session::{Inner, Ocm};
 
-/// Who needs credentials of a host.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Consumer {
-    OciRegistry,
-    HelmChartRepository,
-    Wget,
-    Git,
-}
-
-impl Consumer {
-    /// Returns the type of its identity in the configuration.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::OciRegistry => "OCIRegistry",
-            Self::HelmChartRepository => "HelmChartRepository",
-            Self::Wget => "Wget",
-            Self::Git => "Git",
-        }
-    }
-}
-
-/// Finds credentials of hosts in the configuration.
+/// Finds credentials of registries in the configuration.
 ///
 /// It holds on to the session weakly: the session owns the clients that own this.
 pub(crate) struct Configured {
     session: Weak<Inner>,
-    consumer: Consumer,
 }
 
 impl Configured {
-    pub(crate) fn new(session: &Arc<Inner>, consumer: Consumer) -> Self {
+    pub(crate) fn new(session: &Arc<Inner>) -> Self {
         Self {
             session: Arc::downgrade(session),
-            consumer,
         }
     }
 }
@@ -71,7 +48,7 @@ impl CredentialSource for Configured {
         } = registry;
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let url = format!("{scheme}://{host}{port}/{repository}");
-        let identity = ConsumerIdentity::from_url(self.consumer.as_str(), &url)?;
+        let identity = ConsumerIdentity::oci_registry(&url)?;
         let ocm = Ocm(inner);
         let graph = ocm.credentials().await?;
         let Some(found) = graph.resolve(&identity).await? else {

@@ -35,8 +35,10 @@ mod resolver;
 mod roots;
 mod session;
 mod sign;
+#[cfg(feature = "git")]
 mod ssh;
 mod stated;
+mod technology;
 mod timestamps;
 mod tree;
 mod trust;

@@ -5,31 +5,22 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ocm_backends::access::{self, StoreProvider};
-use ocm_backends::docker::{DockerDaemon, DockerInput, DockerMultiInput};
-use ocm_backends::git::{GitAccess, GitInput, GitSource};
-use ocm_backends::helm::{HelmAccess, HelmInput};
-use ocm_backends::image::OciArtifactInput;
-use ocm_backends::ocm::{OcmAccess, OcmInput};
-use ocm_backends::wget::{WgetAccess, WgetInput};
-use ocm_backends::{ComponentArchive, HttpSource, OciComponentRepository, Registry};
+use ocm_backends::access::StoreProvider;
+use ocm_backends::{ComponentArchive, OciComponentRepository, Registry};
 use ocm_config::graph::{CredentialGraph, Plugins};
 use ocm_config::settings::{HttpConfig, Retries};
 use ocm_config::{Config, Environment};
-use ocm_constructor::InputMethods;
 use ocm_ctf::{Access, Scratch};
 use ocm_model::repository::Scheme as UrlScheme;
 use ocm_model::{ComponentName, ComponentVersionId, Constraint, RepositorySpec, Version};
 use ocm_oci::{ImageReference, RegistryClient, RegistryOptions, Scheme, StoreRef};
-use ocm_repository::{AccessMethods, RepositoryRef};
+use ocm_repository::RepositoryRef;
 use tokio::sync::OnceCell;
 
 use crate::address::{self, Located};
-use crate::credentials::{Configured, Consumer};
-use crate::elsewhere::Elsewhere;
+use crate::credentials::Configured;
 use crate::error::Error;
 use crate::handlers::LOGIN;
-use crate::ssh::ConfiguredKeys;
 
 /// What a repository is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -250,6 +241,7 @@ impl Ocm {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns how a host is reached, and how credentials of a registry on it are found.
     pub(crate) async fn registry_options(
         &self,
         host: &str,
@@ -264,7 +256,7 @@ impl Ocm {
         let mut options = RegistryOptions::new(host);
         options.scheme = scheme;
         options.parallel = self.0.parallel;
-        options.credentials = Arc::new(Configured::new(&self.0, Consumer::OciRegistry));
+        options.credentials = Arc::new(Configured::new(&self.0));
         if let Some(connect) = settings.tcp_dial_timeout {
             options.timeouts.connect = connect;
         }
@@ -292,69 +284,13 @@ impl Ocm {
             Some(Retries::Endless) => options.retry.attempts = u32::MAX,
             None => {}
         }
+        if let Some(wait) = settings.retry.min_wait {
+            options.retry.first_delay = wait;
+        }
+        if let Some(wait) = settings.retry.max_wait {
+            options.retry.max_delay = wait;
+        }
         Ok(options)
-    }
-
-    /// Returns the ways to reach content outside of a component repository, for what stands in it.
-    ///
-    /// # Errors
-    ///
-    /// The configuration cannot be read.
-    pub async fn access_methods(&self, home: &RepositoryRef) -> Result<AccessMethods, Error> {
-        self.access_methods_of(Elsewhere::new(self, home).await?)
-            .await
-    }
-
-    /// Returns the ways to reach content, with the given way to other component versions.
-    pub(crate) async fn access_methods_of(
-        &self,
-        elsewhere: Elsewhere,
-    ) -> Result<AccessMethods, Error> {
-        let stores: Arc<dyn StoreProvider> = Arc::new(self.clone());
-        let wget = self.web(Consumer::Wget).await?;
-        let charts = self.web(Consumer::HelmChartRepository).await?;
-        Ok(access::methods(Arc::clone(&stores))
-            .with(WgetAccess::new(wget))
-            .with(HelmAccess::new(charts, stores))
-            .with(OcmAccess::new(Arc::new(elsewhere)))
-            .with(GitAccess::new(self.git().await?)))
-    }
-
-    /// Returns the ways to take in content while packing into a repository.
-    ///
-    /// # Errors
-    ///
-    /// The configuration cannot be read.
-    pub async fn input_methods(&self, target: &RepositoryRef) -> Result<InputMethods, Error> {
-        let charts = self.web(Consumer::HelmChartRepository).await?;
-        let stores: Arc<dyn StoreProvider> = Arc::new(self.clone());
-        let docker = self.environment().vars.get("DOCKER_HOST");
-        let docker = DockerDaemon::new(docker.map(String::as_str));
-        let elsewhere = Elsewhere::new(self, target).await?;
-        Ok(InputMethods::files()
-            .with(WgetInput::new(self.web(Consumer::Wget).await?))
-            .with(HelmInput::new(charts, Arc::clone(&stores)))
-            .with(OciArtifactInput::new(stores))
-            .with(DockerInput::new(docker.clone()))
-            .with(DockerMultiInput::new(docker))
-            .with(OcmInput::new(Arc::new(elsewhere)))
-            .with(GitInput::new(self.git().await?)))
-    }
-
-    /// Returns the way to git repositories.
-    async fn git(&self) -> Result<GitSource, Error> {
-        let http = self.web(Consumer::Git).await?;
-        let ssh = self.environment().vars.get("GIT_SSH_COMMAND").cloned();
-        let keys = Arc::new(ConfiguredKeys(self.clone()));
-        Ok(GitSource::new(http, keys).with_ssh_command(ssh))
-    }
-
-    /// Returns the client of web servers, with the credentials that one kind of consumer has.
-    async fn web(&self, consumer: Consumer) -> Result<HttpSource, Error> {
-        // The host is a placeholder: each request names its own.
-        let mut options = self.registry_options("localhost", Scheme::Auto).await?;
-        options.credentials = Arc::new(Configured::new(&self.0, consumer));
-        Ok(HttpSource::new(options))
     }
 
     /// Returns the one version that a reference means: the one it names, else the newest.

@@ -16,7 +16,10 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 
 use crate::body::body;
-use crate::http::{HttpRequest, HttpSource};
+use crate::http::{HttpRequest, HttpSource, parse_url};
+
+/// The type of the consumer of credentials.
+const CONSUMER: &str = "Git";
 
 /// The largest request, in bytes. It names the commits that are wanted and that are there.
 const MAX_REQUEST: usize = 16 * 1024 * 1024;
@@ -146,7 +149,7 @@ fn request(
         method,
         headers: map,
         redirects: Redirects::Follow,
-        ..HttpRequest::get(url)?
+        ..HttpRequest::get(parse_url(url)?).by(CONSUMER)
     })
 }
 

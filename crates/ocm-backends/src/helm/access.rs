@@ -8,8 +8,8 @@ use ocm_model::access::{AccessKind, Helm};
 use ocm_oci::{ImageReference, Reference};
 use ocm_repository::{AccessMethod, Artifact, Content, Error};
 
-use super::repository;
-use crate::access::StoreProvider;
+use super::repository::ChartRepository;
+use crate::access::{StoreProvider, unsupported};
 use crate::http::{HttpSource, without_query};
 
 /// Reaches charts: from a chart repository as packaged chart, from `oci://` as OCI artifact.
@@ -34,10 +34,7 @@ impl AccessMethod for HelmAccess {
 
     async fn content(&self, access: &Access) -> Result<Content, Error> {
         let Ok(AccessKind::Helm(helm)) = access.kind() else {
-            return Err(Error::UnsupportedAccess {
-                access_type: access.type_text().to_owned(),
-                operation: "reading",
-            });
+            return Err(unsupported(access));
         };
         let what = format!(
             "chart {} of {}",
@@ -50,9 +47,16 @@ impl AccessMethod for HelmAccess {
             let artifact = artifact(&self.stores, image).await.map_err(failed)?;
             return Ok(Content::Artifact(Box::new(artifact)));
         }
-        let (name, version) = (helm.chart_name(), helm.chart_version());
-        let blob = repository::chart(&self.http, &helm.repository, name, version).await;
-        Ok(Content::Blob(Arc::new(blob.map_err(failed)?)))
+        let repository = ChartRepository {
+            http: &self.http,
+            address: &helm.repository,
+            // The first generation of the tools has a field `caCert`. Whoever has written the
+            // access must not say whom to trust.
+            authority: None,
+        };
+        let blob = repository.chart(helm.chart_name(), helm.chart_version());
+        let blob = blob.await.map_err(failed)?;
+        Ok(Content::Blob(Arc::new(blob)))
     }
 }
 

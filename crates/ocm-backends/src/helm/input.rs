@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ocm_blob::FileBlob;
 use ocm_constructor::input::{InputError, InputResult};
 use ocm_constructor::{InputContext, InputMethod, InputSpec};
 use ocm_oci::ImageReference;
 use ocm_repository::Content;
 
 use super::access::artifact;
-use super::chart::{Chart, ChartError};
+use super::chart::{Chart, ChartError, MAX_SIZE};
 use super::package::package;
-use super::repository;
+use super::repository::ChartRepository;
 use crate::access::StoreProvider;
-use crate::http::{HttpSource, without_query};
+use crate::http::{HttpSource, spool, without_query};
 
 /// The largest provenance file, in bytes.
 const MAX_PROVENANCE: u64 = 1024 * 1024;
@@ -24,7 +25,8 @@ const MAX_PROVENANCE: u64 = 1024 * 1024;
 /// `path` is a chart directory, which is packaged, or a packaged chart; a file beside it whose name
 /// ends with `.prov` goes along. `helmRepository` is the address of a packaged chart
 /// (`https://…tgz`), of one in a registry (`oci://…:version`), or of a chart repository; then `path`
-/// is the name of the chart. `repository` is the name under which the chart may be uploaded.
+/// is the name of the chart, and `caCert` or `caCertFile` the certificates to trust besides those
+/// of the system. `repository` is the name under which the chart may be uploaded.
 #[derive(Clone, Debug)]
 pub struct HelmInput {
     remote: Option<(HttpSource, Arc<dyn StoreProvider>)>,
@@ -66,17 +68,12 @@ impl InputMethod for HelmInput {
     ) -> Result<InputResult, InputError> {
         input.check_fields(&FIELDS)?;
         let mut warnings = Vec::new();
-        for field in ["caCert", "caCertFile"] {
-            if input.text(field)?.is_some() {
-                warnings.push(format!("`{field}` is ignored; certificates are configured"));
-            }
-        }
         let chart = match input
             .text("helmRepository")?
             .filter(|text| !text.is_empty())
         {
             None => local(input, context).await?,
-            Some(remote) => match self.remote(input, &remote).await? {
+            Some(remote) => match self.remote(input, context, &remote, &mut warnings).await? {
                 Remote::Chart(chart) => *chart,
                 Remote::Content(content) => {
                     return Ok(InputResult {
@@ -112,7 +109,13 @@ enum Remote {
 }
 
 impl HelmInput {
-    async fn remote(&self, input: &InputSpec, address: &str) -> Result<Remote, InputError> {
+    async fn remote(
+        &self,
+        input: &InputSpec,
+        context: &InputContext,
+        address: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<Remote, InputError> {
         let place = || input.place_of("helmRepository");
         let Some((http, stores)) = &self.remote else {
             let reason = "charts from elsewhere are not available here";
@@ -123,7 +126,12 @@ impl HelmInput {
         };
         let name = input.text("path")?.filter(|text| !text.is_empty());
         let version = input.text("version")?.filter(|text| !text.is_empty());
+        let authority = authority(input, context).await?;
         if address.starts_with("oci://") {
+            if authority.is_some() {
+                let reason = "certificates for registries are configured, not given here";
+                warnings.push(format!("`caCert` and `caCertFile` are ignored: {reason}"));
+            }
             let mut text = address.trim_end_matches('/').to_owned();
             if let Some(name) = &name {
                 text = format!("{text}/{name}");
@@ -144,20 +152,52 @@ impl HelmInput {
             return Ok(Remote::Content(Content::Artifact(Box::new(found))));
         }
         let is_package = [".tgz", ".tar.gz"].iter().any(|end| address.ends_with(end));
+        let repository = ChartRepository {
+            http,
+            address,
+            authority,
+        };
         let blob = match &name {
-            _ if is_package => repository::download(http, address, None).await,
-            Some(name) => repository::chart(http, address, name, version.as_deref()).await,
+            _ if is_package => repository.package().await,
+            Some(name) => repository.chart(name, version.as_deref()).await,
             None => {
                 let reason = "is no packaged chart, so `path` must name the chart in it";
                 return Err(InputError::unusable(place(), reason));
             }
         };
         let blob = blob.map_err(|error| failed(Box::new(error)))?;
-        let file = repository::spool(&blob, without_query(address)).await;
+        let file = spool(&blob, without_query(address), MAX_SIZE).await;
         let file = file.map_err(|error| failed(Box::new(error)))?;
         let chart = on_thread(input, move || Chart::of_file(&file)).await?;
         Ok(Remote::Chart(Box::new(chart)))
     }
+}
+
+/// Returns the certificates that the input says are to be trusted, in PEM.
+async fn authority(
+    input: &InputSpec,
+    context: &InputContext,
+) -> Result<Option<Vec<u8>>, InputError> {
+    const MAX: u64 = 1024 * 1024;
+    let inline = input.text("caCert")?.filter(|text| !text.is_empty());
+    if let Some(pem) = inline {
+        return Ok(Some(pem.into_bytes()));
+    }
+    let Some(path) = input.text("caCertFile")?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let path = context.resolve(input, "caCertFile", &path).await?;
+    let blob = FileBlob::open_path(&path);
+    let read = async { ocm_blob::read_to_end(&blob?, MAX).await };
+    let pem = read.await.map_err(|error| {
+        InputError::backend(
+            input.place_of("caCertFile"),
+            "use",
+            "the certificates",
+            error,
+        )
+    })?;
+    Ok(Some(pem.to_vec()))
 }
 
 async fn local(input: &InputSpec, context: &InputContext) -> Result<Chart, InputError> {

@@ -1,17 +1,19 @@
 //! Chart repositories: a web server with an index and packaged charts.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
-use futures::StreamExt as _;
-use ocm_blob::{Blob as _, OpenFile, Promise};
+use ocm_config::ConsumerIdentity;
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_model::{Version, yaml};
 use ocm_oci::Error;
 use serde::Deserialize;
+use url::Url;
 
-use super::chart::{CONTENT, MAX_SIZE};
+use super::chart::CONTENT;
 use crate::http::{HttpBlob, HttpRequest, HttpSource, parse_url, without_query};
+
+/// The type of the consumer of credentials.
+const CONSUMER: &str = "HelmChartRepository";
 
 /// The largest index, in bytes.
 const MAX_INDEX: u64 = 64 * 1024 * 1024;
@@ -85,62 +87,67 @@ impl ChartEntry {
     }
 }
 
-/// Opens a chart of a repository. The content is not read.
-pub(super) async fn chart(
-    http: &HttpSource,
-    repository: &str,
-    name: &str,
-    version: Option<&str>,
-) -> Result<HttpBlob, Error> {
-    let base = format!("{}/", repository.trim_end_matches('/'));
-    let index = http.read(&format!("{base}index.yaml"), MAX_INDEX).await?;
-    let shown = without_query(repository);
-    let malformed = |reason: String| Error::malformed(format!("index of {shown}"), reason);
-    let text = str::from_utf8(&index).map_err(|error| malformed(error.to_string()))?;
-    let index = RepositoryIndex::parse(text).map_err(|error| malformed(error.to_string()))?;
-    let wanted = match version {
-        Some(version) => format!("chart {name}:{version} in {shown}"),
-        None => format!("chart {name} in {shown}"),
-    };
-    let entry = index
-        .find(name, version)
-        .ok_or_else(|| Error::not_found(wanted.clone()))?;
-    let url = entry
-        .urls
-        .first()
-        .ok_or_else(|| malformed(format!("{wanted} has no address")))?;
-    let url = parse_url(&base)?
-        .join(url)
-        .map_err(|error| malformed(error.to_string()))?;
-    download(http, url.as_str(), entry.digest()).await
+/// A chart repository, or a packaged chart, at some address.
+#[derive(Clone, Debug)]
+pub(super) struct ChartRepository<'a> {
+    pub(super) http: &'a HttpSource,
+    pub(super) address: &'a str,
+    /// Certificates of authorities to trust besides, in PEM.
+    pub(super) authority: Option<Vec<u8>>,
 }
 
-/// Opens a packaged chart by its address.
-pub(super) async fn download(
-    http: &HttpSource,
-    url: &str,
-    digest: Option<Digest>,
-) -> Result<HttpBlob, Error> {
-    let promise = Promise { size: None, digest };
-    let request = HttpRequest::get(url)?;
-    http.blob(request, Some(CONTENT.to_owned()), promise).await
-}
-
-/// Reads a packaged chart into a temporary file.
-pub(super) async fn spool(blob: &HttpBlob, name: &str) -> Result<OpenFile, ocm_blob::Error> {
-    let failed = |source| ocm_blob::Error::file("write a temporary file for", name, source);
-    let mut file = tempfile::tempfile().map_err(failed)?;
-    let mut size = 0;
-    let mut chunks = blob.open().await?;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        size += chunk.len() as u64;
-        if size > MAX_SIZE {
-            return Err(ocm_blob::Error::TooLarge { limit: MAX_SIZE });
-        }
-        file.write_all(&chunk).map_err(failed)?;
+impl ChartRepository<'_> {
+    /// Opens a chart. The content is not read.
+    pub(super) async fn chart(&self, name: &str, version: Option<&str>) -> Result<HttpBlob, Error> {
+        let base = parse_url(&format!("{}/", self.address.trim_end_matches('/')))?;
+        let shown = without_query(self.address);
+        let malformed = |reason: String| Error::malformed(format!("index of {shown}"), reason);
+        let index = base
+            .join("index.yaml")
+            .map_err(|error| malformed(error.to_string()))?;
+        let index = self.http.read(&self.request(index), MAX_INDEX).await?;
+        let text = str::from_utf8(&index).map_err(|error| malformed(error.to_string()))?;
+        let index = RepositoryIndex::parse(text).map_err(|error| malformed(error.to_string()))?;
+        let wanted = match version {
+            Some(version) => format!("chart {name}:{version} in {shown}"),
+            None => format!("chart {name} in {shown}"),
+        };
+        let entry = index
+            .find(name, version)
+            .ok_or_else(|| Error::not_found(wanted.clone()))?;
+        let url = entry
+            .urls
+            .first()
+            .ok_or_else(|| malformed(format!("{wanted} has no address")))?;
+        let url = base
+            .join(url)
+            .map_err(|error| malformed(error.to_string()))?;
+        self.download(parse_url(url.as_str())?, entry.digest())
+            .await
     }
-    Ok(OpenFile::new(file, name))
+
+    /// Opens the packaged chart at the address.
+    pub(super) async fn package(&self) -> Result<HttpBlob, Error> {
+        self.download(parse_url(self.address)?, None).await
+    }
+
+    async fn download(&self, url: Url, digest: Option<Digest>) -> Result<HttpBlob, Error> {
+        let blob = self.http.blob(self.request(url), Some(CONTENT.to_owned()));
+        Ok(blob.await?.with_digest(digest))
+    }
+
+    /// Makes a request with the credentials of the repository. A chart on another host gets those
+    /// of that host, if there are any.
+    fn request(&self, url: Url) -> HttpRequest {
+        let repository = Url::parse(self.address).ok();
+        let repository = repository.filter(|address| address.origin() == url.origin());
+        let asked = repository.unwrap_or_else(|| url.clone());
+        HttpRequest {
+            authority: self.authority.clone(),
+            consumer: ConsumerIdentity::from_url(CONSUMER, asked.as_str()).ok(),
+            ..HttpRequest::get(url)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use ocm_backends::git::{GitAccess, GitInput, GitSource, SshKey, SshKeys};
 use ocm_blob::{BlobRef, read_to_end};
 use ocm_constructor::input::{InputError, Produced};
 use ocm_model::Access;
-use ocm_oci::{RegistryCredentials, RegistryOptions};
 use ocm_repository::{AccessMethod as _, Content, Error};
 use ocm_testkit::{GitServer, git};
 use serde_json::{Value, json};
@@ -214,11 +213,11 @@ async fn a_branch_is_pinned_to_its_commit() {
 async fn credentials_are_sent_to_their_server() {
     let world = World::new();
     let repository = format!("{}/secret/notes.git", world.address);
-    let token = HttpSource::new(RegistryOptions {
-        credentials: Arc::new(RegistryCredentials::AccessToken("hunter2".to_owned())),
-        ..RegistryOptions::new("unused")
-    });
-    for http in [web::client_of("ann", "hunter2"), token] {
+    let client = |properties: &str| web::client_at("Git", &world.address, properties);
+    for http in [
+        client("username: ann, password: hunter2"),
+        client("token: hunter2"),
+    ] {
         let blob = content(http, json!({"repository": repository}))
             .await
             .unwrap();

@@ -17,6 +17,7 @@ use ocm_oci::{
     StoreRef, Tag, copy_graph,
 };
 use ocm_repository::{AccessMethod as _, Content};
+use ocm_testkit::web::Web;
 use serde_json::json;
 
 use crate::input::{chain, process};
@@ -245,7 +246,7 @@ fn no_registry() -> Arc<dyn StoreProvider> {
 }
 
 /// Starts a chart repository with one chart; its index states this digest.
-async fn repository(package: &Bytes, digest: Digest) -> String {
+fn repository(package: &Bytes, digest: Digest) -> (String, Web) {
     let index = format!(
         "apiVersion: v1\nentries:\n  mychart:\n  - {{name: mychart, version: 0.1.0, \
          urls: [charts/mychart-0.1.0.tgz], digest: {}}}\n",
@@ -255,14 +256,15 @@ async fn repository(package: &Bytes, digest: Digest) -> String {
         ("/helm/index.yaml", index.into_bytes()),
         ("/helm/charts/mychart-0.1.0.tgz", package.to_vec()),
     ];
-    format!("{}/helm", web::start(files).await.0)
+    let (address, server) = web::start(files);
+    (format!("{address}/helm"), server)
 }
 
 #[tokio::test]
 async fn a_chart_comes_from_a_chart_repository() {
     let (_guard, root) = copy();
     let package = packaged(&root).await;
-    let address = repository(&package, Digest::sha256(&package)).await;
+    let (address, _server) = repository(&package, Digest::sha256(&package));
     let method = HelmInput::new(web::client(), no_registry());
     for input in [
         format!("{{type: helm, helmRepository: '{address}', path: mychart}}"),
@@ -297,11 +299,44 @@ async fn a_chart_comes_from_a_chart_repository() {
     assert_eq!(read_to_end(blob.as_ref(), u64::MAX).await.unwrap(), package);
 }
 
+#[cfg(feature = "wget")]
+#[tokio::test]
+async fn certificates_to_trust_are_given_with_the_chart() {
+    let (_guard, root) = copy();
+    let package = packaged(&root).await;
+    let index = "entries: {mychart: [{version: 0.1.0, urls: [mychart-0.1.0.tgz]}]}";
+    let server = crate::tls::start(
+        false,
+        vec![
+            ("/index.yaml", index.as_bytes().to_vec()),
+            ("/mychart-0.1.0.tgz", package.to_vec()),
+        ],
+    );
+    fs::write(root.join("ca.pem"), &server.authority).unwrap();
+    let method = HelmInput::new(web::client(), no_registry());
+    let chart = format!(
+        "type: helm, helmRepository: '{}', path: mychart",
+        server.address
+    );
+    assert!(
+        process(&method, &root, &format!("{{{chart}}}"))
+            .await
+            .is_err()
+    );
+    let inline = serde_json::Value::from(server.authority.as_str());
+    for trust in ["caCertFile: ca.pem".to_owned(), format!("caCert: {inline}")] {
+        let result = process(&method, &root, &format!("{{{chart}, {trust}}}")).await;
+        assert_eq!(open(&layout(result.unwrap()), "0.1.0").await.1[1], package);
+    }
+    let outside = format!("{{{chart}, caCertFile: ../ca.pem}}");
+    assert!(process(&method, &root, &outside).await.is_err());
+}
+
 #[tokio::test]
 async fn a_chart_of_another_digest_than_the_index_states_is_refused() {
     let (_guard, root) = copy();
     let package = packaged(&root).await;
-    let address = repository(&package, Digest::sha256("other")).await;
+    let (address, _server) = repository(&package, Digest::sha256("other"));
     let method = HelmInput::new(web::client(), no_registry());
     let input = format!("{{type: helm, helmRepository: '{address}', path: mychart}}");
     let error = process(&method, &root, &input).await.unwrap_err();

@@ -7,11 +7,17 @@ mod docker;
 mod eras;
 #[cfg(all(unix, feature = "git"))]
 mod git;
+#[cfg(feature = "helm")]
 mod helm;
 mod image;
 mod input;
 mod oci;
 mod ownership;
+#[cfg(feature = "helm")]
 mod product;
+#[cfg(feature = "wget")]
+mod tls;
+#[cfg(feature = "http")]
 mod web;
+#[cfg(feature = "wget")]
 mod wget;

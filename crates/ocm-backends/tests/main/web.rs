@@ -1,81 +1,91 @@
-//! A web server on this machine.
+//! Web servers on this machine, and their client.
 
-use std::sync::{Arc, Mutex};
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse as _, Response};
-use ocm_backends::HttpSource;
-use ocm_oci::{RegistryCredentials, RegistryOptions};
-
-/// What the server has been asked.
-pub(crate) type Log = Arc<Mutex<Vec<String>>>;
+use async_trait::async_trait;
+use ocm_backends::{HttpSource, WebConfig};
+use ocm_config::graph::CredentialGraph;
+use ocm_config::{Config, ConfigDocument, ConsumerIdentity, Credentials, Environment};
+use ocm_oci::{RegistryOptions, RetryPolicy};
+use ocm_testkit::web::{Answer, Asked, Web};
 
 /// Starts a server that knows some files. Returns its address.
 ///
-/// `/moved` redirects, `/echo` tells the request back, `/secret` wants a password.
-pub(crate) async fn start(files: Vec<(&'static str, Vec<u8>)>) -> (String, Log) {
-    let log = Log::default();
-    let seen = Arc::clone(&log);
-    let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-        seen.lock()
-            .unwrap()
-            .push(format!("{method} {}", uri.path()));
-        let response = respond(&files, &method, uri.path(), &headers, &body);
-        async move { response }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let server = axum::serve(listener, Router::new().fallback(answer));
-    tokio::spawn(server.into_future());
-    (address, log)
+/// `/moved` redirects, `/echo` tells the request back, `/secret` wants to know who asks.
+pub(crate) fn start(files: Vec<(&'static str, Vec<u8>)>) -> (String, Web) {
+    let files = ocm_testkit::web::files(files);
+    let server = Web::start(move |asked| match asked.path() {
+        "/moved" => Answer::redirect("/hello.txt"),
+        "/broken" => Answer::status(502),
+        "/secret" => match asked.header("authorization") {
+            "" => Answer::status(401),
+            stated => Answer::file(stated.to_owned()),
+        },
+        "/echo" => echo(asked),
+        _ => files(asked),
+    });
+    (server.url(""), server)
 }
 
-fn respond(
-    files: &[(&'static str, Vec<u8>)],
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Response {
-    let authorized = headers.get(header::AUTHORIZATION).is_some();
-    match path {
-        "/moved" => (StatusCode::FOUND, [(header::LOCATION, "/hello.txt")]).into_response(),
-        "/broken" => StatusCode::BAD_GATEWAY.into_response(),
-        "/secret" if !authorized => StatusCode::UNAUTHORIZED.into_response(),
-        "/secret" => format!("{:?}", headers[header::AUTHORIZATION]).into_response(),
-        "/echo" => {
-            let extra = headers
-                .get("x-extra")
-                .map_or("", |value| value.to_str().unwrap());
-            let text = str::from_utf8(body).unwrap();
-            (
-                [(header::CONTENT_TYPE, "text/echo")],
-                format!("{method} {extra} {text}"),
-            )
-                .into_response()
-        }
-        _ => match files.iter().find(|(name, _)| *name == path) {
-            None => StatusCode::NOT_FOUND.into_response(),
-            Some((_, content)) => content.clone().into_response(),
-        },
+fn echo(asked: &Asked) -> Answer {
+    let text = String::from_utf8(asked.body.to_vec()).unwrap();
+    let extra = asked.header("x-extra");
+    Answer::text("text/echo", format!("{} {extra} {text}", asked.method))
+}
+
+/// What a client has been told: credentials, and to be impatient.
+#[derive(Debug)]
+struct Fixed(CredentialGraph);
+
+#[async_trait]
+impl WebConfig for Fixed {
+    async fn options(
+        &self,
+        host: &str,
+    ) -> Result<RegistryOptions, Box<dyn StdError + Send + Sync>> {
+        let mut options = RegistryOptions::new(host);
+        options.retry = RetryPolicy {
+            attempts: 3,
+            first_delay: Duration::from_millis(1),
+            ..RetryPolicy::default()
+        };
+        Ok(options)
+    }
+
+    async fn credentials(
+        &self,
+        consumer: &ConsumerIdentity,
+    ) -> Result<Option<Credentials>, Box<dyn StdError + Send + Sync>> {
+        Ok(self.0.resolve(consumer).await?)
+    }
+
+    fn now(&self) -> SystemTime {
+        // Nothing is signed here.
+        SystemTime::UNIX_EPOCH
     }
 }
 
 /// A client without credentials.
 pub(crate) fn client() -> HttpSource {
-    HttpSource::new(RegistryOptions::new("unused"))
+    client_with("[]")
 }
 
-/// A client with a user and a password.
-pub(crate) fn client_of(username: &str, password: &str) -> HttpSource {
-    let credentials = RegistryCredentials::Basic {
-        username: username.to_owned(),
-        password: password.to_owned(),
-    };
-    HttpSource::new(RegistryOptions {
-        credentials: Arc::new(credentials),
-        ..RegistryOptions::new("unused")
-    })
+/// A client with the credentials of consumers, which are written as in a configuration.
+pub(crate) fn client_with(consumers: &str) -> HttpSource {
+    let text = format!("{{type: credentials.config.ocm.software, consumers: {consumers}}}");
+    let document = ConfigDocument::parse(&text, "test").unwrap();
+    let graph = CredentialGraph::new(&Config::new([document]), &Environment::default());
+    HttpSource::new(Arc::new(Fixed(graph)))
+}
+
+/// A client that has credentials for a consumer at an address.
+pub(crate) fn client_at(kind: &str, address: &str, properties: &str) -> HttpSource {
+    let host = address.trim_start_matches("http://");
+    let (host, port) = host.split_once(':').unwrap();
+    client_with(&format!(
+        "[{{identity: {{type: {kind}, hostname: {host}, port: '{port}', scheme: http}}, credentials: \
+         [{{type: Credentials/v1, properties: {{{properties}}}}}]}}]"
+    ))
 }

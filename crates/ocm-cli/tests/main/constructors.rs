@@ -57,7 +57,7 @@ fn resources_that_cannot_be_are_refused() {
     $ ocm add cv -r shop src/app.yaml
     exit 2
     --- stderr
-    error: src/app.yaml:5:42: resources[0].input.type: input type `cheese` is not known; known are `file`, `dir`, `utf8`, `binary`, `wget`, `helm`, `ociArtifact`, `docker`, `dockermulti`, `ocm`, `git`
+    error: src/app.yaml:5:42: resources[0].input.type: input type `cheese` is not known; known are `file`, `dir`, `utf8`, `binary`, `ociArtifact`, `ocm`, `docker`, `dockermulti`, `git`, `wget`, `helm`, `npm`, `maven`
     ");
     assert_snapshot!(add(&cli, "resources:\n- {name: data, type: blob, input: {type: file, path: none.txt}}\n"), @r"
     $ ocm add cv -r shop src/app.yaml

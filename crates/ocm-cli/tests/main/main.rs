@@ -8,6 +8,7 @@ mod component_archives;
 mod conformance;
 mod constructors;
 mod descriptors;
+mod elsewhere;
 mod examples;
 mod git;
 mod guide;

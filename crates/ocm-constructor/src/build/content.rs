@@ -10,7 +10,7 @@ use ocm_repository::{AddedContent, Content, record_ownership};
 
 use super::{Build, BuildError, ReferenceDigests, printed};
 use crate::constructor::{Component, Entry, InputSpec, OwnershipPolicy, Problem};
-use crate::input::{InputContext, Produced};
+use crate::input::{InputContext, InputError, Produced};
 
 /// The elements of a component version, with access and digest.
 #[derive(Clone, Debug)]
@@ -277,6 +277,10 @@ impl Adder<'_> {
         let skipped = entry.skips_digest || options.reference_digests == ReferenceDigests::Skip;
         if access.is_none() || excluded || skipped {
             return Ok((access, given));
+        }
+        if let Err(error) = access.kind() {
+            let error = InputError::unusable(entry.place.clone(), error.to_string());
+            return Err(BuildError::Input(error));
         }
         let Ok(method) = options.access.method(&access, "computing digests") else {
             if given.is_none() {

@@ -135,12 +135,15 @@ async fn trust(credentials: &Credentials, url: &Url) -> Result<Trust, Error> {
         (Some(certificate), Some(key)) => {
             Some(ClientIdentity::new(certificate.expose(), key.expose()))
         }
-        (None, None) => None,
-        _ => {
+        (Some(_), None) => {
             let what = format!("credentials for {}", shown(url));
-            let reason = "a certificate needs its private key, and the other way round";
-            return Err(Error::malformed(what, reason));
+            return Err(Error::malformed(
+                what,
+                "a certificate needs its private key",
+            ));
         }
+        // A key by itself is for something else, such as SSH.
+        (None, _) => None,
     };
     let authority = credentials.certificate_authority();
     Ok(Trust {

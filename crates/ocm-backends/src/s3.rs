@@ -376,7 +376,7 @@ mod tests {
                 "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             ),
         ]);
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(380_376);
         let signed = object.unwrap().sign(&Method::GET, Some(&credentials), now);
         let signed = signed.unwrap();
         let query = |name: &str| {

@@ -203,12 +203,12 @@ impl Ocm {
         });
         let below = below.collect();
         let signature = root.expect("the root is signed");
-        Ok(report(prepared, id, signature, below, request))
+        Ok(report(&prepared, id, signature, below, request))
     }
 }
 
 fn report(
-    prepared: Prepared,
+    prepared: &Prepared,
     component: ComponentVersionId,
     signature: Signature,
     below: Vec<(ComponentVersionId, Signature)>,
@@ -279,7 +279,7 @@ fn unmarked_labels(nodes: &[Node], request: &SignRequest) -> Vec<UnmarkedLabel> 
         for label in reference.labels.iter().filter(|label| !label.signing) {
             unmarked.push(UnmarkedLabel {
                 component: id.clone(),
-                reference: reference.name.to_string(),
+                reference: reference.name.clone(),
                 label: label.name.clone(),
             });
         }

@@ -107,6 +107,7 @@ fn is_given(error: &(dyn StdError + 'static)) -> bool {
         || error.is::<ocm_config::LoadError>()
         || error.is::<ocm_constructor::ConstructorError>()
         || error.is::<ocm_constructor::template::TemplateError>()
+        || error.is::<ocm_signing::algorithm::Error>()
 }
 
 fn of_operation(error: &Error) -> Option<Kind> {

@@ -214,14 +214,13 @@ fn report(
     below: Vec<(ComponentVersionId, Signature)>,
     request: &SignRequest,
 ) -> SignReport {
-    let ids = || prepared.nodes.iter().map(|node| node.descriptor.id());
-    let completed = ids().zip(&prepared.completed);
-    let completed = completed.filter(|(_, completed)| **completed);
+    let completed = (prepared.order.iter()).filter(|&&index| prepared.completed[index]);
+    let completed = completed.map(|&index| prepared.nodes[index].descriptor.id().clone());
     SignReport {
         component,
         signature,
         below,
-        completed: completed.map(|(id, _)| id.clone()).collect(),
+        completed: completed.collect(),
         checked: prepared.checked,
         unmarked_labels: unmarked_labels(&prepared.nodes, request),
     }

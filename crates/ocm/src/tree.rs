@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ocm_model::{Descriptor, RepositorySpec};
+use ocm_digest::HashAlgorithm;
+use ocm_model::{Descriptor, DigestSpec, NormalisationAlgorithm, RepositorySpec};
 use ocm_repository::RepositoryRef;
 use ocm_signing::nested;
-use ocm_signing::references::Referenced;
+use ocm_signing::references::{Referenced, digest_of};
 
 use crate::error::Error;
 use crate::session::Ocm;
@@ -110,19 +111,91 @@ pub(crate) fn bottom_up(nodes: &[Node]) -> Result<Vec<usize>, Error> {
 
 /// Returns the component versions with the digests that the root keeps for them.
 ///
+/// The first Go tool forgets those of component versions when it signs once more. They are computed
+/// then: a signature that holds with them is of what is there.
+///
 /// # Errors
 ///
 /// [`Error::Kept`] if one states another digest.
 pub(crate) fn with_kept_digests(nodes: &[Node]) -> Result<Vec<Node>, Error> {
-    let kept = nodes[0].descriptor.nested_digests();
+    let root = &nodes[0].descriptor;
+    let kept = root.nested_digests();
     if kept.is_empty() {
         return Ok(nodes.to_vec());
     }
-    let nodes = nodes.iter().map(|node| {
+    let filled = nodes.iter().map(|node| {
         Ok(Node {
             descriptor: nested::with_kept(&node.descriptor, &kept)?,
             repository: node.repository.clone(),
         })
     });
-    nodes.collect()
+    let mut filled = filled.collect::<Result<Vec<_>, Error>>()?;
+    let algorithms = root.signatures().into_iter().find_map(|signature| {
+        let normalisation = signature.digest.normalisation_algorithm.parse().ok()?;
+        Some((normalisation, signature.digest.algorithm()?))
+    });
+    if let Some((normalisation, hash)) = algorithms {
+        complete_references(&mut filled, &bottom_up(nodes)?, normalisation, hash)?;
+    }
+    Ok(filled)
+}
+
+/// Fills in digests of references that are missing, from the bottom up.
+///
+/// # Errors
+///
+/// [`Error::Restate`] if one cannot be computed.
+pub(crate) fn complete_references(
+    nodes: &mut [Node],
+    order: &[usize],
+    normalisation: NormalisationAlgorithm,
+    hash: HashAlgorithm,
+) -> Result<(), Error> {
+    let positions: BTreeMap<_, _> = nodes
+        .iter()
+        .enumerate()
+        .map(|(position, node)| (node.descriptor.id().clone(), position))
+        .collect();
+    let mut complete = Referenced::default();
+    for &position in order {
+        let references = nodes[position].descriptor.references();
+        for (index, reference) in references.iter().enumerate() {
+            if reference
+                .digest
+                .as_ref()
+                .is_some_and(DigestSpec::is_complete)
+            {
+                continue;
+            }
+            let Some(&target) = positions.get(&reference.component()) else {
+                continue;
+            };
+            let digest = digest(&nodes[target].descriptor, normalisation, hash, &complete)?;
+            nodes[position]
+                .descriptor
+                .set_reference_digest(index, &digest)
+                .expect("the index is that of a reference");
+        }
+        complete.insert(nodes[position].descriptor.clone());
+    }
+    Ok(())
+}
+
+/// Returns the digest that a reference to a component version states.
+///
+/// # Errors
+///
+/// [`Error::Restate`] if what it refers to itself is missing, or is not what it states.
+pub(crate) fn digest(
+    descriptor: &Descriptor,
+    normalisation: NormalisationAlgorithm,
+    hash: HashAlgorithm,
+    referenced: &Referenced,
+) -> Result<DigestSpec, Error> {
+    let digest = digest_of(descriptor, normalisation, hash, referenced);
+    digest.map_err(|source| Error::Restate {
+        id: descriptor.id().clone(),
+        normalisation,
+        source,
+    })
 }

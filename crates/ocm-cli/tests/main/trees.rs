@@ -117,6 +117,36 @@ fn the_root_can_keep_all_digests_so_that_the_rest_stays_as_it_is() {
     ");
 }
 
+/// Two signatures: ours, and one of the first Go tool, which has dropped the digests of the
+/// component versions from what the root keeps.
+#[test]
+fn what_the_first_go_tool_leaves_of_digests_that_the_root_keeps_is_enough() {
+    let cli = empty();
+    cli.copy(conformance("ctf/v1-tree-top"), "tree");
+    cli.copy(conformance("ctf/v1-tree.pub"), "v1.pub");
+    let run = cli.run(&format!("verify cv -k v1.pub {ROOT}"));
+    assert_eq!(run.code, Some(0), "{run}");
+    assert!(run.stderr.contains("2 signatures, 2 references"), "{run}");
+    // Nobody vouches for what has changed below.
+    let leaf = "name: acme.org/leaf\nversion: 1.0.0\nprovider: {name: acme.org}\n";
+    cli.write("leaf.yaml", leaf);
+    cli.ok("add cv -r tree --component-version-conflict-policy replace leaf.yaml");
+    let run = cli.run(&format!("verify cv -k v1.pub --skip-content {ROOT}"));
+    assert_eq!(run.code, Some(4), "{run}");
+}
+
+#[test]
+fn a_digest_that_the_root_keeps_cannot_be_changed() {
+    let cli = tree();
+    cli.ok(&format!("sign cv --digest-mode top -K acme {ROOT}"));
+    cli.ok(&format!("verify cv -k acme.pub {ROOT}"));
+    let leaf = "name: acme.org/leaf\nversion: 1.0.0\nprovider: {name: acme.org}\n";
+    cli.write("leaf.yaml", leaf);
+    cli.ok("add cv -r tree --component-version-conflict-policy replace leaf.yaml");
+    let run = cli.run(&format!("verify cv -k acme.pub --skip-content {ROOT}"));
+    assert_eq!(run.code, Some(4), "{run}");
+}
+
 #[test]
 fn digests_that_the_root_keeps_are_covered_under_every_normalisation() {
     for normalisation in ["v1", "v2", "v3", "v4alpha1"] {

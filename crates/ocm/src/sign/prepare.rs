@@ -1,11 +1,9 @@
 //! Making a tree ready to be signed: every digest is there, and is right.
 
-use std::collections::BTreeMap;
-
 use ocm_model::{Descriptor, DigestSpec, NestedDigest};
 use ocm_repository::RepositoryRef;
 use ocm_signing::nested;
-use ocm_signing::references::{Referenced, are_stated_anew, digest_of};
+use ocm_signing::references::are_stated_anew;
 use ocm_signing::sign::SignOptions;
 
 use super::content::Looked;
@@ -67,7 +65,12 @@ impl Ocm {
                 .expect("the index is that of a resource");
         }
         if request.update {
-            complete_references(&mut nodes, &order, request)?;
+            let SignOptions {
+                normalisation,
+                hash,
+                ..
+            } = request.options;
+            tree::complete_references(&mut nodes, &order, normalisation, hash)?;
         }
         for node in &nodes {
             check_digestible(&node.descriptor)?;
@@ -132,66 +135,21 @@ fn check_digestible(descriptor: &Descriptor) -> Result<(), Error> {
     })
 }
 
-/// Fills in digests of references that are missing, from the bottom up.
-fn complete_references(
-    nodes: &mut [Node],
-    order: &[usize],
-    request: &SignRequest,
-) -> Result<(), Error> {
-    let positions: BTreeMap<_, _> = nodes
-        .iter()
-        .enumerate()
-        .map(|(position, node)| (node.descriptor.id().clone(), position))
-        .collect();
-    let mut complete = Referenced::default();
-    for &position in order {
-        let references = nodes[position].descriptor.references();
-        for (index, reference) in references.iter().enumerate() {
-            if is_complete(reference.digest.as_ref()) {
-                continue;
-            }
-            let Some(&target) = positions.get(&reference.component()) else {
-                continue;
-            };
-            let digest = digest(&nodes[target].descriptor, &complete, request)?;
-            nodes[position]
-                .descriptor
-                .set_reference_digest(index, &digest)
-                .expect("the index is that of a reference");
-        }
-        complete.insert(nodes[position].descriptor.clone());
-    }
-    Ok(())
-}
-
 /// Returns what a root keeps for the component versions below it.
 fn all_below(nodes: &[Node], request: &SignRequest) -> Result<Vec<NestedDigest>, Error> {
-    let referenced = below(nodes);
-    let kept = nodes.iter().skip(1).map(|node| {
-        let digest = digest(&node.descriptor, &referenced, request)?;
-        Ok(nested::to_keep(&node.descriptor, digest))
-    });
-    let mut kept = kept.collect::<Result<Vec<_>, Error>>()?;
-    kept.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
-    Ok(kept)
-}
-
-fn digest(
-    descriptor: &Descriptor,
-    referenced: &Referenced,
-    request: &SignRequest,
-) -> Result<DigestSpec, Error> {
     let SignOptions {
         normalisation,
         hash,
         ..
     } = request.options;
-    let digest = digest_of(descriptor, normalisation, hash, referenced);
-    digest.map_err(|source| Error::Restate {
-        id: descriptor.id().clone(),
-        normalisation,
-        source,
-    })
+    let referenced = below(nodes);
+    let kept = nodes.iter().skip(1).map(|node| {
+        let digest = tree::digest(&node.descriptor, normalisation, hash, &referenced)?;
+        Ok(nested::to_keep(&node.descriptor, digest))
+    });
+    let mut kept = kept.collect::<Result<Vec<_>, Error>>()?;
+    kept.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
+    Ok(kept)
 }
 
 fn is_complete(digest: Option<&DigestSpec>) -> bool {

@@ -1,8 +1,11 @@
 //! Verifying a descriptor: normalise as the signature says, compare the digests, check the
 //! signature of the digest.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use jiff::Timestamp;
-use ocm_digest::{Digest, ParseDigestError};
+use ocm_digest::{Digest, HashAlgorithm, ParseDigestError};
 use ocm_model::normalisation::UnknownNormalisation;
 use ocm_model::{Descriptor, NormalisationAlgorithm, Signature};
 use thiserror::Error;
@@ -66,6 +69,7 @@ impl Verified<Descriptor> {
 }
 
 /// Verifies one signature of a descriptor that is kept by the caller, and gives the report alone.
+/// [`Subject`] is for several.
 ///
 /// # Errors
 ///
@@ -76,24 +80,130 @@ pub fn check(
     verifier: &dyn Verifier,
     clock: Clock<'_>,
 ) -> Result<Checked, Error> {
-    let signature = find(descriptor, signature)?;
-    let covered = covers(descriptor, &signature)?;
-    let time = signing_time(&signature, &covered.digest, clock)?;
-    let at = match time {
-        SigningTime::Attested(at) => at,
-        SigningTime::Unknown | SigningTime::Unverified { .. } => clock.now,
-    };
-    let signatory = verifier.verify(&covered.digest, &signature.signature, at);
-    let signatory = signatory.map_err(|error| Error::of_verifier(signature.name.clone(), error))?;
-    Ok(Checked {
-        signature: signature.name,
-        algorithm: signature.signature.algorithm,
-        digest: covered.digest,
-        normalisation: covered.normalisation,
-        rules: covered.rules,
-        signatory,
-        time,
-    })
+    Subject::new(descriptor).check(signature, verifier, clock)
+}
+
+/// A descriptor whose signatures are checked one by one. They are read once, and what they cover is
+/// computed once for each pair of normalisation and hash.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    descriptor: &'a Descriptor,
+    signatures: Vec<Signature>,
+    digests: Mutex<BTreeMap<(NormalisationAlgorithm, HashAlgorithm), Digest>>,
+}
+
+impl<'a> Subject<'a> {
+    /// Reads the signatures of a descriptor.
+    pub fn new(descriptor: &'a Descriptor) -> Self {
+        Self {
+            descriptor,
+            signatures: descriptor.signatures(),
+            digests: Mutex::default(),
+        }
+    }
+
+    /// Returns the descriptor.
+    pub const fn descriptor(&self) -> &'a Descriptor {
+        self.descriptor
+    }
+
+    /// Returns the signatures that are there, in their order.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// Verifies one signature, and gives the report.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`verify`].
+    pub fn check(
+        &self,
+        signature: &str,
+        verifier: &dyn Verifier,
+        clock: Clock<'_>,
+    ) -> Result<Checked, Error> {
+        let signature = self.find(signature)?;
+        let covered = self.covered(signature)?;
+        let time = signing_time(signature, &covered.digest, clock)?;
+        let at = match time {
+            SigningTime::Attested(at) => at,
+            SigningTime::Unknown | SigningTime::Unverified { .. } => clock.now,
+        };
+        let signatory = verifier.verify(&covered.digest, &signature.signature, at);
+        let signatory =
+            signatory.map_err(|error| Error::of_verifier(signature.name.clone(), error))?;
+        Ok(Checked {
+            signature: signature.name.clone(),
+            algorithm: signature.signature.algorithm.clone(),
+            digest: covered.digest,
+            normalisation: covered.normalisation,
+            rules: covered.rules,
+            signatory,
+            time,
+        })
+    }
+
+    /// Returns the one signature of a name.
+    fn find(&self, name: &str) -> Result<&Signature, Error> {
+        let mut found = self.signatures.iter().filter(|it| it.name == name);
+        let name = name.to_owned();
+        match (found.next(), found.next()) {
+            (Some(signature), None) => Ok(signature),
+            (Some(_), Some(_)) => Err(Error::Ambiguous { name }),
+            (None, _) => {
+                let names = self.signatures.iter().map(|it| it.name.clone());
+                let names = Names(names.collect());
+                Err(Error::NoSignature { name, names })
+            }
+        }
+    }
+
+    /// Checks that a signature speaks of this content, whoever made it.
+    fn covered(&self, signature: &Signature) -> Result<Covered, Error> {
+        let name = || signature.name.clone();
+        let normalisation: NormalisationAlgorithm =
+            (signature.digest.normalisation_algorithm.parse()).map_err(|source| {
+                Error::UnknownNormalisation {
+                    name: name(),
+                    source,
+                }
+            })?;
+        let stated = (signature.digest.digest()).map_err(|source| Error::Digest {
+            name: name(),
+            source,
+        })?;
+        let hash = stated.algorithm();
+        let computed = self.digest(normalisation, hash);
+        let is_stated = |digest: &Digest| *digest == stated;
+        let rules = if is_stated(&computed) {
+            Rules::Named
+        } else if (self.descriptor.normalise_candidates(normalisation).iter())
+            .any(|candidate| is_stated(&candidate.digest(hash)))
+        {
+            Rules::Variant
+        } else {
+            return Err(Error::ContentChanged {
+                name: name(),
+                stated,
+                computed,
+            });
+        };
+        Ok(Covered {
+            digest: stated,
+            normalisation,
+            rules,
+        })
+    }
+
+    /// Returns the digest of the descriptor by the rules of an algorithm.
+    fn digest(&self, normalisation: NormalisationAlgorithm, hash: HashAlgorithm) -> Digest {
+        // Each change is one insertion, so that the map is whole even where a holder panicked.
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        *digests
+            .entry((normalisation, hash))
+            .or_insert_with(|| self.descriptor.normalise(normalisation).digest(hash))
+    }
 }
 
 /// Finds out when a signature was made. A timestamp that is wrong makes it invalid; one that is
@@ -128,53 +238,6 @@ struct Covered {
     digest: Digest,
     normalisation: NormalisationAlgorithm,
     rules: Rules,
-}
-
-/// Returns the one signature of a name.
-fn find(descriptor: &Descriptor, name: &str) -> Result<Signature, Error> {
-    let signatures = descriptor.signatures();
-    let names = Names(signatures.iter().map(|it| it.name.clone()).collect());
-    let mut found = signatures.into_iter().filter(|it| it.name == name);
-    let name = name.to_owned();
-    match (found.next(), found.next()) {
-        (Some(signature), None) => Ok(signature),
-        (Some(_), Some(_)) => Err(Error::Ambiguous { name }),
-        (None, _) => Err(Error::NoSignature { name, names }),
-    }
-}
-
-/// Checks that a signature speaks of this content, whoever made it.
-fn covers(descriptor: &Descriptor, signature: &Signature) -> Result<Covered, Error> {
-    let name = || signature.name.clone();
-    let normalisation: NormalisationAlgorithm = (signature.digest.normalisation_algorithm.parse())
-        .map_err(|source| Error::UnknownNormalisation {
-            name: name(),
-            source,
-        })?;
-    let stated = (signature.digest.digest()).map_err(|source| Error::Digest {
-        name: name(),
-        source,
-    })?;
-    let computed: Vec<Digest> = (descriptor.normalise_candidates(normalisation).iter())
-        .map(|candidate| candidate.digest(stated.algorithm()))
-        .collect();
-    let matched = computed.iter().position(|digest| *digest == stated);
-    let rules = match matched {
-        Some(0) => Rules::Named,
-        Some(_) => Rules::Variant,
-        None => {
-            return Err(Error::ContentChanged {
-                name: name(),
-                stated,
-                computed: computed[0],
-            });
-        }
-    };
-    Ok(Covered {
-        digest: stated,
-        normalisation,
-        rules,
-    })
 }
 
 /// The names of the signatures that are there.

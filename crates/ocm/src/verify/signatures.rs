@@ -3,7 +3,7 @@
 use ocm_model::{Descriptor, Signature};
 use ocm_signing::policy::Outcome;
 use ocm_signing::references::{Referenced, are_stated_otherwise, restate};
-use ocm_signing::verify::{self, Names, check};
+use ocm_signing::verify::{self, Names, Subject, check};
 use ocm_signing::{Checked, Clock, Verifier};
 
 use super::{FailingSignature, VerifyError, VerifyOptions};
@@ -27,7 +27,8 @@ impl Ocm {
         referenced: &Referenced,
         options: &VerifyOptions,
     ) -> Result<Found, Error> {
-        let signatures = descriptor.signatures();
+        let subject = Subject::new(descriptor);
+        let signatures = subject.signatures();
         if signatures.is_empty() {
             return Err(VerifyError::NoSignatures {
                 id: descriptor.id().clone(),
@@ -36,20 +37,20 @@ impl Ocm {
         }
         let there = || signatures.iter().map(|it| it.name.clone()).collect();
         for name in &options.signatures {
-            if descriptor.signature(name).is_none() {
+            if !signatures.iter().any(|it| it.name == *name) {
                 let (name, names) = (name.clone(), Names(there()));
                 return Err(verify::Error::NoSignature { name, names }.into());
             }
         }
         let is_wanted = |name: &String| options.signatures.contains(name);
         let mut outcomes = Vec::new();
-        for signature in &signatures {
+        for signature in signatures {
             let name = &signature.name;
             let must_hold = is_wanted(name);
             if !must_hold && options.policy.is_none() && !options.signatures.is_empty() {
                 continue;
             }
-            let result = self.check(descriptor, signature, referenced, options).await;
+            let result = self.check(&subject, signature, referenced, options).await;
             let result = match result {
                 Ok(checked) => Ok(checked),
                 Err(error) if must_hold || options.policy.is_none() => return Err(error),
@@ -85,7 +86,7 @@ impl Ocm {
     /// Checks one signature with each of the keys that may have made it.
     async fn check(
         &self,
-        descriptor: &Descriptor,
+        subject: &Subject<'_>,
         signature: &Signature,
         referenced: &Referenced,
         options: &VerifyOptions,
@@ -96,7 +97,7 @@ impl Ocm {
         };
         let mut first = None;
         for verifier in self.verifiers(signature, &options.trust).await? {
-            match check_signature(descriptor, signature, referenced, verifier.as_ref(), clock) {
+            match check_signature(subject, signature, referenced, verifier.as_ref(), clock) {
                 Ok(checked) => return Ok(checked),
                 Err(error) => first = first.or(Some(error)),
             }
@@ -127,13 +128,14 @@ const fn says_not_valid(error: &Error) -> bool {
 /// under the algorithms of the signature; where they are stated otherwise by now, the signature is
 /// checked against the descriptor as it was then.
 fn check_signature(
-    descriptor: &Descriptor,
+    subject: &Subject<'_>,
     signature: &Signature,
     referenced: &Referenced,
     verifier: &dyn Verifier,
     clock: Clock<'_>,
 ) -> Result<Checked, Error> {
-    let outcome = check(descriptor, &signature.name, verifier, clock);
+    let descriptor = subject.descriptor();
+    let outcome = subject.check(&signature.name, verifier, clock);
     let changed = matches!(outcome, Err(verify::Error::ContentChanged { .. }));
     if changed && are_stated_otherwise(descriptor, signature) {
         let normalisation = signature.digest.normalisation_algorithm.parse().ok();

@@ -6,6 +6,7 @@
 //! in the table and is no failure, as other work on the machine decides it too; a job that fails
 //! is one.
 
+mod documents;
 mod inputs;
 mod jobs;
 mod layout;

@@ -13,7 +13,7 @@ use super::registry::{Program, Registry};
 use super::report::{Bar, Peer, Row};
 use super::tools::{Tools, fresh, remove};
 use super::wide_tar::{self, Shape};
-use super::{layout, place};
+use super::{documents, layout, place};
 
 /// How often a job runs, as long as all runs together take no longer than this many seconds.
 const RUNS: u32 = 3;
@@ -23,7 +23,7 @@ const PATIENCE: f64 = 30.0;
 pub(crate) type Job = fn(&mut Bench) -> Result<Vec<Row>>;
 
 /// All jobs. Their names are what `--only` takes.
-pub(crate) const JOBS: [(&str, Job); 14] = [
+pub(crate) const JOBS: [(&str, Job); 16] = [
     ("pack-big", |bench| bench.pack(Kind::Big)),
     ("pack-mid", |bench| bench.pack(Kind::Mid)),
     ("pack-small", |bench| bench.pack(Kind::Small)),
@@ -38,6 +38,8 @@ pub(crate) const JOBS: [(&str, Job); 14] = [
     ("pull-mid", |bench| bench.pull(Kind::Mid)),
     ("get", |bench| bench.get()),
     ("get-tar", |bench| bench.get_of_tar()),
+    ("descriptor", |bench| bench.descriptor()),
+    ("signatures", |bench| bench.signatures()),
 ];
 
 /// What jobs share: tools, inputs and archives that are made once.
@@ -311,6 +313,52 @@ impl Bench {
         let ours = repeat(|| Ok(self.tools.ours(["get", "cv", &source, "-o", "json"])))?;
         let job = format!("`get cv` of one version in a {}", shape.describe());
         Ok(vec![row(job, ours, Bar::Seconds(0.1), vec![])])
+    }
+
+    /// Reads, normalises and hashes one large descriptor.
+    fn descriptor(&mut self) -> Result<Vec<Row>> {
+        let shape = documents::Shape::new(self.is_quick);
+        let constructor = text(&documents::constructor(&self.work.join("input"), &shape)?)?;
+        let target = self.output("large")?;
+        remove(Path::new(&target))?;
+        measure(self.tools.ours([
+            "add",
+            "cv",
+            "--skip-reference-digest-processing",
+            "-r",
+            &target,
+            "-c",
+            &constructor,
+        ]))?;
+        let source = format!("{target}//{}:{}", documents::COMPONENT, documents::VERSION);
+        let ours = repeat(|| {
+            Ok(self
+                .tools
+                .ours(["hash", "cv", "--actual", &source, "-o", "value"]))
+        })?;
+        remove(Path::new(&target))?;
+        let job = format!(
+            "`hash cv`, {} resources and {} references",
+            shape.resources, shape.references
+        );
+        Ok(vec![row(job, ours, Bar::Seconds(0.06), vec![])])
+    }
+
+    /// Verifies many signatures of one descriptor.
+    fn signatures(&mut self) -> Result<Vec<Row>> {
+        let shape = documents::Shape::new(self.is_quick);
+        let measured = documents::signatures(&shape)?;
+        let ours = Cost {
+            wall: measured.verify,
+            ..Cost::default()
+        };
+        let bar = Bar::Times {
+            factor: 1.2,
+            of: "the bare operations",
+            seconds: measured.bare,
+        };
+        let job = format!("verify {} RSA-4096 signatures (library)", shape.signatures);
+        Ok(vec![row(job, ours, bar, vec![])])
     }
 
     /// Runs the Go `ocm` once, if there is one.

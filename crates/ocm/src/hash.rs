@@ -88,21 +88,26 @@ impl Ocm {
                 self.complete_resources(node, request).await?;
             }
         }
-        let all: Referenced = nodes.iter().map(|node| node.descriptor.clone()).collect();
+        // Descriptors can be large: they are copied only where something may be filled in.
+        let all = if computes {
+            nodes.iter().map(|node| node.descriptor.clone()).collect()
+        } else {
+            Referenced::default()
+        };
         let shown = if request.recursive { nodes.len() } else { 1 };
         let mut reports = Vec::new();
         for node in &nodes[..shown] {
             let descriptor = &node.descriptor;
-            let counted = if computes {
+            let normalised = if computes {
                 let restated = restated(descriptor, request, &all)?;
                 if request.update {
                     store_missing(node, &restated).await?;
                 }
                 counted(descriptor, &restated, request.normalisation)
+                    .normalise(request.normalisation)
             } else {
-                descriptor.clone()
+                descriptor.normalise(request.normalisation)
             };
-            let normalised = counted.normalise(request.normalisation);
             reports.push(HashReport {
                 component: descriptor.id().clone(),
                 digest: normalised.digest(request.hash),

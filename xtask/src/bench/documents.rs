@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::run::cargo_command;
 
@@ -74,16 +74,36 @@ pub(crate) struct Signatures {
 
 /// Measures how long RSA-4096 signatures of one descriptor take.
 pub(crate) fn signatures(shape: &Shape) -> Result<Signatures> {
-    let mut command: Command = cargo_command(&[
-        "run",
-        "--quiet",
-        "--release",
-        "--package=ocm-signing",
-        "--example=many_signatures",
-        "--",
-    ]);
+    let count = shape.signatures.to_string();
+    example("ocm-signing", "many_signatures", &count)
+}
+
+/// What a descriptor takes to be read, normalised and hashed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Normalised {
+    pub(crate) seconds: f64,
+    /// The size of the document, and the peak of memory, in bytes.
+    pub(crate) size: u64,
+    pub(crate) memory: u64,
+}
+
+/// Measures what the largest blob of an archive takes, which is its descriptor.
+pub(crate) fn normalised(archive: &Path) -> Result<Normalised> {
+    let mut largest = None;
+    for entry in fs::read_dir(archive.join("blobs"))? {
+        let entry = entry?;
+        largest = largest.max(Some((entry.metadata()?.len(), entry.path())));
+    }
+    let (_, path) = largest.context("the archive is empty")?;
+    let path = path.to_str().context("the path is no text")?;
+    example("ocm-model", "large_descriptor", path)
+}
+
+/// Runs an example that measures something, and reads what it prints.
+fn example<T: DeserializeOwned>(package: &str, name: &str, argument: &str) -> Result<T> {
+    let mut command = cargo_command(&["run", "--quiet", "--release", "--package", package]);
     let output = command
-        .arg(shape.signatures.to_string())
+        .args(["--example", name, "--", argument])
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {

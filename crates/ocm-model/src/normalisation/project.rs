@@ -215,13 +215,14 @@ impl<'a> Projection<'a> {
 
     fn list(&self, writer: &mut Writer, kind: ElementKind, labels: Filter) {
         let elements = self.descriptor.list(kind);
-        let identities = if self.rules.default_versions && kind == ElementKind::Resource {
+        let mut defaulted = if self.rules.default_versions && kind == ElementKind::Resource {
             default_versions(elements)
         } else {
-            elements.iter().map(extra_identity).collect()
-        };
-        let elements = elements.iter().zip(identities);
-        writer.list(elements, |writer, (element, identity)| {
+            Vec::new()
+        }
+        .into_iter();
+        writer.list(elements, |writer, element| {
+            let identity = defaulted.next().unwrap_or_else(|| extra_identity(element));
             writer.object(|object| self.element(object, kind, element, &identity, labels));
         });
     }
@@ -245,7 +246,7 @@ impl<'a> Projection<'a> {
         } else if self.forces_identity {
             object.entry("extraIdentity", Writer::null);
         }
-        self.labels(object, raw_list(element.get("labels")), labels);
+        self.labels(object, raw_list(field(element, "labels")), labels);
         object.text("name", text(element, "name"));
         let relation = text(element, "relation");
         if kind == ElementKind::Resource && (self.rules.is_second() || !relation.is_empty()) {
@@ -259,9 +260,9 @@ impl<'a> Projection<'a> {
 
     /// Returns the digest of an element, `null` being one of three empty texts.
     fn digest(&self, kind: ElementKind, element: &'a Value) -> Option<&'a Value> {
-        let access_type = element.get("access").and_then(|access| access.get("type"));
+        let access_type = field(element, "access").and_then(|access| field(access, "type"));
         let without_content = matches!(access_type.and_then(Value::as_str), Some("none" | "None"));
-        match (kind, element.get("digest")) {
+        match (kind, field(element, "digest")) {
             (ElementKind::Source, _) => None,
             (ElementKind::Resource, _) if without_content => None,
             (_, Some(digest @ Value::Object(_))) => Some(digest),
@@ -285,12 +286,12 @@ impl<'a> Projection<'a> {
     fn label(&self, object: &mut Object<'_>, label: &Value, filter: Filter) {
         if self.rules.labels == Labels::Whole
             && filter == Filter::All
-            && let Some(merge @ Value::Object(_)) = label.get("merge")
+            && let Some(merge @ Value::Object(_)) = field(label, "merge")
         {
             object.entry("merge", |writer| {
                 writer.object(|object| {
                     object.text("algorithm", text(merge, "algorithm"));
-                    if let Some(config) = merge.get("config").filter(|it| !it.is_null()) {
+                    if let Some(config) = field(merge, "config").filter(|it| !it.is_null()) {
                         object.entry("config", |writer| writer.value(config));
                     }
                 });
@@ -300,7 +301,7 @@ impl<'a> Projection<'a> {
         if is_signing(label) {
             object.entry("signing", |writer| writer.flag(true));
         }
-        let value = label.get("value").unwrap_or(&Value::Null);
+        let value = field(label, "value").unwrap_or(&Value::Null);
         if !(self.rules.is_second() && value.is_null()) {
             object.entry("value", |writer| writer.value(value));
         }
@@ -350,7 +351,7 @@ fn default_versions(elements: &[Value]) -> Vec<Identity<'_>> {
 }
 
 fn extra_identity(element: &Value) -> Identity<'_> {
-    let identity = element.get("extraIdentity").and_then(Value::as_object);
+    let identity = field(element, "extraIdentity").and_then(Value::as_object);
     let attributes = identity.into_iter().flat_map(Map::iter);
     attributes
         .map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()))
@@ -377,7 +378,7 @@ fn digest_fields(writer: &mut Writer, digest: &Value) {
 
 /// Old data has the flag as text.
 fn is_signing(label: &Value) -> bool {
-    match label.get("signing") {
+    match field(label, "signing") {
         Some(Value::Bool(flag)) => *flag,
         Some(Value::String(text)) => text == "true",
         _ => false,
@@ -385,7 +386,23 @@ fn is_signing(label: &Value) -> bool {
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
+    field(value, key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Returns a field of an object. Most objects are so small that comparing keys is quicker than
+/// hashing one.
+fn field<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    const FEW: usize = 16;
+    let map = value.as_object()?;
+    if map.len() > FEW {
+        return map.get(key);
+    }
+    let mut entries = map.iter();
+    entries
+        .find(|(known, _)| *known == key)
+        .map(|(_, value)| value)
 }
 
 fn raw_list(value: Option<&Value>) -> &[Value] {

@@ -51,6 +51,22 @@ pub fn tar(bytes: &[u8]) {
     if whole {
         assert_eq!(found, again);
     }
+    let mut with_links = TarScan::stream(bytes).with_links();
+    while let Ok(Some(entry)) = with_links.next_entry() {
+        check_entry(&entry, bytes);
+        check_link(&entry);
+    }
+}
+
+/// A link goes up at its start only, and not above the root.
+fn check_link(entry: &TarEntry) {
+    assert_eq!(entry.kind == TarKind::Link, entry.link.is_some());
+    let Some(target) = &entry.link else { return };
+    assert!(!target.starts_with('/'), "{entry:?}");
+    let parts = || target.split('/').filter(|part| !matches!(*part, "" | "."));
+    let up = parts().take_while(|part| *part == "..").count();
+    assert!(up <= entry.path.matches('/').count(), "{entry:?}");
+    assert!(parts().skip(up).all(|part| part != ".."), "{entry:?}");
 }
 
 fn check_entry(entry: &TarEntry, archive: &[u8]) {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use ocm_blob::{ByteStream, Error, StreamReader, TarKind, TarScan};
+use ocm_blob::{ByteStream, Error, StreamReader, TarEntry, TarKind, TarScan};
 use tempfile::NamedTempFile;
 
 use self::partial::PartialTree;
@@ -113,19 +113,72 @@ fn create_tree(directory: &Path) -> Result<PartialTree, Error> {
 }
 
 fn write_tree(mut reader: StreamReader, root: &Path) -> Result<(), Error> {
-    let mut scan = TarScan::stream(&mut reader);
+    let mut scan = TarScan::stream(&mut reader).with_links();
+    let mut links = Links::default();
     while let Some(entry) = scan.next_entry()? {
         let target = below(root, &entry.path)?;
         let written = match entry.kind {
             TarKind::Directory => std::fs::create_dir_all(&target),
             TarKind::File => write_entry(&mut scan.content(), &target, entry.mode),
+            TarKind::Link => {
+                links.add(entry)?;
+                continue;
+            }
         };
         written.map_err(|error| not_unpacked(&entry.path, &target, error))?;
     }
     drop(scan);
+    links.make(root)?;
     // What follows the end of the archive belongs to the content that is checked.
     while reader.next_chunk()?.is_some() {}
     Ok(())
+}
+
+/// The most that the paths of symbolic links in an archive and of what they lead to may take, in
+/// bytes: they are kept until all else is written, so that nothing is written through one.
+const MAX_LINKS: usize = 16 * 1024 * 1024;
+
+/// Symbolic links that are still to be made.
+#[derive(Debug, Default)]
+struct Links {
+    entries: Vec<(String, String)>,
+    size: usize,
+}
+
+impl Links {
+    fn add(&mut self, entry: TarEntry) -> Result<(), Error> {
+        let target = entry.link.unwrap_or_default();
+        self.size += entry.path.len() + target.len();
+        if self.size > MAX_LINKS {
+            return Err(Error::malformed("tar", "it has too many symbolic links"));
+        }
+        self.entries.push((entry.path, target));
+        Ok(())
+    }
+
+    fn make(self, root: &Path) -> Result<(), Error> {
+        // All directories first: with a link in the way they would be made elsewhere.
+        for (path, _) in &self.entries {
+            let link = below(root, path)?;
+            let made = link.parent().map_or(Ok(()), std::fs::create_dir_all);
+            made.map_err(|error| not_unpacked(path, &link, error))?;
+        }
+        for (path, target) in &self.entries {
+            let link = below(root, path)?;
+            symlink(target, &link).map_err(|error| not_unpacked(path, &link, error))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn symlink(target: &str, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+#[cfg(not(unix))]
+fn symlink(_: &str, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn write_entry(content: &mut impl io::Read, target: &Path, mode: u32) -> io::Result<()> {
@@ -239,6 +292,60 @@ mod tests {
             std::fs::read_to_string(target.join("sub/b")).unwrap(),
             "hello"
         );
+    }
+
+    /// Makes a tar of files with content `x` and of links.
+    fn tar_of(files: &[&str], links: &[(&str, &str)]) -> Bytes {
+        let mut builder = tar::Builder::new(Vec::new());
+        for path in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(1);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, path, &b"x"[..]).unwrap();
+        }
+        for (path, target) in links {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            builder.append_link(&mut header, path, target).unwrap();
+        }
+        builder.into_inner().unwrap().into()
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_within_a_tree_are_made() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("tree");
+        let long = "d".repeat(120);
+        let deep = format!("a/{long}");
+        let content = tar_of(
+            &["a/file", &deep],
+            &[("b/link", "../a/file"), ("long", &deep)],
+        );
+        tree(once(content), &target).await.unwrap();
+        for link in ["b/link", "long"] {
+            assert_eq!(std::fs::read(target.join(link)).unwrap(), b"x", "{link}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_or_read_through_a_link_that_leads_out() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("outside")).unwrap();
+        for (files, links) in [
+            (&[][..], &[("link", "../outside")][..]),
+            (&[], &[("link", "/etc/passwd")]),
+            (&["link/file"], &[("link", "other")]),
+            (&[], &[("a/up", ".."), ("out", "a/up/../outside")]),
+            (&[], &[("link", "other"), ("link/below", "file")]),
+        ] {
+            let content = tar_of(files, links);
+            let target = place.path().join("tree");
+            assert!(tree(once(content), &target).await.is_err(), "{links:?}");
+            assert!(!target.exists());
+        }
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
     }
 
     #[tokio::test]

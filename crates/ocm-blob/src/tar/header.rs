@@ -10,6 +10,8 @@ pub(super) const OCTAL_LIMIT: u64 = 0o777_7777_7777;
 pub(super) struct Header {
     /// Prefix and name, as they are.
     pub(super) path: Vec<u8>,
+    /// Where a link leads, as it is.
+    pub(super) link: Vec<u8>,
     pub(super) kind: u8,
     pub(super) size: u64,
     pub(super) mode: u32,
@@ -30,6 +32,7 @@ impl Header {
             .map_err(|_| "a header has a size that is no number")?;
         Ok(Self {
             path: header.path_bytes().into_owned(),
+            link: header.link_name_bytes().unwrap_or_default().into_owned(),
             kind: block[156],
             size,
             mode: header.mode().unwrap_or(0),

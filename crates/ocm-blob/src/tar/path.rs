@@ -35,9 +35,73 @@ pub(super) fn sanitise(bytes: &[u8]) -> Result<String, String> {
     Ok(path)
 }
 
+/// Returns where a symbolic link at a path leads, if that is below the root of the archive whatever
+/// other such links there are. So it may go up at its start only, where it passes directories
+/// alone, and not farther than to the root.
+pub(super) fn link_target(bytes: &[u8], path: &str) -> Result<String, String> {
+    let refuse = |reason: &str| Err(format!("entry `{path}` is a symbolic link that {reason}"));
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return refuse("leads to what is no UTF-8");
+    };
+    if text.is_empty() || text.len() > PATH_LIMIT || text.contains(|c: char| c.is_control()) {
+        return refuse("leads to what is no path");
+    }
+    if text.starts_with('/') {
+        return refuse("leads to an absolute path");
+    }
+    let mut parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
+    let mut up = 0;
+    let below = parts.by_ref().find(|part| {
+        let leads_up = *part == "..";
+        up += usize::from(leads_up);
+        !leads_up
+    });
+    let depth = path.matches('/').count();
+    if up > depth {
+        return refuse("leads out of the archive");
+    }
+    if below.is_some() && parts.any(|part| part == "..") {
+        return refuse("goes up after it has gone down");
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_stays_in_the_archive() {
+        for (path, target) in [
+            ("a", "b"),
+            ("a", "./b/c"),
+            ("a/b", "../c"),
+            ("a/b/c", "../../d"),
+            ("a/b", ".."),
+            ("a", "."),
+        ] {
+            assert_eq!(link_target(target.as_bytes(), path).as_deref(), Ok(target));
+        }
+    }
+
+    #[test]
+    fn a_link_that_may_lead_out_is_refused() {
+        for (path, target) in [
+            ("a", ".."),
+            ("a", "../b"),
+            ("a/b", "../../c"),
+            ("a/b", "./.././../c"),
+            ("a", "b/../c"),
+            ("a/b", "../c/../../d"),
+            ("a", "/etc/passwd"),
+            ("a", ""),
+            ("a", "b\nc"),
+        ] {
+            assert!(link_target(target.as_bytes(), path).is_err(), "{target:?}");
+        }
+        assert!(link_target(b"\xff", "a").is_err());
+        assert!(link_target(&[b'a'; 5000], "a").is_err());
+    }
 
     #[test]
     fn paths_lose_what_means_nothing() {

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use ocm_digest::Digest;
 
 use super::header::Header;
-use super::path::sanitise;
+use super::path::{link_target, sanitise};
 use super::{BLOCK, ENTRY_LIMIT, EXTENSION_LIMIT, FORMAT};
 use crate::error::Error;
 
@@ -20,6 +20,8 @@ pub enum TarKind {
     File,
     /// A directory.
     Directory,
+    /// A symbolic link; only where [`TarScan::with_links`] takes them.
+    Link,
 }
 
 /// An entry of an archive.
@@ -35,11 +37,14 @@ pub struct TarEntry {
     pub offset: u64,
     /// The size of the content in bytes.
     pub size: u64,
+    /// Where a symbolic link leads, from the directory that it is in: below the root of the archive,
+    /// as long as all directories are real ones when the links are made.
+    pub link: Option<String>,
 }
 
 /// Goes through the entries of an archive from which nothing good is expected.
 ///
-/// Refused are links, devices, sparse files, paths that are absolute or lead out, two entries of
+/// Refused are links (see [`Self::with_links`]), devices, sparse files, paths that are absolute or lead out, two entries of
 /// one path, content that ends beyond the archive, a missing end mark, and sizes and numbers
 /// beyond limits. Long names of GNU and PAX are understood.
 #[derive(Debug)]
@@ -54,6 +59,7 @@ pub struct TarScan<R> {
     padding: u64,
     /// The entries seen, by a short hash of their paths, and whether each is a directory.
     seen: BTreeMap<u128, bool>,
+    takes_links: bool,
     ended: bool,
 }
 
@@ -61,6 +67,7 @@ pub struct TarScan<R> {
 #[derive(Debug, Default)]
 struct Extension {
     path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
     size: Option<u64>,
 }
 
@@ -103,8 +110,17 @@ impl<R: Read> TarScan<R> {
             content: 0,
             padding: 0,
             seen: BTreeMap::new(),
+            takes_links: false,
             ended: false,
         }
+    }
+
+    /// Takes symbolic links that stay below the root of the archive. Whoever makes them does it
+    /// after everything else, so that no entry is written through one.
+    #[must_use]
+    pub const fn with_links(mut self) -> Self {
+        self.takes_links = true;
+        self
     }
 
     /// Returns the next entry, or `None` at the end of the archive.
@@ -126,12 +142,8 @@ impl<R: Read> TarScan<R> {
             match header.kind {
                 b'x' => extension.read_pax(&self.read_extension(header.size)?)?,
                 b'g' => refuse_global(&self.read_extension(header.size)?)?,
-                b'L' => {
-                    let mut name = self.read_extension(header.size)?;
-                    name.truncate(name.iter().position(|&b| b == 0).unwrap_or(name.len()));
-                    extension.path = Some(name);
-                }
-                b'K' => drop(self.read_extension(header.size)?),
+                b'L' => extension.path = Some(self.read_name(header.size)?),
+                b'K' => extension.link = Some(self.read_name(header.size)?),
                 _ => return self.entry(header, extension).map(Some),
             }
         }
@@ -152,18 +164,26 @@ impl<R: Read> TarScan<R> {
             0 if bytes.ends_with(b"/") => TarKind::Directory,
             0 | b'0' | b'7' => TarKind::File,
             b'1' => return Err(refuse("is a hard link")),
+            b'2' if self.takes_links => TarKind::Link,
             b'2' => return Err(refuse("is a symbolic link")),
             b'3' | b'4' | b'6' => return Err(refuse("is a device")),
             b'S' => return Err(refuse("is a sparse file")),
             _ => return Err(refuse("is of an unknown kind")),
         };
         let size = extension.size.unwrap_or(header.size);
-        if kind == TarKind::Directory && size != 0 {
-            return Err(refuse("is a directory with content"));
+        if kind != TarKind::File && size != 0 {
+            return Err(refuse("has content, and is no file"));
         }
-        if kind == TarKind::File && path.is_empty() {
-            return Err(refuse("is a file without a name"));
+        if kind != TarKind::Directory && path.is_empty() {
+            return Err(refuse("is no directory, and has no name"));
         }
+        let link = match kind {
+            TarKind::Link => {
+                let target = extension.link.unwrap_or(header.link);
+                Some(link_target(&target, &path).map_err(malformed)?)
+            }
+            TarKind::File | TarKind::Directory => None,
+        };
         let end = self.position.checked_add(size);
         if end.is_none_or(|end| end > self.len.unwrap_or(i64::MAX as u64)) {
             return Err(refuse("ends beyond the archive, which may be cut off"));
@@ -176,6 +196,7 @@ impl<R: Read> TarScan<R> {
             mode: header.mode,
             offset: self.position,
             size,
+            link,
         })
     }
 
@@ -215,6 +236,13 @@ impl<R: Read> TarScan<R> {
         self.set_content(0);
         self.padding = padding(size);
         Ok(bytes)
+    }
+
+    /// Reads a long name as GNU writes it, ended by a zero byte.
+    fn read_name(&mut self, size: u64) -> Result<Vec<u8>, Error> {
+        let mut name = self.read_extension(size)?;
+        name.truncate(name.iter().position(|&b| b == 0).unwrap_or(name.len()));
+        Ok(name)
     }
 
     fn set_content(&mut self, size: u64) {
@@ -267,6 +295,7 @@ impl Extension {
             let (key, value) = record?;
             match key {
                 b"path" => self.path = Some(value.to_vec()),
+                b"linkpath" => self.link = Some(value.to_vec()),
                 b"size" => {
                     let size = std::str::from_utf8(value).ok();
                     let size = size.and_then(|text| text.parse().ok());
@@ -463,8 +492,11 @@ mod tests {
         ] {
             check_refused(&[(raw("a", kind, 0), b"")], reason);
         }
-        check_refused(&[(raw("a", b'5', 3), b"abc")], "directory with content");
-        check_refused(&[(raw("./", b'0', 0), b"")], "without a name");
+        check_refused(
+            &[(raw("a", b'5', 3), b"abc")],
+            "has content, and is no file",
+        );
+        check_refused(&[(raw("./", b'0', 0), b"")], "has no name");
     }
 
     #[test]

@@ -98,6 +98,7 @@ impl Session {
         let hint = causes(error.as_ref()).find_map(|cause| match cause.downcast_ref()? {
             ocm::oci::Error::Unauthenticated { .. } => Some(CREDENTIALS.to_owned()),
             ocm::oci::Error::Denied { .. } => Some(OTHER_CREDENTIALS.to_owned()),
+            ocm::oci::Error::Busy { .. } => Some(BUSY.to_owned()),
             ocm::oci::Error::Unsupported {
                 operation: "listing repositories",
                 ..
@@ -125,6 +126,10 @@ impl Session {
 /// What helps where a registry wants to know who asks.
 const CREDENTIALS: &str = "log in with `docker login`, or configure credentials for the host \
      in .ocmconfig; docs/guide/credentials.md shows both";
+
+/// What helps where an archive in one file has another writer that does not come to an end.
+const BUSY: &str = "an archive in one file has one writer at a time: run the same command again \
+     once the other one has ended";
 
 /// What helps where a registry does not show what it has.
 const CATALOGUE: &str = "name a component, as in `REPOSITORY//COMPONENT`; some registries list \

@@ -28,7 +28,6 @@ use ocm_oci::{
 };
 
 use self::blobs::DirectoryContent;
-use self::flush::Stamp;
 use self::upload::DirectoryUpload;
 use crate::content::Content;
 use crate::facts::FactCache;
@@ -36,6 +35,8 @@ use crate::index::{ArtifactIndex, INDEX_FILE};
 use crate::lock;
 use crate::open::Access;
 use crate::reading::{self, Archive, impl_reading};
+use crate::stamp::Stamp;
+use crate::tags::{Replaces, changed, tagged};
 use crate::temporary::remove_stale;
 
 /// An archive that is a directory.
@@ -90,14 +91,6 @@ enum Change {
     RemoveManifest(RepositoryName, Digest),
 }
 
-/// What a tag may point to that is set.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Replaces {
-    Anything,
-    /// This, or nothing.
-    Only(Option<Digest>),
-}
-
 impl Change {
     /// Tells whether this sets a tag only where it points to what is expected.
     const fn is_conditional(&self) -> bool {
@@ -144,8 +137,8 @@ impl Change {
                 media_type,
                 replaces,
             } => {
-                if let (Replaces::Only(expected), Some(tag)) = (replaces, tag)
-                    && tagged(index, repository, tag) != *expected
+                if let Some(tag) = tag
+                    && !replaces.admits(tagged(index, repository, tag))
                 {
                     return false;
                 }
@@ -154,21 +147,6 @@ impl Change {
             Self::RemoveTag(repository, tag) => index.remove_tag(repository, tag),
             Self::RemoveManifest(repository, digest) => index.remove_manifest(repository, digest),
         }
-    }
-}
-
-/// Returns what a tag points to.
-fn tagged(index: &ArtifactIndex, repository: &RepositoryName, tag: &Tag) -> Option<Digest> {
-    let reference = Reference::Tag(tag.clone());
-    index
-        .resolve(repository, &reference)
-        .map(|entry| entry.digest)
-}
-
-/// Returns the error of a tag that somebody else has set meanwhile.
-fn changed(name: &str, repository: &RepositoryName, tag: &Tag) -> Error {
-    Error::Changed {
-        what: format!("{repository}:{tag} in {name}"),
     }
 }
 

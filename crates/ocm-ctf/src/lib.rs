@@ -41,6 +41,8 @@ mod packed;
 mod pieces;
 mod reading;
 mod sink;
+mod stamp;
+mod tags;
 mod temporary;
 mod writer;
 

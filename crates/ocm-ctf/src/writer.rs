@@ -2,7 +2,9 @@
 //!
 //! Everything goes to `.<name>.partial` beside the archive, which [`Push::commit`] completes and
 //! renames; until then the archive is as it was, and a writer that is dropped or killed leaves it
-//! so. Only one writer is possible at a time. What an existing archive has is copied first.
+//! so. Only one writer is possible at a time, and another one waits for it; where there are no
+//! locks, the one that commits later finds another archive than it has copied, and fails. What an
+//! existing archive has is copied first.
 //!
 //! The index stands first. Space for it is reserved at the start and filled up with blanks; an
 //! archive of up to 32 MiB is copied once more on commit, without them. Blobs follow in the order
@@ -21,6 +23,7 @@ mod upload;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -46,7 +49,11 @@ use crate::index::ArtifactIndex;
 use crate::open::CtfFormat;
 use crate::packed::Scratch;
 use crate::reading::{self, Archive, impl_reading};
-use crate::sink::{Panicked, blocking, write_stream};
+use crate::sink::{Panicked, write_stream};
+use crate::tags::{Replaces, changed, tagged};
+
+/// How long a writer waits for another one.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// An archive in one file, opened for writing. Clones share it.
 ///
@@ -60,6 +67,7 @@ struct Writer {
     target: PathBuf,
     format: CtfFormat,
     scratch: Scratch,
+    patience: Duration,
     names: Mutex<ArtifactIndex>,
     shelves: Arc<Shelves>,
     content: Arc<dyn Content>,
@@ -94,39 +102,82 @@ struct Writing {
 impl CtfArchiveWriter {
     /// Opens an archive for writing, new or existing. `format` decides how it will be written.
     ///
+    /// Waits up to five minutes for somebody else who is writing it.
+    ///
     /// # Errors
     ///
-    /// [`Error::Blob`] if somebody else is writing it or files cannot be created; what
-    /// [`CtfArchive::open`] says of an existing archive.
+    /// As [`CtfArchiveWriter::open_within`].
     pub async fn open(
         path: impl AsRef<Path>,
         format: CtfFormat,
         scratch: &Scratch,
     ) -> Result<Self, Error> {
+        Self::open_within(path, format, scratch, PATIENCE).await
+    }
+
+    /// Opens an archive as [`CtfArchiveWriter::open`] does, but waits no longer than `patience` for
+    /// somebody else who is writing it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if somebody else is still writing it, [`Error::Blob`] if files cannot be
+    /// created; what [`CtfArchive::open`] says of an existing archive.
+    pub async fn open_within(
+        path: impl AsRef<Path>,
+        format: CtfFormat,
+        scratch: &Scratch,
+        patience: Duration,
+    ) -> Result<Self, Error> {
         let path = path.as_ref();
         let name: Arc<str> = path.display().to_string().into();
         // A link stays, what it points to is replaced.
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let opened = Opened::new(&target, &name, scratch).await?;
+        let opened = Opened::new(&target, &name, scratch, patience).await?;
         let shelves = Arc::new(Shelves::default());
-        let mut names = ArtifactIndex::default();
-        if let Some(base) = &opened.base {
-            names = base.index().clone();
-            shelves.set(vec![Arc::clone(base.content())]);
-        }
-        Ok(Self(Arc::new(Writer {
+        let writer = Self(Arc::new(Writer {
             name,
             target,
             format,
             scratch: scratch.clone(),
-            names: Mutex::new(names),
+            patience,
+            names: Mutex::default(),
             content: Arc::clone(&shelves) as Arc<dyn Content>,
             shelves,
             facts: FactCache::default(),
-            opened: Mutex::new(Some(opened)),
+            opened: Mutex::default(),
             session: Arc::default(),
             pushing: Mutex::default(),
-        })))
+        }));
+        writer.show(opened);
+        Ok(writer)
+    }
+
+    /// Shows what was opened as long as nothing is written.
+    fn show(&self, opened: Opened) {
+        let mut index = ArtifactIndex::default();
+        let mut content = Vec::new();
+        if let Some(base) = &opened.base {
+            index = base.index().clone();
+            content.push(Arc::clone(base.content()));
+        }
+        let mut names = lock(&self.0.names);
+        index.supersede(&names);
+        *names = index;
+        drop(names);
+        self.0.shelves.set(content);
+        *lock(&self.0.opened) = Some(opened);
+    }
+
+    /// Opens the archive once more.
+    async fn reopen(&self) -> Result<Opened, Error> {
+        let Writer {
+            target,
+            name,
+            scratch,
+            patience,
+            ..
+        } = self.0.as_ref();
+        Opened::new(target, name, scratch, *patience).await
     }
 
     /// Joins the session that is going on, or starts one.
@@ -153,7 +204,7 @@ impl CtfArchiveWriter {
         let opened = lock(&self.0.opened).take();
         let Opened { partial, base } = match opened {
             Some(opened) => opened,
-            None => Opened::new(&self.0.target, &self.0.name, &self.0.scratch).await?,
+            None => self.reopen().await?,
         };
         let file = partial.file().clone();
         let packing: Arc<dyn Packing> = match self.0.format {
@@ -260,6 +311,38 @@ impl CtfArchiveWriter {
         store_known(writing, &spooled, digest, written.size).await
     }
 
+    async fn put_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &RawManifest,
+        tag: Option<&Tag>,
+        replaces: Replaces,
+    ) -> Result<(), Error> {
+        reading::check_children(self, repository, manifest)?;
+        let digest = manifest.digest();
+        let turn = self.turn(digest).await;
+        self.store_bytes(digest, manifest.bytes().clone()).await?;
+        drop(turn);
+        let reference = tag.map_or(Reference::Digest(digest), |tag| tag.clone().into());
+        let listed = self.with_index(|index| {
+            let listed = index.resolve(repository, &reference);
+            listed.is_some_and(|listed| listed.digest == digest)
+        })?;
+        if listed {
+            return Ok(());
+        }
+        // The session may replace the index when it starts, so it starts before the change.
+        let _writing = self.writing().await?;
+        let mut names = lock(&self.0.names);
+        if let Some(tag) = tag
+            && !replaces.admits(tagged(&names, repository, tag))
+        {
+            return Err(changed(&self.0.name, repository, tag));
+        }
+        names.add(repository, tag, digest, manifest.media_type());
+        Ok(())
+    }
+
     /// Waits until nobody else pushes this blob.
     async fn turn(&self, digest: Digest) -> OwnedMutexGuard<()> {
         let turn = {
@@ -284,10 +367,17 @@ impl CtfArchiveWriter {
 }
 
 impl Opened {
-    async fn new(target: &Path, name: &Arc<str>, scratch: &Scratch) -> Result<Self, Error> {
-        let path = target.to_owned();
-        let partial = blocking(move || Partial::create(&path)).await;
+    async fn new(
+        target: &Path,
+        name: &Arc<str>,
+        scratch: &Scratch,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let partial = Partial::create(target, patience).await;
         let partial = partial.map_err(|source| Error::blob("open", &**name, source))?;
+        let partial = partial.ok_or_else(|| Error::Busy {
+            what: name.to_string(),
+        })?;
         let base = match CtfArchive::open(target, scratch).await {
             Ok(base) => Some(base),
             Err(error) if error.is_not_found() => None,
@@ -409,29 +499,43 @@ impl Push for CtfArchiveWriter {
         manifest: &RawManifest,
         tag: Option<&Tag>,
     ) -> Result<(), Error> {
-        reading::check_children(self, repository, manifest)?;
-        let digest = manifest.digest();
-        let turn = self.turn(digest).await;
-        self.store_bytes(digest, manifest.bytes().clone()).await?;
-        drop(turn);
-        let reference = tag.map_or(Reference::Digest(digest), |tag| tag.clone().into());
-        let listed = self.with_index(|index| {
-            let listed = index.resolve(repository, &reference);
-            listed.is_some_and(|listed| listed.digest == digest)
-        })?;
-        if !listed {
-            // The session may replace the index when it starts, so it starts before the change.
-            let _writing = self.writing().await?;
-            lock(&self.0.names).add(repository, tag, digest, manifest.media_type());
-        }
-        Ok(())
+        self.put_manifest(repository, manifest, tag, Replaces::Anything)
+            .await
     }
 
+    /// Compares with the archive as it is under the lock that writing takes.
+    async fn replace_manifest(
+        &self,
+        repository: &RepositoryName,
+        manifest: &RawManifest,
+        tag: &Tag,
+        expected: Option<&Digest>,
+    ) -> Result<(), Error> {
+        let replaces = Replaces::Only(expected.copied());
+        self.put_manifest(repository, manifest, Some(tag), replaces)
+            .await
+    }
+
+    /// Completes the archive, and replaces what was there by it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] if that is not what was copied at first, as may happen where there are no
+    /// locks; what has been pushed since is given up then.
     async fn commit(&self) -> Result<(), Error> {
         let mut session = Arc::clone(&self.0.session).write_owned().await;
         let Some(current) = session.clone() else {
             return Ok(());
         };
+        let failed = |source| Error::blob("commit", &*self.0.name, source);
+        if !current.partial.is_target_unchanged().map_err(failed)? {
+            *session = None;
+            drop(current);
+            self.show(self.reopen().await?);
+            return Err(Error::Changed {
+                what: self.0.name.to_string(),
+            });
+        }
         let index = lock(&self.0.names).write();
         // The session ends with the work, also where nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {
@@ -442,7 +546,7 @@ impl Push for CtfArchiveWriter {
         let outcome = work
             .await
             .unwrap_or_else(|error| Err(Panicked::from(error).into()));
-        outcome.map_err(|source| Error::blob("commit", &*self.0.name, source))
+        outcome.map_err(failed)
     }
 }
 

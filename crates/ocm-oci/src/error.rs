@@ -32,6 +32,10 @@ pub enum Error {
     #[error("{what} has been changed by somebody else meanwhile")]
     Changed { what: String },
 
+    /// Only one can write at a time, and somebody else does.
+    #[error("{what} is being written by somebody else")]
+    Busy { what: String },
+
     /// The store has no such operation.
     #[error("{store} does not support {operation}")]
     Unsupported {

@@ -183,7 +183,7 @@ fn of_oci(error: &ocm_oci::Error) -> Option<Kind> {
     match error {
         Error::NotFound { .. } => Some(Kind::NotFound),
         Error::Unauthenticated { .. } | Error::Denied { .. } => Some(Kind::NotAllowed),
-        Error::ReadOnly { .. } | Error::Changed { .. } => Some(Kind::Conflict),
+        Error::ReadOnly { .. } | Error::Changed { .. } | Error::Busy { .. } => Some(Kind::Conflict),
         Error::DigestMismatch { .. } | Error::Dangling { .. } => Some(Kind::VerificationFailed),
         Error::Remote { .. } => Some(Kind::Remote),
         _ => None,
@@ -353,6 +353,8 @@ mod tests {
         let missing = ocm_oci::Error::not_found("a");
         let backend = ocm_repository::Error::backend("read", "a", missing);
         assert_eq!(Kind::of(&backend), Kind::NotFound);
+        let what = "shop.tar".to_owned();
+        assert_eq!(Kind::of(&ocm_oci::Error::Busy { what }), Kind::Conflict);
         assert_eq!(Kind::of(&io::Error::other("x")), Kind::Other);
     }
 }

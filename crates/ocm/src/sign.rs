@@ -152,12 +152,8 @@ impl Ocm {
         located: &Located,
         request: &SignRequest,
     ) -> Result<SignReport, Error> {
-        let usage = if request.dry_run {
-            Use::Read
-        } else {
-            Use::Write
-        };
-        let repository = self.open(&located.repository, usage).await?;
+        // Others may write as long as the content is read and the signature made.
+        let repository = self.open(&located.repository, Use::Read).await?;
         let id = self.one_version(&repository, located).await?;
         let SignOptions { name, replace, .. } = &request.options;
         let signer = (self.signer(name, &request.method, &request.keys)).await?;
@@ -183,12 +179,16 @@ impl Ocm {
             }
         }
         if !request.dry_run {
+            let target = self.open(&located.repository, Use::Write).await?;
             let order = prepared.order.iter();
             let changed =
                 order.filter(|&&index| prepared.completed[index] || signatures[index].is_some());
             let items: Vec<_> = changed
                 .map(|&index| store::Item {
-                    repository: &prepared.nodes[index].repository,
+                    repository: match &prepared.nodes[index].repository {
+                        read if Arc::ptr_eq(read, &repository) => &target,
+                        elsewhere => elsewhere,
+                    },
                     completed: &prepared.to_store[index],
                     signature: signatures[index].as_ref(),
                     replace: *replace,

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::world::{LEAF_DATA, PRODUCT, SMALL, packed, position, signed, tamper};
+use crate::world::{LEAF_DATA, PRODUCT, SMALL, check_product, packed, position, signed, tamper};
 
 #[test]
 fn one_changed_byte_ends_everything() {
@@ -242,6 +242,37 @@ fn a_file_in_the_way_stays() {
     transferred to far: 2 component versions added, 0 updated, 0 replaced, 0 skipped; 5 blobs copied, 0 mounted, 0 there already; 4.3 KiB moved in <n> s
     ");
     assert_eq!(cli.read("far/precious.txt"), b"here since 1999");
+}
+
+/// Several processes write to one file at once; they wait for each other.
+#[test]
+fn writers_of_an_archive_in_one_file_lose_nothing_of_each_other() {
+    let cli = signed();
+    for name in ["a", "b", "c"] {
+        let constructor = SMALL.replace("small", name);
+        cli.write(format!("{name}.yaml"), constructor);
+    }
+    for archive in ["disk.tar", "disk.tgz"] {
+        let started = [
+            format!("add cv -r {archive} a.yaml"),
+            format!("transfer ctf shop {archive}"),
+            format!("add cv -r {archive} b.yaml"),
+            format!("add cv -r {archive} c.yaml"),
+        ]
+        .map(|command| cli.start(&command));
+        for run in started.map(ocm_testkit::Started::wait) {
+            assert_eq!(run.code, Some(0), "{run}");
+        }
+        let listed = cli.ok(&format!("list {archive}"));
+        let names = listed
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        let expected = ["a", "b", "bar/leaf", "bar/product", "c"];
+        let expected = expected.map(|name| format!("acme.org/{name}"));
+        let names: Vec<&str> = names.filter(|name| name.contains('/')).collect();
+        assert_eq!(names, expected, "{listed}");
+        check_product(&cli, archive);
+    }
 }
 
 #[test]

@@ -150,24 +150,12 @@ fn signers_of_a_registry_lose_no_signature() {
     sign_at_once(&cli, &place);
 }
 
-/// An archive in one file has one writer at a time: another one is told so, and nothing is lost.
 #[test]
 fn signers_of_an_archive_in_a_file_lose_no_signature() {
     let cli = packed();
     cli.ok("create keypair acme --bits 2048");
-    cli.ok("transfer ctf shop shop.tar");
-    let product = "shop.tar//acme.org/bar/product:1.0.0";
-    let names = ["a", "b", "c", "d"];
-    let started = names.map(|name| cli.start(&format!("sign cv -K acme -s {name} {product}")));
-    let runs = started.map(ocm_testkit::Started::wait);
-    let mut signed = 0;
-    for (name, run) in names.iter().zip(runs) {
-        if run.code == Some(0) {
-            signed += 1;
-            cli.ok(&format!("verify cv -k acme.pub -s {name} {product}"));
-        } else {
-            assert!(run.stderr.contains("somebody else is writing"), "{run}");
-        }
+    for archive in ["shop.tar", "shop.tgz"] {
+        cli.ok(&format!("transfer ctf shop {archive}"));
+        sign_at_once(&cli, archive);
     }
-    assert!(signed > 0);
 }

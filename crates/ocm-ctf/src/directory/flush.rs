@@ -1,43 +1,22 @@
 //! Reading and replacing the index of a directory.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
-use std::time::SystemTime;
 
 use ocm_digest::Digest;
 use ocm_oci::Error;
 
-use super::{Change, CtfDirectory, Directory, Names, changed};
+use super::{Change, CtfDirectory, Directory, Names};
 use crate::index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT};
 use crate::lock;
 use crate::reading;
 use crate::sink::Panicked;
+use crate::stamp::Stamp;
+use crate::tags::changed;
 use crate::temporary::{TemporaryFile, sync_directory};
-
-/// What tells one index file from the next: each is a new file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Stamp {
-    inode: u64,
-    len: u64,
-    modified: Option<SystemTime>,
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Self {
-            inode,
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-        }
-    }
-}
 
 /// What one flush takes upon itself.
 #[derive(Debug)]
@@ -179,11 +158,7 @@ impl Directory {
 
     fn stamp(&self) -> Result<Option<Stamp>, Error> {
         let path = self.root.join(INDEX_FILE);
-        match std::fs::metadata(&path) {
-            Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(self.unreadable(&path, source)),
-        }
+        Stamp::at(&path).map_err(|source| self.unreadable(&path, source))
     }
 
     fn read_index(&self) -> Result<ArtifactIndex, Error> {

@@ -5,11 +5,21 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ocm_blob::{Error, OpenFile};
+use tokio::time::{Instant, sleep};
 
 use crate::lock;
+use crate::sink::blocking;
+use crate::stamp::Stamp;
 use crate::temporary::sync_directory;
+
+/// How long it takes until the log says that another writer is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// How long a writer that waits does not look, at first and at last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
 /// `.<name>.partial`, locked by who writes it, removed unless it has become the archive.
 #[derive(Debug)]
@@ -17,12 +27,40 @@ pub(super) struct Partial {
     file: OpenFile,
     path: PathBuf,
     target: PathBuf,
+    /// What the archive was when this file was locked.
+    before: Option<Stamp>,
     replaced: AtomicBool,
 }
 
 impl Partial {
-    /// Creates the file beside its target, or takes over what a killed writer has left.
-    pub(super) fn create(target: &Path) -> Result<Self, Error> {
+    /// Creates the file beside its target, or takes over what a killed writer has left. While
+    /// somebody else is writing, this waits; `None` is returned after `patience`.
+    pub(super) async fn create(target: &Path, patience: Duration) -> Result<Option<Self>, Error> {
+        let started = Instant::now();
+        let mut pause = PAUSES.0;
+        let mut is_told = false;
+        loop {
+            let path = target.to_owned();
+            if let Some(partial) = blocking(move || Self::try_create(&path)).await? {
+                return Ok(Some(partial));
+            }
+            let waited = started.elapsed();
+            let left = patience.saturating_sub(waited);
+            if left.is_zero() {
+                return Ok(None);
+            }
+            if waited >= SILENCE && !is_told {
+                let path = target.display();
+                tracing::warn!("{path} is being written by somebody else, waiting");
+                is_told = true;
+            }
+            sleep(pause.min(left)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Creates the file unless somebody else is writing.
+    fn try_create(target: &Path) -> Result<Option<Self>, Error> {
         let path = beside(target, "partial");
         let failed = |action, source| Error::file(action, &path, source);
         loop {
@@ -34,25 +72,32 @@ impl Partial {
                 .open(&path)
                 .map_err(|source| failed("create", source))?;
             if !lock::try_exclusive(&file).map_err(|source| failed("lock", source))? {
-                let source = io::Error::new(
-                    io::ErrorKind::WouldBlock,
-                    "somebody else is writing this archive",
-                );
-                return Err(failed("lock", source));
+                return Ok(None);
             }
             // Between opening and locking, its owner may have renamed or removed it.
             if is_at(&file, &path) {
                 file.set_len(0).map_err(|source| failed("create", source))?;
                 // What a killed writer was copying; nobody else can be, under this lock.
                 let _ = std::fs::remove_file(beside(target, "rewrite"));
-                return Ok(Self {
+                let before =
+                    Stamp::at(target).map_err(|source| Error::file("read", target, source))?;
+                return Ok(Some(Self {
                     file: OpenFile::new(file, &path),
                     path,
                     target: target.to_owned(),
+                    before,
                     replaced: AtomicBool::new(false),
-                });
+                }));
             }
         }
+    }
+
+    /// Tells whether the archive is still the one that was there when this file was locked. It is,
+    /// unless there are no locks here, or somebody does not mind them.
+    pub(super) fn is_target_unchanged(&self) -> Result<bool, Error> {
+        let now = Stamp::at(&self.target);
+        let now = now.map_err(|source| Error::file("read", &self.target, source))?;
+        Ok(now == self.before)
     }
 
     pub(super) const fn file(&self) -> &OpenFile {

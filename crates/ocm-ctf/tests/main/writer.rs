@@ -8,7 +8,7 @@ mod written;
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ocm_blob::BlobRef;
 use ocm_ctf::{CtfArchive, CtfArchiveWriter, CtfFormat, Scratch};
@@ -48,8 +48,17 @@ impl Place {
         self.format == CtfFormat::TarGzip
     }
 
+    /// Opens the archive, and does not wait for others.
     async fn open(&self) -> Result<CtfArchiveWriter, Error> {
-        CtfArchiveWriter::open(&self.path, self.format, &Scratch::default()).await
+        CtfArchiveWriter::open_within(&self.path, self.format, &Scratch::default(), Duration::ZERO)
+            .await
+    }
+
+    /// Opens the archive once others have written it.
+    async fn open_after_others(&self) -> CtfArchiveWriter {
+        let scratch = Scratch::default();
+        let opened = CtfArchiveWriter::open(&self.path, self.format, &scratch).await;
+        opened.unwrap()
     }
 
     async fn writer(&self) -> CtfArchiveWriter {

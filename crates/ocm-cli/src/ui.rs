@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use ocm::ContentCheck;
 use ocm::sigstore::Terminal;
 
 use crate::progress::CLEAR;
@@ -60,6 +61,18 @@ impl Ui {
     #[expect(clippy::unused_self, reason = "output has one door")]
     pub(crate) fn warn(&self, text: &str) {
         say(&format!("warning: {text}"));
+    }
+
+    /// Warns of content that was to be compared with its digest and was not.
+    pub(crate) fn warn_unchecked(&self, content: &[ContentCheck]) {
+        for content in content {
+            if let Some(reason) = content.unchecked() {
+                self.warn(&format!(
+                    "content of {} {} was not checked: {reason}",
+                    content.component, content.resource
+                ));
+            }
+        }
     }
 }
 

@@ -6,14 +6,15 @@ use ocm_model::{
     ComponentVersionId, Descriptor, DigestSpec, NormalisationAlgorithm, NormalisedDescriptor,
 };
 use ocm_oci::CopyOptions;
-use ocm_repository::{Content, Expected, RepositoryRef};
+use ocm_repository::{Expected, RepositoryRef};
 use ocm_signing::references::{Referenced, are_stated_anew, restate};
 
 use crate::error::Error;
 use crate::session::Ocm;
-use crate::stated;
+use crate::stated::to_state;
 use crate::tree::Node;
-use crate::verify::hash;
+use crate::verify::ContentCheck;
+use crate::verify::content::open;
 
 /// How component versions are hashed.
 #[derive(Clone, Debug)]
@@ -45,9 +46,18 @@ pub enum Digests {
     Verified,
 }
 
+/// What was hashed.
+#[derive(Clone, Debug, Default)]
+pub struct HashReport {
+    /// The hashes, that of the root first.
+    pub hashes: Vec<ComponentHash>,
+    /// Content that was to be compared with its digest, and cannot be reached from here.
+    pub unchecked: Vec<ContentCheck>,
+}
+
 /// The hash of one component version.
 #[derive(Clone, Debug)]
-pub struct HashReport {
+pub struct ComponentHash {
     /// Which one.
     pub component: ComponentVersionId,
     /// The bytes that were hashed.
@@ -57,7 +67,7 @@ pub struct HashReport {
 }
 
 impl Ocm {
-    /// Hashes a component version, and those below it if that is asked for, the root first.
+    /// Hashes a component version, and those below it if that is asked for.
     ///
     /// # Errors
     ///
@@ -68,7 +78,7 @@ impl Ocm {
         repository: &RepositoryRef,
         id: &ComponentVersionId,
         request: &HashRequest,
-    ) -> Result<Vec<HashReport>, Error> {
+    ) -> Result<HashReport, Error> {
         let stored = repository.component_version(id).await?;
         let root = Node {
             descriptor: stored.descriptor,
@@ -80,8 +90,10 @@ impl Ocm {
         } else {
             vec![root]
         };
+        let mut report = HashReport::default();
         if request.digests == Digests::Verified {
-            self.check_content(&nodes, &request.copy, None).await?;
+            let checks = self.check_content(&nodes, &request.copy, None).await?;
+            report.unchecked = not_compared(&nodes, checks);
         }
         if computes {
             for node in &mut nodes {
@@ -95,7 +107,6 @@ impl Ocm {
             Referenced::default()
         };
         let shown = if request.recursive { nodes.len() } else { 1 };
-        let mut reports = Vec::new();
         for node in &nodes[..shown] {
             let descriptor = &node.descriptor;
             let normalised = if computes {
@@ -108,13 +119,13 @@ impl Ocm {
             } else {
                 descriptor.normalise(request.normalisation)
             };
-            reports.push(HashReport {
+            report.hashes.push(ComponentHash {
                 component: descriptor.id().clone(),
                 digest: normalised.digest(request.hash),
                 normalised,
             });
         }
-        Ok(reports)
+        Ok(report)
     }
 
     /// Computes the digests of content that are missing.
@@ -157,22 +168,22 @@ impl Ocm {
         let Some(access) = access else {
             return Ok(None);
         };
-        let content = if access.is_local_blob() {
-            node.repository.local_content(id, access).await?
-        } else {
-            self.access_methods(&node.repository)
-                .await?
-                .content(access)
-                .await?
-        };
-        Ok(Some(match stated::unpacked(content).await? {
-            Content::Artifact(artifact) => DigestSpec::oci_artifact(&artifact.root.digest),
-            Content::Blob(blob) => {
-                let (digest, _) = hash(&request.copy.watch(&blob), request.hash).await?;
-                DigestSpec::generic_blob(&digest)
-            }
-        }))
+        let methods = self.access_methods(&node.repository).await?;
+        let content = open(&methods, id, &node.repository, access).await?;
+        let (digest, _) = to_state(content, request.hash, &request.copy).await?;
+        Ok(Some(digest))
     }
+}
+
+/// Returns those checks in which content was to be compared and could not be. A digest that is not
+/// stated is computed, so that there is nothing to compare.
+fn not_compared(nodes: &[Node], checks: Vec<ContentCheck>) -> Vec<ContentCheck> {
+    let resources = nodes.iter().flat_map(|node| node.descriptor.resources());
+    let compared = resources.zip(checks).filter(|(resource, check)| {
+        let stated = resource.digest.as_ref();
+        check.unchecked().is_some() && stated.is_some_and(DigestSpec::is_complete)
+    });
+    compared.map(|(_, check)| check).collect()
 }
 
 /// Returns a descriptor whose references state digests under the algorithms of the request. What

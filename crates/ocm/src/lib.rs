@@ -68,13 +68,14 @@ pub use address::{Error as AddressError, Located};
 pub use download::{DownloadRequest, Downloaded, Extraction};
 pub use error::Error;
 pub use handlers::{SigningMethod, key_fingerprint, signature_algorithms};
-pub use hash::{Digests, HashReport, HashRequest};
+pub use hash::{ComponentHash, Digests, HashReport, HashRequest};
 pub use kind::{Kind, causes};
 pub use resolver::Resolvers;
 pub use session::{Ocm, Use};
 pub use sign::{DigestMode, SignReport, SignRequest, UnmarkedLabel};
 pub use timestamps::DEFAULT_AUTHORITY;
 pub use trust::{KeyMaterial, Occasion, Scoped, SigningKeys, Trust};
+pub use unpack::write_file;
 pub use verify::{
     ContentCheck, ContentOutcome, FailingSignature, ReferenceCheck, VerifyError, VerifyOptions,
     VerifyProgress, VerifyReport,

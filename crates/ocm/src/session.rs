@@ -27,6 +27,8 @@ use crate::handlers::LOGIN;
 pub enum Use {
     /// Reading what is there.
     Read,
+    /// Reading and changing what is there.
+    Change,
     /// Reading and writing; an archive that is not there is created.
     Write,
 }
@@ -204,7 +206,7 @@ impl Ocm {
     /// There is none, or it cannot be read.
     pub async fn archive(&self, path: &str, usage: Use) -> Result<StoreRef, Error> {
         let full = self.path(path);
-        if usage == Use::Read && !full.exists() {
+        if usage != Use::Write && !full.exists() {
             return Err(Error::NoRepository {
                 location: path.to_owned(),
             });

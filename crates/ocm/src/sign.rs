@@ -179,7 +179,7 @@ impl Ocm {
             }
         }
         if !request.dry_run {
-            let target = self.open(&located.repository, Use::Write).await?;
+            let target = self.open(&located.repository, Use::Change).await?;
             let order = prepared.order.iter();
             let changed =
                 order.filter(|&&index| prepared.completed[index] || signatures[index].is_some());

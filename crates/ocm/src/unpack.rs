@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use ocm_blob::{ByteStream, Error, StreamReader, TarEntry, TarKind, TarScan};
+use ocm_blob::{ByteStream, Bytes, Error, StreamReader, TarEntry, TarKind, TarScan, once};
 use tempfile::NamedTempFile;
 
 use self::partial::PartialTree;
@@ -44,6 +44,15 @@ impl Packing {
     }
 }
 
+/// Writes a file. It appears under its name once it is whole, and replaces what had that.
+///
+/// # Errors
+///
+/// It cannot be written, or what is there is no regular file.
+pub async fn write_file(path: &Path, content: Bytes) -> Result<(), Error> {
+    file(once(content), path, false).await
+}
+
 /// Writes content to a file.
 pub(crate) async fn file(stream: ByteStream, path: &Path, executable: bool) -> Result<(), Error> {
     let reader = StreamReader::new(stream);
@@ -51,7 +60,7 @@ pub(crate) async fn file(stream: ByteStream, path: &Path, executable: bool) -> R
     let (file, partial) = blocking(move || create_file(&target)).await?.into_parts();
     let target = path.to_owned();
     // The partial file stays with this future: whoever stops waiting leaves nothing behind.
-    let locked = blocking(move || write_file(reader, file, &target)).await?;
+    let locked = blocking(move || write_stream(reader, file, &target)).await?;
     let target = path.to_owned();
     blocking(move || {
         let _locked = locked;
@@ -98,7 +107,7 @@ fn create_file(path: &Path) -> Result<NamedTempFile, Error> {
     partial::create_file(&parent).map_err(|source| Error::file("write to", &parent, source))
 }
 
-fn write_file(mut reader: StreamReader, mut file: File, path: &Path) -> Result<File, Error> {
+fn write_stream(mut reader: StreamReader, mut file: File, path: &Path) -> Result<File, Error> {
     while let Some(chunk) = reader.next_chunk()? {
         let written = file.write_all(&chunk);
         written.map_err(|source| Error::file("write", path, source))?;
@@ -251,7 +260,7 @@ fn set_mode(_: &Path, _: u32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use ocm_blob::{Blob as _, Bytes, MemoryBlob, Promise, TarBlob, once, verify};
+    use ocm_blob::{Blob as _, MemoryBlob, Promise, TarBlob, verify};
     use ocm_digest::Digest;
 
     use super::*;

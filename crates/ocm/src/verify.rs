@@ -19,7 +19,6 @@ use ocm_oci::{CopyOptions, Moved};
 use ocm_signing::TimestampVerifier;
 use ocm_signing::policy::Policy;
 
-pub(crate) use self::content::hash;
 use self::references::check_references;
 use self::signatures::Found;
 use crate::address::Located;

@@ -59,7 +59,8 @@ pub(crate) struct Read {
 
 pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Result<()> {
     let constraint = args.semver_constraint.as_ref();
-    let (repository, ids) = find_roots(&args.reference, constraint, args.latest, session).await?;
+    let (repository, ids) =
+        find_roots(&args.reference, Use::Read, constraint, args.latest, session).await?;
     if ids.is_empty() {
         session
             .ui
@@ -183,6 +184,7 @@ impl Read {
 /// Returns what the reference means: versions of a component, or of all in a repository.
 pub(crate) async fn find_roots(
     reference: &str,
+    usage: Use,
     constraint: Option<&Constraint>,
     latest: bool,
     session: &Session,
@@ -190,7 +192,7 @@ pub(crate) async fn find_roots(
     let ocm = &session.ocm;
     Ok(match session.reference(reference).await {
         Ok(located) => {
-            let repository = ocm.open(&located.repository, Use::Read).await?;
+            let repository = ocm.open(&located.repository, usage).await?;
             let ids = ocm
                 .versions(&repository, &located, constraint, latest)
                 .await?;
@@ -203,7 +205,7 @@ pub(crate) async fn find_roots(
             let Ok(spec) = session.repository(reference) else {
                 return Err(error.into());
             };
-            let repository = match ocm.open(&spec, Use::Read).await {
+            let repository = match ocm.open(&spec, usage).await {
                 // It is no repository either.
                 Err(ocm::Error::Address(_)) => return Err(error.into()),
                 opened => opened?,

@@ -1,6 +1,5 @@
 //! `ocm hash component-version`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -8,7 +7,7 @@ use clap::ValueEnum;
 use ocm::digest::HashAlgorithm;
 use ocm::model::{Constraint, NormalisationAlgorithm};
 use ocm::oci::CopyOptions;
-use ocm::{Digests, HashReport, HashRequest};
+use ocm::{ComponentHash, Digests, HashRequest, Use};
 use serde::Serialize;
 
 use super::get::find_roots;
@@ -136,7 +135,8 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         None => args.reference.clone(),
     };
     let constraint = args.semver_constraint.as_ref();
-    let (repository, ids) = find_roots(&reference, constraint, args.latest, session).await?;
+    let usage = if args.update { Use::Change } else { Use::Read };
+    let (repository, ids) = find_roots(&reference, usage, constraint, args.latest, session).await?;
     let request = HashRequest {
         normalisation: args.normalisation,
         hash: args.hash,
@@ -152,90 +152,87 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     if ids.is_empty() {
         session.ui.note(&format!("no versions of {reference}"));
     }
-    let mut reports = Vec::new();
+    let mut hashes = Vec::new();
+    let mut unchecked = Vec::new();
     for id in &ids {
-        let found = session.ocm.hash(&repository, id, &request).await;
-        let found = found.with_context(|| format!("cannot hash {id}"))?;
-        reports.extend(found);
+        let report = session.ocm.hash(&repository, id, &request).await;
+        let report = report.with_context(|| format!("cannot hash {id}"))?;
+        hashes.extend(report.hashes);
+        unchecked.extend(report.unchecked);
     }
     match to_file {
-        Some(path) => write_files(&reports, &session.ocm.path(path)),
-        None => session.ui.print(&rendered(&reports, args.output)?),
+        Some(path) => write_files(&hashes, &session.ocm.path(path)).await?,
+        None => session.ui.print(&rendered(&hashes, args.output)?)?,
     }
+    session.ui.warn_unchecked(&unchecked);
+    Ok(())
 }
 
-fn rendered(reports: &[HashReport], format: HashFormat) -> anyhow::Result<String> {
-    let entries = || reports.iter().map(entry);
-    let lines = |line: fn(&HashReport) -> String| {
-        reports.iter().map(|report| line(report) + "\n").collect()
-    };
+fn rendered(hashes: &[ComponentHash], format: HashFormat) -> anyhow::Result<String> {
+    let entries = || hashes.iter().map(entry);
+    let lines =
+        |line: fn(&ComponentHash) -> String| hashes.iter().map(|hash| line(hash) + "\n").collect();
     let as_data = |format| Ok(data(format, entries())?.unwrap_or_default());
     match format {
-        HashFormat::Table => Ok(table(reports, false)),
-        HashFormat::Wide => Ok(table(reports, true)),
-        HashFormat::Value => Ok(lines(|report| report.digest.to_hex())),
-        HashFormat::Norm => Ok(lines(|report| text_of(report).to_owned())),
+        HashFormat::Table => Ok(table(hashes, false)),
+        HashFormat::Wide => Ok(table(hashes, true)),
+        HashFormat::Value => Ok(lines(|hash| hash.digest.to_hex())),
+        HashFormat::Norm => Ok(lines(|hash| text_of(hash).to_owned())),
         HashFormat::Json => as_data(Format::Json),
         HashFormat::Yaml => as_data(Format::Yaml),
         HashFormat::Ndjson => as_data(Format::Ndjson),
     }
 }
 
-fn table(reports: &[HashReport], wide: bool) -> String {
+fn table(hashes: &[ComponentHash], wide: bool) -> String {
     let mut heading = vec!["COMPONENT", "VERSION", "HASH"];
     if wide {
         heading.push("NORMALISED FORM");
     }
     let mut columns = Columns::new(&heading);
-    for report in reports {
+    for hash in hashes {
         let mut row = vec![
-            report.component.name.to_string(),
-            report.component.version.to_string(),
-            report.digest.to_hex(),
+            hash.component.name.to_string(),
+            hash.component.version.to_string(),
+            hash.digest.to_hex(),
         ];
         if wide {
-            row.push(text_of(report).to_owned());
+            row.push(text_of(hash).to_owned());
         }
         columns.push(row);
     }
     columns.render()
 }
 
-fn entry(report: &HashReport) -> Entry<'_> {
+fn entry(hash: &ComponentHash) -> Entry<'_> {
     Entry {
-        component: report.component.name.as_str(),
-        version: report.component.version.as_str(),
-        normalisation_algorithm: report.normalised.algorithm().as_str(),
-        hash_algorithm: report.digest.algorithm().ocm_name(),
-        hash: report.digest.to_hex(),
-        normalized: text_of(report),
+        component: hash.component.name.as_str(),
+        version: hash.component.version.as_str(),
+        normalisation_algorithm: hash.normalised.algorithm().as_str(),
+        hash_algorithm: hash.digest.algorithm().ocm_name(),
+        hash: hash.digest.to_hex(),
+        normalized: text_of(hash),
     }
 }
 
 /// The normalised form is JSON, so it is text.
-fn text_of(report: &HashReport) -> &str {
-    std::str::from_utf8(report.normalised.as_bytes()).unwrap_or_default()
+fn text_of(hash: &ComponentHash) -> &str {
+    std::str::from_utf8(hash.normalised.as_bytes()).unwrap_or_default()
 }
 
 /// Writes the exact bytes that are hashed.
-fn write_files(reports: &[HashReport], path: &Path) -> anyhow::Result<()> {
-    if let [report] = reports {
-        return write(path, report.normalised.as_bytes());
+async fn write_files(hashes: &[ComponentHash], path: &Path) -> anyhow::Result<()> {
+    if let [hash] = hashes {
+        return write(path, hash).await;
     }
-    for report in reports {
-        let name = format!("{}.ncd", report.component);
-        write(&path.join(name), report.normalised.as_bytes())?;
+    for hash in hashes {
+        let name = format!("{}.ncd", hash.component);
+        write(&path.join(name), hash).await?;
     }
     Ok(())
 }
 
-fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot create {}", directory.display()))?;
-    }
-    let mut file =
-        std::fs::File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.write_all(content)
-        .with_context(|| format!("cannot write {}", path.display()))
+async fn write(path: &Path, hash: &ComponentHash) -> anyhow::Result<()> {
+    let content = hash.normalised.as_bytes().to_vec();
+    Ok(ocm::write_file(path, content.into()).await?)
 }

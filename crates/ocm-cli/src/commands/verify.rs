@@ -168,12 +168,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             .ui
             .warn(&format!("signature `{name}` does not hold: {reason}"));
     }
-    for (content, reason) in report.unchecked() {
-        session.ui.warn(&format!(
-            "content of {} {} was not checked: {reason}",
-            content.component, content.resource
-        ));
-    }
+    session.ui.warn_unchecked(&report.content);
     session.ui.note(&summary(&report));
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use insta::assert_snapshot;
 use ocm_testkit::Cli;
+use ocm_testkit::web::{Web, files};
 
-use crate::world::{LEAF_DATA, conformance, empty, packed, signed};
+use crate::world::{IMPATIENT, LEAF_DATA, conformance, empty, names, odd, packed, signed};
 
 /// Returns a directory with an archive of the first Go tool, which has signed its product under
 /// each of its normalisations.
@@ -95,6 +96,76 @@ fn what_is_signed_here_is_what_is_shown() {
         assert!(document.contains(line), "{line}: {document}");
     }
     assert_eq!(digest.lines().count(), 2);
+}
+
+#[test]
+fn a_file_is_replaced_as_a_whole() {
+    let cli = of_go();
+    cli.write("product.ncd", "x".repeat(100_000));
+    let command = format!("hash cv {GO_PRODUCT} -o norm -O product.ncd");
+    let outcome = cli.run_short_of_space(0, &command);
+    assert_ne!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(cli.read("product.ncd"), "x".repeat(100_000).as_bytes());
+    cli.ok(&command);
+    let digest = cli.ok(&format!("hash cv {GO_PRODUCT} -o value"));
+    let written = ocm::digest::Digest::sha256(cli.read("product.ncd"));
+    assert_eq!(digest.trim(), written.to_hex());
+    assert_eq!(names(&cli), ["product.ncd", "v1"]);
+}
+
+/// Writes an archive `odd` with a component version whose one resource is on a server, and what it
+/// states as the digest of that.
+fn downloaded(cli: &Cli, url: &str, digest: &str) {
+    let resource = format!(
+        r#"{{"name":"far","version":"1","type":"blob","relation":"external","access":{{"type":"wget","url":"{url}"}}{digest}}}"#
+    );
+    odd(
+        cli,
+        &format!(
+            r#"{{"meta":{{"schemaVersion":"v2"}},"component":{{"name":"acme.org/odd","version":"1.0.0","provider":"acme.org","repositoryContexts":[],"componentReferences":[],"sources":[],"resources":[{resource}]}}}}"#
+        ),
+    );
+}
+
+#[test]
+fn content_that_cannot_be_compared_is_named() {
+    let cli = empty();
+    cli.write(".ocmconfig", IMPATIENT);
+    let digest = format!(
+        r#","digest":{{"hashAlgorithm":"SHA-256","normalisationAlgorithm":"genericBlobDigest/v1","value":"{LEAF_DATA}"}}"#
+    );
+    downloaded(&cli, "http://127.0.0.1:1/far", &digest);
+    let run = cli.run("hash cv odd//acme.org/odd:1.0.0 -o value");
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run}");
+    let run = cli.run("hash cv odd//acme.org/odd:1.0.0 -o value --verify");
+    assert_eq!(run.code, Some(0), "{run}");
+    let warning = "warning: content of acme.org/odd:1.0.0 name=far,version=1 was not checked: ";
+    assert!(run.stderr.starts_with(warning), "{run}");
+}
+
+#[test]
+fn digests_that_were_missing_are_stored() {
+    let server = Web::start(files([("/far", "leaf data")]));
+    let cli = empty();
+    downloaded(&cli, &server.url("/far"), "");
+    let product = "odd//acme.org/odd:1.0.0";
+    let shown = cli.run(&format!("hash cv {product} -o value --verify"));
+    assert_eq!(shown.stderr, "", "{shown}");
+    assert!(
+        !cli.ok(&format!("get cv {product} -o json"))
+            .contains(LEAF_DATA)
+    );
+    let stored = cli.ok(&format!("hash cv {product} -o value --update"));
+    assert_eq!(stored, shown.stdout);
+    assert!(
+        cli.ok(&format!("get cv {product} -o json"))
+            .contains(LEAF_DATA)
+    );
+    let actual = cli.ok(&format!("hash cv {product} -o value --actual"));
+    assert_eq!(actual, stored);
+    let missing = cli.run("hash cv none//acme.org/odd:1.0.0 --update");
+    assert_eq!(missing.code, Some(3), "{missing}");
+    assert!(!cli.path("none").exists());
 }
 
 #[test]

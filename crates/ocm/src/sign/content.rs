@@ -10,10 +10,10 @@ use ocm_repository::{AccessMethods, Content, RepositoryRef};
 use super::SignRequest;
 use crate::error::Error;
 use crate::session::Ocm;
-use crate::stated::{as_stated, unpacked};
+use crate::stated::{as_stated, to_state};
 use crate::tree::Node;
 use crate::verify::VerifyError;
-use crate::verify::content::{Read, hash, open, read, size_of};
+use crate::verify::content::{Read, open, read, size_of};
 
 /// A resource whose content is looked at.
 struct Task {
@@ -158,22 +158,15 @@ async fn look(
         source,
     })?;
     let Some(stated) = stated else {
-        let content = unpacked(content).await;
-        let content = content.map_err(|source| failed(source.into()))?;
-        return match &content {
-            Content::Artifact(artifact) => {
-                let digest = artifact.root.digest;
-                read(&content, digest, options).await.map_err(failed)?;
-                Ok(DigestSpec::oci_artifact(&digest))
-            }
-            Content::Blob(blob) => {
-                let blob = options.watch(blob);
-                let (digest, _) = hash(&blob, algorithm)
-                    .await
-                    .map_err(|source| failed(source.into()))?;
-                Ok(DigestSpec::generic_blob(&digest))
-            }
-        };
+        let (digest, content) = to_state(content, algorithm, options)
+            .await
+            .map_err(&failed)?;
+        if let Content::Artifact(artifact) = &content {
+            // The signature vouches for what the manifest names, too.
+            let read = read(&content, artifact.root.digest, options).await;
+            read.map_err(failed)?;
+        }
+        return Ok(digest);
     };
     let expected = stated.digest().map_err(|source| failed(source.into()))?;
     let content = as_stated(content, Some(&stated)).await;

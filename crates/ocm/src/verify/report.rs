@@ -30,16 +30,6 @@ impl VerifyReport {
             .map(|content| content.outcome.size())
             .sum()
     }
-
-    /// Returns the content that could not be checked, and why.
-    pub fn unchecked(&self) -> impl Iterator<Item = (&ContentCheck, &str)> {
-        self.content
-            .iter()
-            .filter_map(|content| match &content.outcome {
-                ContentOutcome::Unchecked { reason } => Some((content, reason.as_str())),
-                _ => None,
-            })
-    }
 }
 
 /// A signature that does not hold.
@@ -75,6 +65,16 @@ pub struct ContentCheck {
     /// The outcome.
     #[serde(flatten)]
     pub outcome: ContentOutcome,
+}
+
+impl ContentCheck {
+    /// Returns why the content could not be checked, if it could not.
+    pub fn unchecked(&self) -> Option<&str> {
+        match &self.outcome {
+            ContentOutcome::Unchecked { reason } => Some(reason),
+            ContentOutcome::Verified { .. } | ContentOutcome::Excluded => None,
+        }
+    }
 }
 
 /// What became of the content of a resource.

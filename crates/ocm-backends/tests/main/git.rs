@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -360,9 +361,13 @@ async fn ssh_is_run_with_the_key_of_the_server() {
         "#!/bin/sh\necho \"$@\" > '{}'\nwhile [ \"$1\" != ann@acme.org ]; do shift; done\nshift\nexec sh -c \"$*\"\n",
         log.display()
     );
-    fs::write(&script, text).unwrap();
-    let executable: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&script, executable).unwrap();
+    // Written by another process: a file that this one has open for writing cannot be run as long as
+    // some process that another test has just started holds it open too.
+    let written = Command::new("/bin/sh")
+        .args(["-c", "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .args([script.as_os_str(), std::ffi::OsStr::new(&text)])
+        .status();
+    assert!(written.unwrap().success());
     let command = Some(script.display().to_string());
     let source = GitSource::new(web::client(), Arc::new(OneKey)).with_ssh_command(command);
     let method = GitAccess::new(source);

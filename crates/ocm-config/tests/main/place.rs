@@ -49,14 +49,23 @@ impl Place {
     }
 
     /// Installs a credential helper, written in shell.
+    ///
+    /// Another process writes it. A file that this one has open for writing cannot be run as long as
+    /// some process that another test has just started holds it open too.
     #[cfg(unix)]
     pub(crate) fn helper(&self, name: &str, script: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.write(
-            &format!("bin/docker-credential-{name}"),
-            format!("#!/bin/sh\n{script}\n"),
-        );
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        use std::process::Command;
+        let path = self.path(&format!("bin/docker-credential-{name}"));
+        let written = Command::new("/bin/sh")
+            .args([
+                "-c",
+                "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"",
+                "sh",
+            ])
+            .arg(path)
+            .arg(script)
+            .status();
+        assert!(written.unwrap().success());
     }
 }
 

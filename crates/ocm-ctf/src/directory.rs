@@ -13,9 +13,9 @@
 mod blobs;
 mod flush;
 mod upload;
+mod writer;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,15 +29,14 @@ use ocm_oci::{
 
 use self::blobs::DirectoryContent;
 use self::upload::DirectoryUpload;
+use self::writer::Writer;
 use crate::content::Content;
 use crate::facts::FactCache;
 use crate::index::{ArtifactIndex, INDEX_FILE};
-use crate::lock;
 use crate::open::Access;
 use crate::reading::{self, Archive, impl_reading};
 use crate::stamp::Stamp;
 use crate::tags::{Replaces, changed, tagged};
-use crate::temporary::remove_stale;
 
 /// An archive that is a directory.
 ///
@@ -56,8 +55,7 @@ struct Directory {
     facts: FactCache,
     /// Held while the index is written.
     flushing: Arc<tokio::sync::Mutex<()>>,
-    /// Shared by all who write, so that somebody who has it alone knows of no other writer.
-    _writer: Option<File>,
+    _writer: Option<Writer>,
 }
 
 /// The index as it is on disk, with what has been changed since.
@@ -172,13 +170,7 @@ impl CtfDirectory {
                 }
                 None
             }
-            Access::ReadWrite => {
-                std::fs::create_dir_all(&blobs)
-                    .map_err(|source| failed("create", &blobs, source))?;
-                let writer = register_writer(&root, &blobs)
-                    .map_err(|source| failed("lock", &blobs, source))?;
-                Some(writer)
-            }
+            Access::ReadWrite => Some(Writer::register(&root, &blobs, failed)?),
         };
         let blobs = Arc::new(DirectoryContent::new(blobs));
         let directory = Directory {
@@ -239,17 +231,6 @@ impl CtfDirectory {
     fn failed(&self, action: &'static str, what: &str, source: ocm_blob::Error) -> Error {
         Error::blob(action, format!("{what} of {}", self.0.name), source)
     }
-}
-
-/// Joins the writers of a directory; the first one removes what killed ones have left.
-fn register_writer(root: &Path, blobs: &Path) -> std::io::Result<File> {
-    let writer = lock::open_directory(blobs)?;
-    if lock::try_exclusive(&writer)? {
-        remove_stale(root)?;
-        remove_stale(blobs)?;
-    }
-    lock::shared(&writer)?;
-    Ok(writer)
 }
 
 impl Directory {

@@ -140,6 +140,7 @@ fn references_to_nothing_are_refused() {
     --- stderr
     error: src/app.yaml:1:1: component versions refer to each other in a circle: acme.org/app:1.0.0 -> acme.org/app:1.0.0
     ");
+    assert!(!cli.path("shop").exists(), "an archive was created");
 }
 
 #[test]

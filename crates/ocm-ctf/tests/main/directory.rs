@@ -281,6 +281,34 @@ async fn what_a_killed_writer_left_is_removed_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_new_archive_that_nothing_was_written_to_is_taken_away() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("new");
+    let store = writable(&path);
+    assert!(path.is_dir());
+    drop(store);
+    assert!(!path.exists());
+
+    let store = writable(&path);
+    let second = writable(&path);
+    drop(store);
+    assert!(path.is_dir(), "another writer is alive");
+    drop(second);
+
+    let store = writable(&path);
+    let blob = memory("one");
+    store.push_blob(&repository("a"), &blob).await.unwrap();
+    drop(store);
+    assert_eq!(blob_files(&path).len(), 1, "what was written is kept");
+
+    let own = place.path().join("own");
+    fs::create_dir(&own).unwrap();
+    drop(writable(&own));
+    assert!(own.is_dir(), "a directory that was there stays");
+    assert!(!own.join("blobs").exists());
+}
+
+#[tokio::test]
 async fn pushing_without_commit_leaves_the_archive_as_it_was() {
     let place = tempfile::tempdir().unwrap();
     let name = repository("a");
@@ -439,7 +467,7 @@ async fn what_is_opened_for_reading_is_not_written() {
     let missing = place.path().join("none");
     let error = CtfDirectory::open(&missing, Access::ReadOnly).unwrap_err();
     assert!(error.is_not_found() && !missing.exists(), "{error}");
-    drop(writable(place.path()));
+    let _writer = writable(place.path());
     let store = readable(place.path());
     let name = repository("a");
     let error = store.push_blob(&name, &memory("x")).await.unwrap_err();

@@ -99,6 +99,16 @@ impl Failure {
         )
     }
 
+    /// Says that a client is to come back later.
+    pub(crate) fn too_many(message: &str) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            Code::TooManyRequests,
+            message,
+        )
+        .with(header::RETRY_AFTER, HeaderValue::from_static("10"))
+    }
+
     /// Says that the server failed, for a reason that only its log names.
     pub(crate) fn internal() -> Self {
         Self::new(

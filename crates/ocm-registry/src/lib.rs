@@ -24,11 +24,12 @@
 //! Bytes stream in both directions: no blob is held in memory. An upload that was cut off keeps
 //! what arrived, and the client goes on from there.
 //!
-//! Who may do what is decided by layers in front of the router, what is stored by the store
-//! behind it; nothing here knows of components.
+//! Who may do what [`Authentication`] decides, what is stored the store behind it; nothing here
+//! knows of components.
 //!
 //! [`Store`]: ocm_oci::Store
 
+mod access;
 mod blobs;
 mod failure;
 mod incoming;
@@ -43,7 +44,10 @@ mod server;
 mod sessions;
 mod upload_id;
 mod uploads;
+mod watched;
 
+pub use access::{Authentication, AuthenticationOptions, Clock, Scheme};
 pub use options::RegistryOptions;
 pub use registry::Registry;
 pub use server::{BindError, Server};
+pub use watched::FileError;

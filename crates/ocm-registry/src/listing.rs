@@ -7,6 +7,7 @@ use ocm_oci::{Descriptor, ImageIndex, RawManifest, RepositoryName, Tag, media_ty
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json as json_value;
 
+use crate::access::Rights;
 use crate::failure::{Code, Failure, OrFail as _};
 use crate::query::Query;
 use crate::registry::{Inner, insert, json};
@@ -21,11 +22,16 @@ const REFERRERS_PAGE: usize = 4 * 1024 * 1024;
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 impl Inner {
-    pub(crate) async fn list_repositories(&self, query: &Query) -> Result<Response, Failure> {
+    pub(crate) async fn list_repositories(
+        &self,
+        query: &Query,
+        rights: &Rights,
+    ) -> Result<Response, Failure> {
         let number = query.number()?.unwrap_or(CATALOG_PAGE);
         let all = self.store.repositories().await;
         let all = all.or_fail(Code::NameUnknown)?;
-        let names = all.iter().map(RepositoryName::as_str);
+        let names = all.iter().filter(|name| rights.may_see(name));
+        let names = names.map(RepositoryName::as_str);
         let page = Page::cut(names, query.get("last"), Some(number));
         let body = json_value!({"repositories": page.items});
         Ok(page.answer(&body, "/v2/_catalog", number))

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
@@ -16,15 +17,22 @@ use ocm_digest::Digest;
 use ocm_oci::StoreRef;
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use url::form_urlencoded;
 
+use crate::access::{Asking, Authentication, Rights};
 use crate::failure::Failure;
+use crate::incoming::Incoming;
 use crate::options::RegistryOptions;
 use crate::query::Query;
 use crate::route::{self, Route};
+use crate::server::Connection;
 use crate::sessions::Sessions;
 
 /// The longest path and query that are read, in bytes.
 const MAX_URI: usize = 8 * 1024;
+
+/// The largest form that is read, in bytes.
+const MAX_FORM: u64 = 16 * 1024;
 
 const LANDING: &str = "This is an OCI registry. Its API is at /v2/.\n";
 
@@ -44,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) store: StoreRef,
     pub(crate) options: RegistryOptions,
     pub(crate) sessions: Sessions,
+    authentication: Option<Authentication>,
 }
 
 impl fmt::Debug for Inner {
@@ -56,26 +65,44 @@ impl fmt::Debug for Inner {
 }
 
 impl Registry {
-    /// Puts the API in front of a store.
+    /// Puts the API in front of a store. Everybody may do everything.
     pub fn new(store: StoreRef, options: RegistryOptions) -> Self {
+        Self::build(store, options, None)
+    }
+
+    /// Puts the API in front of a store, for those who may.
+    pub fn authenticated(
+        store: StoreRef,
+        options: RegistryOptions,
+        authentication: Authentication,
+    ) -> Self {
+        Self::build(store, options, Some(authentication))
+    }
+
+    fn build(
+        store: StoreRef,
+        options: RegistryOptions,
+        authentication: Option<Authentication>,
+    ) -> Self {
         let sessions = Sessions::new(options.max_uploads, options.upload_idle);
         Self {
             inner: Arc::new(Inner {
                 store,
                 options,
                 sessions,
+                authentication,
             }),
         }
     }
 
-    /// Returns the routes `/`, `/healthz` and `/v2/…`.
+    /// Returns the routes `/`, `/healthz`, `/token` and `/v2/…`.
     ///
-    /// Layers that decide who may do what go around it. A layer that limits the size of bodies
-    /// must leave `/v2/` out.
+    /// A layer that limits the size of bodies must leave `/v2/` out.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", any(handle))
             .route("/healthz", any(handle))
+            .route("/token", any(handle))
             .route("/v2", any(handle))
             .route("/v2/", any(handle))
             .route("/v2/{*path}", any(handle))
@@ -119,22 +146,61 @@ impl Inner {
             return Err(Failure::uri_too_long(MAX_URI));
         }
         let route = route::parse(&parts.method, parts.uri.path())?;
+        let asking = Asking {
+            headers: &parts.headers,
+            uri: &parts.uri,
+            encrypted: parts
+                .extensions
+                .get::<Connection>()
+                .is_some_and(|it| it.is_encrypted()),
+        };
+        if route == Route::Token {
+            return self.token(&asking, &parts, body).await;
+        }
+        let rights = match &self.authentication {
+            Some(authentication) => authentication.admit(&asking, &route).await?,
+            None => Rights::everything(),
+        };
         let query = Query::parse(parts.uri.query());
         if !route.writes() {
-            return self.read(route, &query, &parts).await;
+            return self.read(route, &query, &parts, &rights).await;
         }
         if self.options.read_only {
             return Err(Failure::read_only("this registry"));
         }
         // On a task of its own, what has been begun is ended also when the client goes away: the
         // connection drops this future, but not a store in the middle of a write.
-        let write = async move { self.write(route, &query, parts.headers, body).await };
+        let write = async move {
+            self.write(route, &query, &rights, parts.headers, body)
+                .await
+        };
         tokio::spawn(write.in_current_span())
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "a request broke off");
                 Err(Failure::internal())
             })
+    }
+
+    async fn token(
+        &self,
+        asking: &Asking<'_>,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        let authentication = self.authentication.as_ref();
+        let authentication = authentication.ok_or(route::Error::NoSuchPath)?;
+        let form = if parts.method == Method::POST {
+            let body = Incoming::new(&parts.headers, body, self.options.body_idle)?;
+            body.collect(MAX_FORM).await?
+        } else {
+            Bytes::copy_from_slice(parts.uri.query().unwrap_or_default().as_bytes())
+        };
+        let form: Vec<_> = form_urlencoded::parse(&form).into_owned().collect();
+        let mut response = json(authentication.token(asking, &form).await?);
+        let never = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, never);
+        Ok(response)
     }
 
     async fn read(
@@ -144,11 +210,12 @@ impl Inner {
         Parts {
             method, headers, ..
         }: &Parts,
+        rights: &Rights,
     ) -> Result<Response, Failure> {
         let head = method == Method::HEAD;
         match route {
             Route::Base => Ok(json("{}")),
-            Route::Catalog => self.list_repositories(query).await,
+            Route::Catalog => self.list_repositories(query, rights).await,
             Route::ListTags { repository } => self.list_tags(&repository, query).await,
             Route::ListReferrers {
                 repository,
@@ -177,6 +244,7 @@ impl Inner {
         &self,
         route: Route,
         query: &Query,
+        rights: &Rights,
         headers: HeaderMap,
         body: Body,
     ) -> Result<Response, Failure> {
@@ -194,7 +262,8 @@ impl Inner {
             } => self.delete_manifest(&repository, &reference).await,
             Route::DeleteBlob { repository, digest } => self.delete_blob(&repository, digest).await,
             Route::StartUpload { repository } => {
-                self.start_upload(repository, query, &headers, body).await
+                self.start_upload(repository, query, rights, &headers, body)
+                    .await
             }
             Route::AppendUpload { repository, id } => {
                 self.append_upload(&repository, id, &headers, body).await

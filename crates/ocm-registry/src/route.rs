@@ -26,6 +26,8 @@ pub enum Route {
     Landing,
     /// `/healthz`: says that it is there.
     Health,
+    /// `/token`: gives out tokens, where there are some. POST is for it as well.
+    Token,
     /// `/v2/`: says that it speaks the API.
     Base,
     /// `/v2/_catalog`: the names of all repositories.
@@ -92,6 +94,7 @@ impl Route {
         match self {
             Self::Landing
             | Self::Health
+            | Self::Token
             | Self::Base
             | Self::Catalog
             | Self::ListTags { .. }
@@ -122,6 +125,12 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, Error> {
     match path.as_ref() {
         "/" => return reading(method, Route::Landing),
         "/healthz" => return reading(method, Route::Health),
+        "/token" => {
+            return match *method {
+                Method::GET | Method::POST => Ok(Route::Token),
+                _ => Err(Error::Method { allow: "GET, POST" }),
+            };
+        }
         "/v2" | "/v2/" => return reading(method, Route::Base),
         "/v2/_catalog" => return reading(method, Route::Catalog),
         _ => {}

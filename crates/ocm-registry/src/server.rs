@@ -95,6 +95,18 @@ impl Server {
     }
 }
 
+/// How a request reached this server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    encrypted: bool,
+}
+
+impl Connection {
+    pub(crate) const fn is_encrypted(self) -> bool {
+        self.encrypted
+    }
+}
+
 struct Connections {
     graceful: GracefulShutdown,
     permits: Arc<Semaphore>,

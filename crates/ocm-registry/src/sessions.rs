@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::{self, HeaderValue};
 use ocm_oci::{BlobUpload, RepositoryName};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -57,7 +55,7 @@ impl Sessions {
                 open.retain(|_, session| !session.is_idle(self.shared.idle));
             }
             if open.len() >= self.shared.limit {
-                return Err(too_many());
+                return Err(Failure::too_many("too many uploads are open"));
             }
             open.insert(id, Arc::clone(&session));
         }
@@ -121,15 +119,6 @@ async fn sweep(shared: Weak<Shared>, idle: Duration) {
             return;
         }
     }
-}
-
-fn too_many() -> Failure {
-    Failure::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        Code::TooManyRequests,
-        "too many uploads are open",
-    )
-    .with(header::RETRY_AFTER, HeaderValue::from_static("10"))
 }
 
 /// An upload between its requests.

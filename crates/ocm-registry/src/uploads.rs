@@ -8,6 +8,7 @@ use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_oci::{Ingest, Pushed, RepositoryName};
 
+use crate::access::{Action, Rights};
 use crate::failure::{Code, Failure, OrFail as _};
 use crate::incoming::{Incoming, Passing};
 use crate::query::Query;
@@ -27,12 +28,13 @@ impl Inner {
         &self,
         repository: RepositoryName,
         query: &Query,
+        rights: &Rights,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Response, Failure> {
         query.check_algorithm()?;
         if let Some(digest) = query.digest("mount")? {
-            if self.mount(&repository, query, &digest).await? {
+            if self.mount(&repository, query, rights, &digest).await? {
                 return Ok(stored(&repository, &digest));
             }
         } else if let Some(digest) = query.digest("digest")? {
@@ -114,17 +116,21 @@ impl Inner {
         &self,
         repository: &RepositoryName,
         query: &Query,
+        rights: &Rights,
         digest: &Digest,
     ) -> Result<bool, Failure> {
-        let there = self.store.stat_blob(repository, digest).await;
-        if there.or_fail(Code::BlobUnknown)?.is_some() {
-            return Ok(true);
+        if rights.may(Action::Pull, repository) {
+            let there = self.store.stat_blob(repository, digest).await;
+            if there.or_fail(Code::BlobUnknown)?.is_some() {
+                return Ok(true);
+            }
         }
         let sources = match query.from() {
             Some(from) => from.into_iter().collect(),
             None => self.store.repositories().await.unwrap_or_default(),
         };
-        for from in sources.iter().take(MAX_MOUNT_SOURCES) {
+        let sources = sources.iter().filter(|from| rights.may(Action::Pull, from));
+        for from in sources.take(MAX_MOUNT_SOURCES) {
             let mounted = self.store.mount_blob(repository, from, digest).await;
             match mounted {
                 Ok(true) => return Ok(true),

@@ -140,3 +140,31 @@ fn an_address_that_is_taken_is_named() {
     error: `nonsense` is no address such as `127.0.0.1:5001`
     ");
 }
+
+#[test]
+fn a_password_is_asked_for_and_given() {
+    let cli = signed();
+    // The password is `password`, at the least cost that there is.
+    let users = "acme:$2b$04$Oa5HmpsiEgQWnH6uZvVIzeA9SQYu9cYA7dK91l3Lu.BrAKd1iJXlu\n";
+    cli.write("users", users);
+    for auth in ["basic", "token"] {
+        let directory = format!("served-{auth}");
+        let flags = format!("{directory} --htpasswd users --anonymous-pull --auth {auth}");
+        let (_server, place) = serve(&cli, &flags);
+        let host = place
+            .trim_start_matches("http://")
+            .trim_end_matches("/shop");
+        let transfer = format!("transfer ctf shop {place}");
+        assert_eq!(cli.run(&transfer).code, Some(5));
+        // acme:password
+        let login = format!(r#"{{"auths": {{"{host}": {{"auth": "YWNtZTpwYXNzd29yZA=="}}}}}}"#);
+        cli.write(".docker/config.json", login);
+        cli.ok(&transfer);
+        cli.write(".docker/config.json", "{}");
+        check_product(&cli, &place);
+    }
+    let wrong = cli.run("serve --rules users");
+    assert_eq!(wrong.code, Some(2));
+    let wrong = cli.run("serve --htpasswd missing").to_string();
+    assert!(wrong.contains("cannot read"), "{wrong}");
+}

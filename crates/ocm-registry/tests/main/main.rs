@@ -5,6 +5,7 @@
     reason = "tests may panic, also where they help each other"
 )]
 
+mod access;
 mod blobs;
 mod edges;
 mod listing;

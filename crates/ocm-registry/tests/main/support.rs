@@ -39,9 +39,13 @@ impl Fixture {
 
     pub(crate) async fn serve(store: StoreRef, options: RegistryOptions, grace: Duration) -> Self {
         let server = Server::bind("127.0.0.1:0").await.unwrap().with_grace(grace);
+        Self::of(server, &Registry::new(store, options))
+    }
+
+    pub(crate) fn of(server: Server, registry: &Registry) -> Self {
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
-        let router = Registry::new(store, options).router();
+        let router = registry.router();
         let served = tokio::spawn(server.serve(router, async {
             let _ = stopped.await;
         }));

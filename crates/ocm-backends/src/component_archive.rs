@@ -72,10 +72,7 @@ impl ComponentArchive {
         let Some(bytes) = bytes else {
             return Ok(None);
         };
-        let stored = StoredVersion {
-            descriptor: parse(&bytes, &location)?,
-            stored_digest: Digest::sha256(&bytes),
-        };
+        let stored = parse(&bytes, &location)?;
         Ok(Some(Self {
             files,
             location,
@@ -105,7 +102,7 @@ impl ComponentArchive {
     }
 }
 
-fn parse(bytes: &Bytes, location: &str) -> Result<Descriptor, Error> {
+fn parse(bytes: &Bytes, location: &str) -> Result<StoredVersion, Error> {
     let text = std::str::from_utf8(bytes);
     let text = text.map_err(|error| Error::Malformed {
         what: DESCRIPTOR_FILE.to_owned(),
@@ -113,7 +110,12 @@ fn parse(bytes: &Bytes, location: &str) -> Result<Descriptor, Error> {
         reason: error.to_string(),
     })?;
     let what = || format!("{DESCRIPTOR_FILE} of {location}");
-    Descriptor::read_yaml(text).map_err(|source| Error::backend("read", what(), source))
+    let descriptor = Descriptor::read_yaml(text);
+    Ok(StoredVersion {
+        descriptor: descriptor.map_err(|source| Error::backend("read", what(), source))?,
+        stored_digest: Digest::sha256(bytes),
+        yaml: Some(text.into()),
+    })
 }
 
 /// Returns the path of a local blob: its file name, or the one that its digest has.

@@ -187,7 +187,7 @@ impl ComponentRepository for OciComponentRepository {
             location: self.location(),
             reason,
         };
-        let descriptor = read::descriptor(&self.store, &repository, &layout)
+        let (descriptor, yaml) = read::descriptor(&self.store, &repository, &layout)
             .await
             .map_err(|error| match error {
                 read::Error::Store(source) => {
@@ -206,6 +206,7 @@ impl ComponentRepository for OciComponentRepository {
         Ok(StoredVersion {
             descriptor,
             stored_digest,
+            yaml,
         })
     }
 

@@ -17,10 +17,11 @@ pub(crate) mod version;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ocm::model::RepositorySpec;
-use ocm::{AddressError, Environment, Located, Occasion, Ocm, causes};
+use ocm::{AddressError, Environment, Located, Occasion, Ocm, Rules, causes};
 
 use crate::cli::{
     AddNoun, Cli, Command, CreateNoun, DownloadNoun, GetNoun, Global, HashNoun, LogLevel, SignNoun,
@@ -30,6 +31,16 @@ use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
 use crate::targets::Targets;
 use crate::ui::{LogWriter, Ui};
+
+/// Returns who checks component descriptors that are taken over.
+fn rules(is_strict: bool) -> Arc<Rules> {
+    let rules = if is_strict {
+        Rules::strict()
+    } else {
+        Rules::default()
+    };
+    Arc::new(rules)
+}
 
 /// What commands work with.
 pub(crate) struct Session {

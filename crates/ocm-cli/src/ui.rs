@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use ocm::ContentCheck;
 use ocm::sigstore::Terminal;
+use ocm::{ContentCheck, Rules};
 
 use crate::progress::CLEAR;
 
@@ -61,6 +61,15 @@ impl Ui {
     #[expect(clippy::unused_self, reason = "output has one door")]
     pub(crate) fn warn(&self, text: &str) {
         say(&format!("warning: {text}"));
+    }
+
+    /// Warns of component descriptors that break rules of their schema.
+    pub(crate) fn warn_broken(&self, rules: &Rules) {
+        for (id, violations) in rules.broken() {
+            self.warn(&format!(
+                "the component descriptor of {id} breaks rules of its schema: {violations}"
+            ));
+        }
     }
 
     /// Warns of content that was to be compared with its digest and was not.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ocm_digest::Digest;
+use ocm_model::schema::Violation;
 use ocm_model::{
     Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Identity, Version,
 };
@@ -25,6 +26,18 @@ pub struct StoredVersion {
     /// What names the stored form, to notice that somebody else has changed it: for OCI the digest
     /// of the topmost manifest. It is not the digest that signatures sign.
     pub stored_digest: Digest,
+    /// The text that the component descriptor was read from, if it is YAML.
+    pub yaml: Option<Arc<str>>,
+}
+
+impl StoredVersion {
+    /// Finds every rule of its schema that the component descriptor breaks, with its JSON path, and
+    /// with line and column if it is stored as YAML.
+    pub fn validate(&self) -> Vec<Violation> {
+        let located = |text: &Arc<str>| self.descriptor.validate_located(text).ok();
+        let located = self.yaml.as_ref().and_then(located);
+        located.unwrap_or_else(|| self.descriptor.validate())
+    }
 }
 
 /// What must be true of the target for a component version to be written.

@@ -38,6 +38,14 @@ pub enum Error {
         reason: String,
     },
 
+    /// A component version is not to be transferred as it is; the source says why.
+    #[error("{id} is not transferred")]
+    Refused {
+        id: ComponentVersionId,
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
     /// Component versions refer to each other in a circle.
     #[error("component versions refer to each other in a circle: {}", path(.circle))]
     Circle { circle: Vec<ComponentVersionId> },

@@ -15,7 +15,7 @@ use crate::decide::Difference;
 use crate::error::Error;
 use crate::options::{Policy, TransferOptions};
 use crate::plan::{Action, ElementPlan};
-use crate::planner::Resolver;
+use crate::planner::{Inspector, Resolver};
 use crate::reference::KnownDigest;
 
 /// A component version that is wanted in the plan.
@@ -55,6 +55,7 @@ pub(crate) struct Gatherer {
     pub(crate) options: Arc<TransferOptions>,
     pub(crate) access: AccessMethods,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
+    pub(crate) inspector: Option<Arc<dyn Inspector>>,
     /// Whether to find out the sizes of artifacts.
     pub(crate) measures: bool,
 }
@@ -65,9 +66,17 @@ impl Gatherer {
         let (found, at_target) =
             try_join(self.find(&wanted), self.target_digest(&wanted.id)).await?;
         let (source, stored) = found;
+        if let Some(inspector) = &self.inspector {
+            let passed = inspector.inspect(&stored);
+            passed.map_err(|source| Error::Refused {
+                id: wanted.id.clone(),
+                source,
+            })?;
+        }
         let StoredVersion {
             descriptor: incoming,
             stored_digest: source_digest,
+            ..
         } = stored;
 
         let existing = self

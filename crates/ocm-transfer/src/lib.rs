@@ -78,7 +78,7 @@ pub use execute::ExecuteOptions;
 pub use merge::merge;
 pub use options::{Policy, Recursion, ResourceCopy, TransferOptions, UploadAs};
 pub use plan::TransferPlan;
-pub use planner::{Planner, Resolver, Root};
+pub use planner::{Inspector, Planner, Resolver, Root};
 pub use progress::TransferProgress;
 pub use report::{Blobs, Note, TransferReport, VersionReport};
 pub use step::{Choice, Step, resource_step, source_step};

@@ -1,12 +1,13 @@
 //! Making a plan: which component versions, in which order, and what is to be done with each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use ocm_model::ComponentVersionId;
-use ocm_repository::{AccessMethods, RepositoryRef};
+use ocm_repository::{AccessMethods, RepositoryRef, StoredVersion};
 
 use crate::error::{Conflict, Error};
 use crate::gather::{Gathered, Gatherer, Wanted, read};
@@ -69,6 +70,16 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     ) -> Result<Option<RepositoryRef>, ocm_repository::Error>;
 }
 
+/// Looks at component versions before they are transferred.
+pub trait Inspector: fmt::Debug + Send + Sync {
+    /// Looks at a component version as it is stored at its source.
+    ///
+    /// # Errors
+    ///
+    /// It must not be transferred.
+    fn inspect(&self, stored: &StoredVersion) -> Result<(), Box<dyn StdError + Send + Sync>>;
+}
+
 /// Makes plans for transfers to one repository.
 ///
 /// Planning reads descriptors and asks what the target has; it writes nothing, and reads no
@@ -89,6 +100,7 @@ impl Planner {
                 options: Arc::default(),
                 access: AccessMethods::new(),
                 resolver: None,
+                inspector: None,
                 measures: false,
             },
             parallel: PARALLEL,
@@ -115,6 +127,13 @@ impl Planner {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.gatherer.resolver = Some(resolver);
+        self
+    }
+
+    /// Says who looks at each component version.
+    #[must_use]
+    pub fn with_inspector(mut self, inspector: Arc<dyn Inspector>) -> Self {
+        self.gatherer.inspector = Some(inspector);
         self
     }
 

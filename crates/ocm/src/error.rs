@@ -100,6 +100,14 @@ pub enum Error {
     #[error("`{reference}` names no version")]
     NoVersion { reference: String },
 
+    /// A component descriptor breaks rules of its schema, and who reads it is strict.
+    #[error("the component descriptor of {id} breaks rules of its schema")]
+    BrokenRules {
+        id: ComponentVersionId,
+        #[source]
+        source: ocm_model::schema::Violations,
+    },
+
     /// A reference states a digest that the component version does not have.
     #[error("component version {id} has digest {actual}, the reference states {expected}")]
     ReferenceDigest {

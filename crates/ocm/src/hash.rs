@@ -86,7 +86,7 @@ impl Ocm {
         };
         let computes = request.digests != Digests::Stated;
         let mut nodes = if request.recursive || computes {
-            self.gather(root, &[]).await?
+            self.gather(root, &[], None).await?
         } else {
             vec![root]
         };

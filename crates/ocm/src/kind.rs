@@ -152,6 +152,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         // The signer says why.
         Error::Sign(_)
         | Error::Sigstore { .. }
+        | Error::BrokenRules { .. }
         | Error::Credentials(_)
         | Error::File { .. }
         | Error::Download { .. }

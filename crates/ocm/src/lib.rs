@@ -33,6 +33,7 @@ mod hash;
 mod kind;
 mod resolver;
 mod roots;
+mod rules;
 mod session;
 mod sign;
 #[cfg(feature = "git")]
@@ -71,6 +72,7 @@ pub use handlers::{SigningMethod, key_fingerprint, signature_algorithms};
 pub use hash::{ComponentHash, Digests, HashReport, HashRequest};
 pub use kind::{Kind, causes};
 pub use resolver::Resolvers;
+pub use rules::Rules;
 pub use session::{Ocm, Use};
 pub use sign::{DigestMode, SignReport, SignRequest, UnmarkedLabel};
 pub use timestamps::DEFAULT_AUTHORITY;

@@ -9,6 +9,7 @@ use ocm_signing::nested;
 use ocm_signing::references::{Referenced, digest_of};
 
 use crate::error::Error;
+use crate::rules::Rules;
 use crate::session::Ocm;
 
 /// A component version that was read, and where.
@@ -24,11 +25,13 @@ impl Ocm {
     ///
     /// # Errors
     ///
-    /// [`Error::Reference`] if one of them cannot be read.
+    /// [`Error::Reference`] if one of them cannot be read, [`Error::BrokenRules`] if one does not
+    /// pass.
     pub(crate) async fn gather(
         &self,
         root: Node,
         lookup: &[RepositorySpec],
+        rules: Option<&Rules>,
     ) -> Result<Vec<Node>, Error> {
         let resolvers = self.resolvers(&root.repository).await?.and_in(lookup);
         let mut seen = BTreeSet::from([root.descriptor.id().clone()]);
@@ -50,6 +53,7 @@ impl Ocm {
                             reference: child,
                             source: source.into(),
                         })?;
+                rules.map_or(Ok(()), |rules| rules.check(&stored))?;
                 nodes.push(Node {
                     descriptor: stored.descriptor,
                     repository,

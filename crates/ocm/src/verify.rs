@@ -23,6 +23,7 @@ use self::references::check_references;
 use self::signatures::Found;
 use crate::address::Located;
 use crate::error::Error;
+use crate::rules::Rules;
 use crate::session::{Ocm, Use};
 use crate::tree::{self, Node};
 use crate::trust::{KeyMaterial, Trust};
@@ -49,6 +50,8 @@ pub struct VerifyOptions {
     /// Where component versions that are referred to are looked for, after the repository of the
     /// one that is verified and those that are configured.
     pub lookup: Vec<RepositorySpec>,
+    /// Who checks the component descriptors against the rules of their schema, if anybody.
+    pub rules: Option<Arc<Rules>>,
     /// Leave content alone: check signatures and references only.
     pub skip_content: bool,
     /// How many blobs are read at a time, and who is told.
@@ -83,6 +86,7 @@ impl VerifyOptions {
             trust: Trust::default(),
             timestamps: None,
             lookup: Vec::new(),
+            rules: None,
             skip_content: false,
             copy: CopyOptions::default(),
             progress: None,
@@ -114,25 +118,27 @@ impl Ocm {
         let id = self.one_version(&repository, located).await?;
         let stored = repository.component_version(&id).await?;
         located.check_digest(&id, &stored)?;
+        let rules = options.rules.as_deref();
+        rules.map_or(Ok(()), |rules| rules.check(&stored))?;
         let root = Node {
             descriptor: stored.descriptor,
             repository,
         };
-        let nodes = self
-            .gather(root, &options.lookup)
-            .await
-            .map_err(|error| match error {
-                Error::Reference {
-                    id,
-                    reference,
-                    source,
-                } => Error::Verify(VerifyError::Reference {
-                    id,
-                    reference,
-                    source,
-                }),
-                error => error,
-            })?;
+        let nodes =
+            self.gather(root, &options.lookup, rules)
+                .await
+                .map_err(|error| match error {
+                    Error::Reference {
+                        id,
+                        reference,
+                        source,
+                    } => Error::Verify(VerifyError::Reference {
+                        id,
+                        reference,
+                        source,
+                    }),
+                    error => error,
+                })?;
         let nodes = tree::with_kept_digests(&nodes)?;
         let referenced = tree::below(&nodes);
 

@@ -81,7 +81,7 @@ impl OciComponentRepository {
     ) -> Result<bool, Error> {
         let read = async {
             let layout = read::layout(&self.store, repository, tag).await?;
-            let descriptor = read::descriptor(&self.store, repository, &layout).await?;
+            let (descriptor, _) = read::descriptor(&self.store, repository, &layout).await?;
             Ok::<_, read::Error>(descriptor.id().clone())
         };
         match read.await {

@@ -1,6 +1,7 @@
 //! Reading component versions, also those that older tools have written.
 
 use std::io::Read as _;
+use std::sync::Arc;
 
 use ocm_model::Descriptor;
 use ocm_model::descriptor::MAX_SIZE;
@@ -128,12 +129,12 @@ pub(super) async fn layout(
     }
 }
 
-/// Reads the component descriptor of a component version.
+/// Reads the component descriptor of a component version, and its text if that is YAML.
 pub(super) async fn descriptor(
     store: &StoreRef,
     repository: &RepositoryName,
     layout: &Layout,
-) -> Result<Descriptor, Error> {
+) -> Result<(Descriptor, Option<Arc<str>>), Error> {
     let layer = descriptor_layer(store, repository, &layout.manifest).await?;
     let encoding = Encoding::of(&layer.media_type).ok_or_else(|| {
         Error::Malformed(format!(
@@ -193,7 +194,7 @@ fn is_marked(entry: &Entry) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-fn decode(bytes: &[u8], encoding: Encoding) -> Result<Descriptor, Error> {
+fn decode(bytes: &[u8], encoding: Encoding) -> Result<(Descriptor, Option<Arc<str>>), Error> {
     let malformed = |error: &dyn std::error::Error| {
         let mut reason = format!("its component descriptor cannot be read: {error}");
         let mut next = error.source();
@@ -205,10 +206,14 @@ fn decode(bytes: &[u8], encoding: Encoding) -> Result<Descriptor, Error> {
     };
     let yaml = |text: &[u8]| {
         let text = std::str::from_utf8(text).map_err(|error| malformed(&error))?;
-        Descriptor::read_yaml(text).map_err(|error| malformed(&error))
+        let descriptor = Descriptor::read_yaml(text).map_err(|error| malformed(&error))?;
+        Ok((descriptor, Some(text.into())))
     };
     match encoding {
-        Encoding::Json => Descriptor::read_json(bytes).map_err(|error| malformed(&error)),
+        Encoding::Json => {
+            let descriptor = Descriptor::read_json(bytes).map_err(|error| malformed(&error))?;
+            Ok((descriptor, None))
+        }
         Encoding::Yaml => yaml(bytes),
         Encoding::YamlTar => yaml(&from_tar(bytes).map_err(|error| malformed(&error))?),
     }
@@ -239,7 +244,8 @@ fn from_tar(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 /// Reads a component descriptor as a layer of some media type holds it; `None` if it cannot be
 /// read. For tools that have the bytes alone.
 pub fn decode_descriptor(media_type: &str, bytes: &[u8]) -> Option<Descriptor> {
-    decode(bytes, Encoding::of(media_type)?).ok()
+    let (descriptor, _) = decode(bytes, Encoding::of(media_type)?).ok()?;
+    Some(descriptor)
 }
 
 #[cfg(test)]
@@ -279,8 +285,9 @@ mod tests {
                 &tar,
             ),
         ] {
-            let descriptor = decode_descriptor(media_type, bytes).unwrap();
+            let (descriptor, text) = decode(bytes, Encoding::of(media_type).unwrap()).unwrap();
             assert_eq!(descriptor.id().to_string(), "acme.org/a:1.0.0");
+            assert_eq!(text.as_deref(), Some(YAML));
         }
     }
 

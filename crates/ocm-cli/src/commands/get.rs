@@ -1,11 +1,12 @@
 //! `ocm get component-version | resources | sources | references`.
 
-use anyhow::Context as _;
+use std::sync::Arc;
+
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use ocm::model::element::{Element, Reference, Resource, Source};
 use ocm::model::{ComponentVersionId, Constraint, Descriptor, Identity};
-use ocm::repository::RepositoryRef;
-use ocm::{Located, Use};
+use ocm::repository::{RepositoryRef, StoredVersion};
+use ocm::{Located, Rules, Use};
 use serde::Serialize;
 
 use super::{Session, tree};
@@ -66,30 +67,24 @@ pub(crate) async fn versions(args: VersionArgs, session: &Session) -> anyhow::Re
             .ui
             .note(&format!("no versions of {}", args.reference));
     }
-    let roots = read_each(&repository, ids);
+    let rules = args.strict.then(|| super::rules(true));
+    let roots = read_each(&repository, ids, rules.clone());
     if args.output == Format::Tree {
         let roots = roots.try_collect().await?;
-        let forest = tree::grow(&session.ocm, roots, args.recursive).await?;
-        let rendered = tree::render(&forest);
-        if args.strict {
-            tree::flatten(forest).iter().try_for_each(Read::check)?;
-        }
-        return session.ui.print(&rendered);
+        let forest = tree::grow(&session.ocm, roots, args.recursive, rules).await?;
+        return session.ui.print(&tree::render(&forest));
     }
-    let check = |version: &Read| if args.strict { version.check() } else { Ok(()) };
     let mut listing = Listing::new(args.output);
     if args.recursive {
         let roots = roots.try_collect().await?;
-        let forest = tree::grow(&session.ocm, roots, true).await?;
+        let forest = tree::grow(&session.ocm, roots, true, rules).await?;
         for version in tree::flatten(forest) {
-            check(&version)?;
             listing.push(&version)?;
         }
     } else {
         // There may be thousands, so none is kept longer than it takes to say what is in it.
         let mut roots = std::pin::pin!(roots);
         while let Some(version) = roots.try_next().await? {
-            check(&version)?;
             listing.push(&version)?;
         }
     }
@@ -154,11 +149,17 @@ impl Listing {
 }
 
 impl Read {
-    /// Checks that the descriptor breaks no rule.
-    fn check(&self) -> anyhow::Result<()> {
-        let id = self.descriptor.id();
-        (self.descriptor.check())
-            .with_context(|| format!("the component descriptor of {id} breaks rules of its schema"))
+    /// Takes a component version as it was read, if it passes.
+    pub(crate) fn new(
+        repository: RepositoryRef,
+        stored: StoredVersion,
+        rules: Option<&Rules>,
+    ) -> Result<Self, ocm::Error> {
+        rules.map_or(Ok(()), |rules| rules.check(&stored))?;
+        Ok(Self {
+            descriptor: stored.descriptor,
+            repository,
+        })
     }
 
     /// Returns the cells that only a wide table has.
@@ -227,19 +228,19 @@ pub(crate) async fn find_roots(
 fn read_each(
     repository: &RepositoryRef,
     ids: Vec<ComponentVersionId>,
+    rules: Option<Arc<Rules>>,
 ) -> impl Stream<Item = anyhow::Result<Read>> {
     let repository = RepositoryRef::clone(repository);
     let tasks = stream::iter(ids).chunks(TOGETHER).map(move |ids| {
         let repository = RepositoryRef::clone(&repository);
+        let rules = rules.clone();
         tokio::spawn(async move {
             let read = |id| {
                 let repository = RepositoryRef::clone(&repository);
+                let rules = rules.as_deref();
                 async move {
                     let stored = repository.component_version(&id).await?;
-                    anyhow::Ok(Read {
-                        descriptor: stored.descriptor,
-                        repository,
-                    })
+                    anyhow::Ok(Read::new(repository, stored, rules)?)
                 }
             };
             let reads = stream::iter(ids).map(read).buffered(TOGETHER);
@@ -367,8 +368,8 @@ async fn elements<E: Element + Serialize>(
         let located = Located { version, ..located };
         ocm.check_stored_digest(&repository, &located).await?;
     }
-    let root = read_each(&repository, vec![id]).try_collect().await?;
-    let versions = tree::flatten(tree::grow(ocm, root, args.recursive).await?);
+    let root = read_each(&repository, vec![id], None).try_collect().await?;
+    let versions = tree::flatten(tree::grow(ocm, root, args.recursive, None).await?);
     let selector = selector(&args.selectors)?;
 
     let found: Vec<(&Read, E)> = versions

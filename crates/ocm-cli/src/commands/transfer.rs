@@ -10,8 +10,8 @@ use ocm::oci::CopyOptions;
 use ocm::repository::RepositoryRef;
 use ocm::transfer::plan::Action;
 use ocm::transfer::{
-    ExecuteOptions, Planner, Policy, Recursion, ResourceCopy, Root, Step, TransferOptions,
-    TransferPlan, TransferReport, UploadAs,
+    ExecuteOptions, Inspector, Planner, Policy, Recursion, ResourceCopy, Root, Step,
+    TransferOptions, TransferPlan, TransferReport, UploadAs,
 };
 use ocm::{Resolvers, Use};
 
@@ -99,6 +99,10 @@ struct Shape {
     /// Access types that are not copied by value
     #[arg(long, short = 'N', value_delimiter = ',', value_name = "TYPE,…")]
     omit_access_types: Vec<String>,
+
+    /// Copy nothing if a component descriptor breaks a rule of its schema, instead of warning
+    #[arg(long)]
+    strict: bool,
 
     /// Print the plan, and do nothing
     #[arg(long)]
@@ -188,10 +192,12 @@ async fn move_all(
     let ocm = &session.ocm;
     let spec = session.repository(target)?;
     let repository = ocm.open(&spec, Use::Write).await?;
+    let rules = super::rules(shape.strict);
     let home = roots.first().map_or(&repository, |root| &root.repository);
     let mut planner = Planner::new(RepositoryRef::clone(&repository))
         .with_options(options(shape, session).await?)
-        .with_access(ocm.access_methods(home).await?);
+        .with_access(ocm.access_methods(home).await?)
+        .with_inspector(Arc::clone(&rules) as Arc<dyn Inspector>);
     if let Some(resolvers) = resolvers {
         planner = planner.with_resolver(Arc::new(resolvers));
     }
@@ -199,6 +205,7 @@ async fn move_all(
         planner = planner.measuring();
     }
     let transfer = planner.plan(roots).await.map_err(with_hint)?;
+    session.ui.warn_broken(&rules);
     if shape.dry_run {
         return print_plan(transfer.plan(), shape.output, session);
     }

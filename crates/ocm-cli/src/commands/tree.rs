@@ -1,9 +1,10 @@
 //! Component versions below what refers to them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use ocm::Ocm;
 use ocm::model::ComponentVersionId;
+use ocm::{Ocm, Rules};
 
 use super::get::Read;
 use crate::output::Columns;
@@ -22,13 +23,14 @@ pub(crate) async fn grow(
     ocm: &Ocm,
     roots: Vec<Read>,
     recursive: bool,
+    rules: Option<Arc<Rules>>,
 ) -> anyhow::Result<Vec<Node>> {
     let mut shown = BTreeSet::new();
     let mut forest = Vec::new();
     for root in roots {
         forest.push(if recursive {
             let resolvers = ocm.resolvers(&root.repository).await?;
-            Box::pin(branch(&resolvers, root, &mut shown)).await?
+            Box::pin(branch(&resolvers, root, &mut shown, rules.as_deref())).await?
         } else {
             Node {
                 read: root,
@@ -44,17 +46,15 @@ async fn branch(
     resolvers: &ocm::Resolvers,
     read: Read,
     shown: &mut BTreeSet<ComponentVersionId>,
+    rules: Option<&Rules>,
 ) -> anyhow::Result<Node> {
     let repeated = !shown.insert(read.descriptor.id().clone());
     let mut children = Vec::new();
     if !repeated {
         for reference in read.descriptor.references() {
             let (repository, stored) = resolvers.component_version(&reference.component()).await?;
-            let child = Read {
-                descriptor: stored.descriptor,
-                repository,
-            };
-            children.push(Box::pin(branch(resolvers, child, shown)).await?);
+            let child = Read::new(repository, stored, rules)?;
+            children.push(Box::pin(branch(resolvers, child, shown, rules)).await?);
         }
     }
     Ok(Node {

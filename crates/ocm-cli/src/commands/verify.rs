@@ -1,6 +1,7 @@
 //! `ocm verify component-version`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::ArgAction;
 use ocm::model::{ComponentVersionId, Identity, yaml};
@@ -67,6 +68,10 @@ pub(crate) struct Args {
     #[arg(long, short = 'L', hide = true)]
     local: bool,
 
+    /// Fail if a component descriptor breaks a rule of its schema, instead of warning
+    #[arg(long)]
+    strict: bool,
+
     /// Look for what is referred to in this repository as well
     #[arg(long, value_name = "REPOSITORY")]
     lookup: Vec<String>,
@@ -116,6 +121,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let lookup = args.lookup.iter().map(|text| session.repository(text));
     let lookup = lookup.collect::<Result<_, _>>()?;
     let timestamps = Some(ocm.timestamp_verifier(&trust.roots)?);
+    let rules = super::rules(args.strict);
     let progress = Progress::start(&session.ui, "verifying");
     let options = VerifyOptions {
         now: ocm::Timestamp::now(),
@@ -124,6 +130,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         trust,
         timestamps,
         lookup,
+        rules: Some(Arc::clone(&rules)),
         skip_content: args.skip_content || args.local,
         copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
         progress: progress.of_verification(),
@@ -168,6 +175,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             .ui
             .warn(&format!("signature `{name}` does not hold: {reason}"));
     }
+    session.ui.warn_broken(&rules);
     session.ui.warn_unchecked(&report.content);
     session.ui.note(&summary(&report));
     Ok(())

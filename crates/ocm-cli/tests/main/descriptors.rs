@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use insta::assert_snapshot;
 
-use crate::world::{empty, odd};
+use crate::world::{empty, names, odd};
 
 /// Returns the descriptor of `acme.org/odd:1.0.0`, with more in its component.
 fn descriptor(more: &str) -> String {
@@ -209,6 +209,93 @@ fn who_is_strict_refuses_what_breaks_the_schema() {
     exit 1
     --- stderr
     error: the component descriptor of acme.org/odd:1.0.0 breaks rules of its schema
+      caused by: component.resources[0].name: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; component.resources[0].version: `latest` is not a semantic version
+    ");
+}
+
+/// A component archive whose descriptor is YAML, with two broken rules.
+const LOOSE: &str = "\
+meta: {schemaVersion: v2}
+component:
+  name: acme.org/loose
+  version: 1.0.0
+  provider: acme.org
+  repositoryContexts: []
+  sources: []
+  componentReferences: []
+  resources:
+  - name: Data
+    version: latest
+    type: blob
+    relation: local
+    access: {type: none}
+signatures: []
+";
+
+#[test]
+fn a_transfer_warns_of_what_breaks_the_schema_with_its_place_in_yaml() {
+    let cli = empty();
+    cli.write("loose/component-descriptor.yaml", LOOSE);
+    assert_snapshot!(cli.run("transfer cv ./loose far --quiet"), @r"
+    $ ocm transfer cv ./loose far --quiet
+    exit 0
+    --- stdout
+    COMPONENT VERSION     OUTCOME
+    acme.org/loose:1.0.0  added
+    --- stderr
+    warning: the component descriptor of acme.org/loose:1.0.0 breaks rules of its schema: line 10, column 11, at `component.resources[0].name`: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; line 11, column 14, at `component.resources[0].version`: `latest` is not a semantic version
+    ");
+    assert_snapshot!(cli.run("transfer ctf ./loose away --strict"), @r"
+    $ ocm transfer ctf ./loose away --strict
+    exit 1
+    --- stderr
+    error: acme.org/loose:1.0.0 is not transferred
+      caused by: the component descriptor of acme.org/loose:1.0.0 breaks rules of its schema
+      caused by: line 10, column 11, at `component.resources[0].name`: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; line 11, column 14, at `component.resources[0].version`: `latest` is not a semantic version
+    ");
+    assert_snapshot!(cli.run("transfer cv ./loose away --strict"), @r"
+    $ ocm transfer cv ./loose away --strict
+    exit 1
+    --- stderr
+    error: acme.org/loose:1.0.0 is not transferred
+      caused by: the component descriptor of acme.org/loose:1.0.0 breaks rules of its schema
+      caused by: line 10, column 11, at `component.resources[0].name`: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; line 11, column 14, at `component.resources[0].version`: `latest` is not a semantic version
+    ");
+    assert_snapshot!(cli.run("get cv ./loose --strict"), @r"
+    $ ocm get cv ./loose --strict
+    exit 1
+    --- stderr
+    error: the component descriptor of acme.org/loose:1.0.0 breaks rules of its schema
+      caused by: line 10, column 11, at `component.resources[0].name`: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; line 11, column 14, at `component.resources[0].version`: `latest` is not a semantic version
+    ");
+    assert_eq!(names(&cli), ["away", "far", "loose"]);
+    assert!(!cli.run("list away").stdout.contains("acme.org"));
+}
+
+#[test]
+fn verification_warns_of_what_breaks_the_schema_and_refuses_it_if_that_is_wanted() {
+    let cli = empty();
+    cli.write("loose/component-descriptor.yaml", LOOSE);
+    cli.ok("transfer cv ./loose far");
+    cli.ok("create keypair acme --bits 2048");
+    cli.ok("sign cv -K acme far//acme.org/loose:1.0.0");
+    assert_snapshot!(cli.run("verify cv -k acme.pub far//acme.org/loose:1.0.0"), @r"
+    $ ocm verify cv -k acme.pub far//acme.org/loose:1.0.0
+    exit 0
+    --- stdout
+    CHECKED    COMPONENT VERSION     WHAT                  OUTCOME
+    signature  acme.org/loose:1.0.0  default (RSASSA-PSS)  verified, by key sha256:<digest>
+    content    acme.org/loose:1.0.0  Data                  not covered
+    --- stderr
+    warning: the component descriptor of acme.org/loose:1.0.0 breaks rules of its schema: component.resources[0].name: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; component.resources[0].version: `latest` is not a semantic version
+    verified acme.org/loose:1.0.0: 1 signature, 0 references, content of 0 of 1 resource (0 B)
+    ");
+    assert_snapshot!(cli.run("verify cv -k acme.pub far//acme.org/loose:1.0.0 --strict"), @r"
+    $ ocm verify cv -k acme.pub far//acme.org/loose:1.0.0 --strict
+    exit 1
+    --- stderr
+    error: far//acme.org/loose:1.0.0 is not verified
+      caused by: the component descriptor of acme.org/loose:1.0.0 breaks rules of its schema
       caused by: component.resources[0].name: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; component.resources[0].version: `latest` is not a semantic version
     ");
 }

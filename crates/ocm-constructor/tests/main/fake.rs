@@ -82,6 +82,7 @@ impl ComponentRepository for Fake {
         };
         Ok(StoredVersion {
             stored_digest: Self::stored(&descriptor),
+            yaml: None,
             descriptor,
         })
     }

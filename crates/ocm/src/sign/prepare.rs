@@ -45,7 +45,7 @@ impl Ocm {
             repository: repository.clone(),
         };
         let stored = if looks_below(&root.descriptor, request) {
-            self.gather(root, &request.lookup).await?
+            self.gather(root, &request.lookup, None).await?
         } else {
             vec![root]
         };

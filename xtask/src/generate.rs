@@ -41,9 +41,11 @@ fn documents() -> Result<Vec<(String, Vec<u8>)>> {
         "docs/reference/cli.md".to_owned(),
         example("ocm-cli", "reference")?,
     )];
-    for package in ["ocm-model"] {
-        let schemas: BTreeMap<String, Value> =
-            serde_json::from_slice(&example(package, "schemas")?)?;
+    for (package, name) in [
+        ("ocm-model", "schemas"),
+        ("ocm-constructor", "constructor_schema"),
+    ] {
+        let schemas: BTreeMap<String, Value> = serde_json::from_slice(&example(package, name)?)?;
         for (name, schema) in schemas {
             let mut text = serde_json::to_vec_pretty(&schema)?;
             text.push(b'\n');

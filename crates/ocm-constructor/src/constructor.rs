@@ -15,11 +15,13 @@
 
 mod elements;
 mod labels;
+mod schema;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use ocm_model::schema::Either;
 use ocm_model::yaml::{self, Position};
 use ocm_model::{
     ComponentVersionId, Identity, Label, Provider, Reference, Resource, Source, TypedSpec, Version,
@@ -129,6 +131,11 @@ impl InputSpec {
 }
 
 impl Constructor {
+    /// Returns what constructor files look like, of which their JSON schema is made.
+    pub const fn table() -> &'static Either {
+        &schema::CONSTRUCTOR
+    }
+
     /// Reads a constructor file.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ mod rule;
 
 use std::fmt;
 
-pub use self::check::check;
+pub use self::check::{check, check_value};
 pub use self::export::to_json_schema;
 pub use self::rule::Rule;
 use crate::yaml::{Located, Position};
@@ -48,8 +48,37 @@ pub enum Shape {
     List(&'static Self),
     /// An object with known fields.
     Object(&'static Object),
+    /// An object with known fields, or a text.
+    ObjectOrText(&'static Object),
+    /// One of two objects.
+    Either(&'static Either),
     /// An object with a type, whatever else it has.
     Typed,
+}
+
+impl From<&'static Object> for Shape {
+    fn from(object: &'static Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl From<&'static Either> for Shape {
+    fn from(either: &'static Either) -> Self {
+        Self::Either(either)
+    }
+}
+
+/// Two objects that are told apart by a field which one of them has.
+#[derive(Clone, Copy, Debug)]
+pub struct Either {
+    /// What both are, for people.
+    pub about: &'static str,
+    /// The field.
+    pub key: &'static str,
+    /// What has the field.
+    pub with: &'static Object,
+    /// What has it not.
+    pub without: &'static Object,
 }
 
 /// What an object must have.

@@ -13,6 +13,13 @@ pub fn check(object: &Object, document: &Map<String, Value>) -> Vec<Violation> {
     checker.violations
 }
 
+/// Finds everything in a document of any shape that breaks a rule, as [`check`] does.
+pub fn check_value(shape: impl Into<Shape>, document: &Value) -> Vec<Violation> {
+    let mut checker = Checker::default();
+    checker.value(&shape.into(), document);
+    checker.violations
+}
+
 #[derive(Default)]
 struct Checker<'a> {
     steps: Vec<Step<'a>>,
@@ -56,7 +63,14 @@ impl<'a> Checker<'a> {
                 }
             }
             (Shape::List(item), Value::Array(items)) => self.list(item, items),
-            (Shape::Object(object), Value::Object(map)) => self.object(object, map),
+            (Shape::Object(object) | Shape::ObjectOrText(object), Value::Object(map)) => {
+                self.object(object, map);
+            }
+            (Shape::ObjectOrText(_), Value::String(text)) => self.text(Rule::NonEmpty, text),
+            (Shape::Either(either), Value::Object(map)) if map.contains_key(either.key) => {
+                self.object(either.with, map);
+            }
+            (Shape::Either(either), Value::Object(map)) => self.object(either.without, map),
             (Shape::Typed, Value::Object(map)) => self.typed(map),
             _ => {
                 let expected = match shape {
@@ -65,9 +79,12 @@ impl<'a> Checker<'a> {
                     Shape::Size => "a whole number from zero",
                     Shape::Text(_) => "a text",
                     Shape::List(_) => "a list",
-                    Shape::Identity | Shape::TextLists | Shape::Object(_) | Shape::Typed => {
-                        "an object"
-                    }
+                    Shape::ObjectOrText(_) => "an object or a text",
+                    Shape::Identity
+                    | Shape::TextLists
+                    | Shape::Object(_)
+                    | Shape::Either(_)
+                    | Shape::Typed => "an object",
                 };
                 self.error(format!("must be {expected}, not {}", describe(value)));
             }

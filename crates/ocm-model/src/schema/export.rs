@@ -2,22 +2,34 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, Need, Object, Rule, Shape};
+use super::{Either, Field, Need, Object, Rule, Shape};
 
 /// Returns the JSON schema of a table. `id` is what others name it by.
 ///
-/// It refuses what [`check`](super::check) finds anything in, warnings included. Old names of
-/// fields, and limits of size, are left out.
-pub fn to_json_schema(object: &Object, id: &str) -> Value {
+/// It refuses what [`check_value`](super::check_value) finds anything in, warnings included. Old
+/// names of fields, and limits of size, are left out.
+pub fn to_json_schema(shape: impl Into<Shape>, id: &str) -> Value {
     let mut definitions = Definitions::default();
+    let shape = shape.into();
     let mut root = Map::new();
     root.insert(
         "$schema".to_owned(),
         "https://json-schema.org/draft/2020-12/schema".into(),
     );
     root.insert("$id".to_owned(), id.into());
-    root.insert("title".to_owned(), object.about.into());
-    root.extend(definitions.object(object));
+    match shape {
+        Shape::Object(object) => {
+            root.insert("title".to_owned(), object.about.into());
+            root.extend(definitions.object(object));
+        }
+        Shape::Either(either) => {
+            root.insert("title".to_owned(), either.about.into());
+            root.extend(definitions.either(either));
+        }
+        other => {
+            root.insert("allOf".to_owned(), json!([definitions.shape(&other)]));
+        }
+    }
     let mut named = Value::Object(definitions.0);
     named.sort_all_objects();
     if named != json!({}) {
@@ -84,15 +96,12 @@ impl Definitions {
                 "additionalProperties": {"type": "array", "items": {"type": "string"}},
             }),
             Shape::List(item) => json!({"type": "array", "items": self.shape(item)}),
-            Shape::Object(object) => {
-                if !self.0.contains_key(object.name) {
-                    // Holds the place: objects may be within each other.
-                    self.0.insert(object.name.to_owned(), Value::Null);
-                    let definition = self.object(object);
-                    self.0.insert(object.name.to_owned(), definition.into());
-                }
-                reference(object.name)
+            Shape::Object(object) => self.named_object(object),
+            Shape::ObjectOrText(object) => {
+                let text = self.text(Rule::NonEmpty);
+                json!({"anyOf": [self.named_object(object), text]})
             }
+            Shape::Either(either) => self.either(either).into(),
             Shape::Typed => {
                 let name = self.text(Rule::TypeName);
                 self.named("typed", || {
@@ -105,6 +114,25 @@ impl Definitions {
                 })
             }
         }
+    }
+
+    fn named_object(&mut self, object: &Object) -> Value {
+        if !self.0.contains_key(object.name) {
+            // Holds the place: objects may be within each other.
+            self.0.insert(object.name.to_owned(), Value::Null);
+            let definition = self.object(object);
+            self.0.insert(object.name.to_owned(), definition.into());
+        }
+        reference(object.name)
+    }
+
+    fn either(&mut self, either: &Either) -> Map<String, Value> {
+        let mut schema = Map::new();
+        schema.insert("description".to_owned(), either.about.into());
+        schema.insert("if".to_owned(), json!({"required": [either.key]}));
+        schema.insert("then".to_owned(), self.named_object(either.with));
+        schema.insert("else".to_owned(), self.named_object(either.without));
+        schema
     }
 
     fn text(&mut self, rule: Rule) -> Value {

@@ -21,7 +21,7 @@ pub enum Rule {
     Version,
     /// A type, such as `LocalBlob/v1`. What follows it is not looked at.
     TypeName,
-    /// One of these types.
+    /// One of these texts.
     OneOf(&'static [&'static str]),
     /// A time (RFC 3339).
     Time,
@@ -34,6 +34,11 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Tells whether a text follows the rule.
+    pub fn is_followed_by(self, text: &str) -> bool {
+        self.check(text).is_ok()
+    }
+
     /// Checks a text. What no view could be made of is an error, all else a warning.
     pub(super) fn check(self, text: &str) -> Result<(), (Severity, String)> {
         let error = |message: String| Err((Severity::Error, message));
@@ -64,7 +69,7 @@ impl Rule {
                 warning(format!("`{text}` is not a type such as `LocalBlob/v1`"))
             }
             Self::OneOf(names) if names.contains(&text) => Ok(()),
-            Self::OneOf(_) => error(format!("`{text}` is another type")),
+            Self::OneOf(names) => error(format!("must be {}, not `{text}`", one_of(names))),
             Self::Time if is_time(text) => Ok(()),
             Self::Time => warning(format!(
                 "`{text}` is not a time such as `2026-01-31T12:00:00Z`"
@@ -91,6 +96,11 @@ impl Rule {
             }
         }
     }
+}
+
+fn one_of(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(" or ")
 }
 
 /// Tells whether a text is a time of RFC 3339. The parser of times alone takes more, such as a

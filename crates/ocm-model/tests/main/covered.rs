@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use NormalisationAlgorithm::{JsonV3, JsonV4Alpha1};
 
-use crate::broken::{Broken, every_way, everything};
+use crate::broken::{Broken, every_way};
+use crate::everything::everything;
 
 /// The place that a change is about: a field that goes is a change of the field.
 fn place(broken: &Broken) -> String {

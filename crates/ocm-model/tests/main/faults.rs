@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use NormalisationAlgorithm::{JsonV1, JsonV2, JsonV3, JsonV4Alpha1};
 
-use crate::broken::everything;
+use crate::everything::everything;
 
 fn read(document: &Value) -> Descriptor {
     Descriptor::from_document(document.clone()).unwrap()
@@ -185,7 +185,7 @@ fn names_of_all_generations_are_read() {
         access.kind(),
         Ok(ocm_model::access::AccessKind::OciImage(_))
     ));
-    let v3alpha1 = crate::broken::everything_v3alpha1();
+    let v3alpha1 = crate::everything::everything_v3alpha1();
     assert_eq!(
         read(&v3alpha1).to_v2().resources(),
         read(&everything()).resources()

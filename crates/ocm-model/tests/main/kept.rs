@@ -8,7 +8,7 @@ use ocm_model::{
 };
 use serde_json::{Value, json};
 
-use crate::broken::{everything, everything_v3alpha1};
+use crate::everything::{everything, everything_v3alpha1};
 
 /// Reads, changes, writes and reads again, as JSON and as YAML. What comes out must be the document
 /// as `expect` changes it.

@@ -7,7 +7,8 @@ use ocm_model::schema::{self, Object, Severity, to_json_schema};
 use ocm_model::{Access, NormalisationAlgorithm, yaml};
 use serde_json::{Value, json};
 
-use crate::broken::{Broken, every_way, everything, everything_v3alpha1};
+use crate::broken::{Broken, every_way};
+use crate::everything::{everything, everything_v3alpha1};
 
 macro_rules! published {
     ($name:literal) => {
@@ -24,7 +25,7 @@ fn published(text: &str) -> Validator {
     validator(&serde_json::from_str(text).unwrap())
 }
 
-fn ours(object: &Object) -> Validator {
+fn ours(object: &'static Object) -> Validator {
     validator(&to_json_schema(object, "urn:test"))
 }
 

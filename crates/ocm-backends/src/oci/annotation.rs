@@ -75,3 +75,79 @@ impl Local {
         (platform != Platform::default()).then_some(platform)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ocm_model::descriptor::Descriptor;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Returns the local blobs of a descriptor with one resource and one source.
+    fn locals(resource: &Value, source: &Value) -> Vec<Local> {
+        let access = json!({"type": "localBlob", "localReference": "sha256:0", "mediaType": "a/b"});
+        let complete = |element: &Value| {
+            let mut element = element.clone();
+            element["type"] = "blob".into();
+            element["relation"] = "local".into();
+            element["access"] = access.clone();
+            element
+        };
+        let document = json!({
+            "meta": {"schemaVersion": "v2"},
+            "component": {
+                "name": "acme.org/x", "version": "1.0.0", "provider": "acme",
+                "resources": [complete(resource)], "sources": [complete(source)],
+            },
+        });
+        local_blobs(&Descriptor::from_document(document).unwrap())
+    }
+
+    #[test]
+    fn artifacts_are_named_as_the_go_tools_do() {
+        for (element, identity) in [
+            (
+                json!({"name": "test", "version": "1.0.0"}),
+                r#"{"name":"test","version":"1.0.0"}"#,
+            ),
+            (
+                json!({"version": "2.0.0", "name": "test2", "extraIdentity": {"os": "linux", "arch": "amd64"}}),
+                r#"{"arch":"amd64","name":"test2","os":"linux","version":"2.0.0"}"#,
+            ),
+        ] {
+            let found: Vec<String> = locals(&element, &element)
+                .iter()
+                .map(Local::artifact)
+                .collect();
+            let expected = ["resource", "source"]
+                .map(|kind| format!(r#"[{{"identity":{identity},"kind":"{kind}"}}]"#));
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn platforms_are_told_by_the_extra_identity() {
+        let element = json!({
+            "name": "test", "version": "1.0.0",
+            "extraIdentity": {
+                "architecture": "arm", "os": "linux", "variant": "v7", "os.version": "1",
+                "os.features": "a,b", "role": "server",
+            },
+        });
+        let plain =
+            json!({"name": "test", "version": "1.0.0", "extraIdentity": {"role": "server"}});
+        let platforms: Vec<Option<Platform>> = locals(&element, &plain)
+            .iter()
+            .map(Local::platform)
+            .collect();
+        let expected = Platform {
+            architecture: "arm".to_owned(),
+            os: "linux".to_owned(),
+            variant: Some("v7".to_owned()),
+            os_version: Some("1".to_owned()),
+            os_features: vec!["a".to_owned(), "b".to_owned()],
+            ..Platform::default()
+        };
+        assert_eq!(platforms, [Some(expected), None]);
+    }
+}

@@ -202,6 +202,37 @@ mod tests {
         );
     }
 
+    /// The examples of the specification ("Examples for Signing of Component Versions") are lists of
+    /// entries.
+    #[test]
+    fn lists_of_entries_are_those_of_the_examples_of_the_specification() {
+        macro_rules! data {
+            ($name:literal) => {
+                include_str!(concat!(
+                    "../../../../conformance/normalisation/entry-lists/",
+                    $name
+                ))
+            };
+        }
+        for (document, entries, digest) in [
+            (
+                data!("simple.json"),
+                data!("simple.entries.json"),
+                "01c211f5c9cfd7c40e5b84d66a2fb7d19cb0d65174b06c57b403c2ad9fdf8ed2",
+            ),
+            (
+                data!("with-reference.json"),
+                data!("with-reference.entries.json"),
+                "01801dfb56ba7b4033b8177e53e689644f1447c8270004b2c05c5fe45aa1063f",
+            ),
+        ] {
+            let document = json::parse(document.as_bytes()).unwrap();
+            let text = written(Form::Entries, &document);
+            assert_eq!(text, entries);
+            assert_eq!(ocm_digest::Digest::sha256(text).to_hex(), digest);
+        }
+    }
+
     #[test]
     fn the_canonical_form_is_that_of_rfc_8785() {
         for value in [

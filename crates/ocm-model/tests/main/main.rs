@@ -4,6 +4,7 @@
 
 mod broken;
 mod covered;
+mod edges;
 mod everything;
 mod faults;
 mod generate;

@@ -210,6 +210,26 @@ impl ComponentRepository for OciComponentRepository {
         })
     }
 
+    async fn stored_artifact(&self, id: &ComponentVersionId) -> Result<Option<Artifact>, Error> {
+        let repository = self.repository(&id.name)?;
+        let root = self.store.resolve(&repository, &tag_of(id)?.into()).await;
+        let root = root.map_err(|error| {
+            if error.is_not_found() {
+                Error::NotFound {
+                    id: id.clone(),
+                    location: self.location(),
+                }
+            } else {
+                Error::backend("look for", id.to_string(), error)
+            }
+        })?;
+        Ok(Some(Artifact {
+            store: Arc::clone(&self.store),
+            repository,
+            root,
+        }))
+    }
+
     async fn local_content(
         &self,
         id: &ComponentVersionId,

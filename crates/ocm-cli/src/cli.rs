@@ -7,7 +7,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, completion, create, download, get, hash, list, serve, sign, transfer, verify, version,
+    add, check, completion, create, diff, download, get, hash, list, serve, sign, transfer, verify,
+    version,
 };
 use crate::error::LogFormat;
 
@@ -133,12 +134,16 @@ pub(crate) enum Command {
     /// Show digests of component versions
     #[command(subcommand)]
     Hash(HashNoun),
+    /// Compare component versions
+    #[command(subcommand)]
+    Diff(DiffNoun),
     /// Download content
     #[command(subcommand)]
     Download(DownloadNoun),
     /// Make keys
     #[command(subcommand)]
     Create(CreateNoun),
+    Check(Box<check::Args>),
     List(list::Args),
     Serve(serve::Args),
     Version(version::Args),
@@ -166,6 +171,7 @@ component_version_noun!(AddNoun, add::Args);
 component_version_noun!(SignNoun, sign::Args);
 component_version_noun!(VerifyNoun, verify::Args);
 component_version_noun!(HashNoun, hash::Args);
+component_version_noun!(DiffNoun, diff::Args);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TransferNoun {

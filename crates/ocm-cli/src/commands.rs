@@ -1,8 +1,10 @@
 //! The commands, a file for each. A command parses, calls one operation and prints its result.
 
 pub(crate) mod add;
+pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
+pub(crate) mod diff;
 pub(crate) mod download;
 pub(crate) mod get;
 pub(crate) mod hash;
@@ -24,8 +26,8 @@ use ocm::model::RepositorySpec;
 use ocm::{AddressError, Environment, Located, Occasion, Ocm, Rules, causes};
 
 use crate::cli::{
-    AddNoun, Cli, Command, CreateNoun, DownloadNoun, GetNoun, Global, HashNoun, LogLevel, SignNoun,
-    TransferNoun, VerifyNoun,
+    AddNoun, Cli, Command, CreateNoun, DiffNoun, DownloadNoun, GetNoun, Global, HashNoun, LogLevel,
+    SignNoun, TransferNoun, VerifyNoun,
 };
 use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
@@ -213,6 +215,8 @@ async fn perform(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Hash(HashNoun::ComponentVersion(args)) => hash::run(*args, session).await,
         Command::Download(DownloadNoun::Resource(args)) => download::run(args, session).await,
         Command::Create(CreateNoun::Keypair(args)) => create::run(&args, session).await,
+        Command::Diff(DiffNoun::ComponentVersion(args)) => diff::run(*args, session).await,
+        Command::Check(args) => check::run(*args, session).await,
         Command::List(args) => list::run(args, session).await,
         Command::Serve(args) => serve::run(args, session).await,
         Command::Version(_) | Command::Completion(_) => Ok(()),

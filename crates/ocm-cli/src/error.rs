@@ -48,6 +48,18 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
+/// Two things differ, which was asked for as an exit code. There is nothing to say about it.
+#[derive(Debug)]
+pub(crate) struct Different;
+
+impl fmt::Display for Different {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("they differ")
+    }
+}
+
+impl std::error::Error for Different {}
+
 /// Adds to an error what the user can do about it.
 pub(crate) fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Hinted {
@@ -84,6 +96,9 @@ impl std::error::Error for Hinted {
 pub(crate) fn report(error: &anyhow::Error, format: LogFormat) -> u8 {
     if is_broken_pipe(error) {
         return exit::DONE;
+    }
+    if error.is::<Different>() {
+        return exit::FAILED;
     }
     let code = exit_code(error);
     let mut messages: Vec<String> = Vec::new();

@@ -8,7 +8,7 @@
 //!   [`Referrers`], [`Delete`]) say what a caller needs.
 //! - [`MemoryStore`]: a store in memory.
 //! - [`RegistryClient`]: a registry as a store, over HTTP.
-//! - [`copy_graph`], [`check_graph`]: artifacts with everything they point to.
+//! - [`copy_graph`], [`check_graph`], [`survey`](survey()): artifacts with everything they point to.
 //!
 //! This crate has never heard of a component.
 
@@ -22,6 +22,7 @@ mod memory;
 mod name;
 mod referrers;
 mod store;
+mod survey;
 mod task;
 
 pub use check::{CheckReport, check_blob, check_graph, graph_size};
@@ -42,3 +43,4 @@ pub use referrers::{copy_referrers, tag_referrers};
 pub use store::{
     BlobUpload, Delete, Fetch, Ingest, List, Outcome, Push, Pushed, Referrers, Store, StoreRef,
 };
+pub use survey::{Depth, Survey, look_at, survey};

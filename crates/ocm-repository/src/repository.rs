@@ -101,6 +101,16 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     /// [`Error::NotFound`] if there is none.
     async fn component_version(&self, id: &ComponentVersionId) -> Result<StoredVersion, Error>;
 
+    /// Returns the OCI artifact that a component version is stored as, `None` where it is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such component version.
+    async fn stored_artifact(&self, id: &ComponentVersionId) -> Result<Option<Artifact>, Error> {
+        let _ = id;
+        Ok(None)
+    }
+
     /// Returns the content behind a local blob access of a component version.
     ///
     /// # Errors

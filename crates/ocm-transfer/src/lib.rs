@@ -41,6 +41,7 @@
 //! - [`Planner`] and [`Root`] gather; [`decide`], [`merge`] and [`resource_step`] hold the rules
 //!   and do no IO.
 //! - [`TransferPlan`] is the plan, [`Transfer`] the plan with its repositories at hand.
+//! - [`diff`](mod@diff) says what differs between two component versions.
 //! - [`ExecuteOptions`] limits and watches the work; [`TransferReport`] says what was done.
 //!
 //! # Guarantees
@@ -55,6 +56,7 @@
 
 mod assess;
 mod decide;
+pub mod diff;
 mod error;
 mod execute;
 #[cfg(test)]

@@ -124,14 +124,7 @@ fn is_signed(label: &Value) -> bool {
 }
 
 /// Returns a value without entries that are empty.
-fn pruned(value: &Value) -> Value {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    };
+pub(crate) fn pruned(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
             .iter()
@@ -141,6 +134,16 @@ fn pruned(value: &Value) -> Value {
             .into(),
         Value::Array(list) => list.iter().map(pruned).collect(),
         other => other.clone(),
+    }
+}
+
+pub(crate) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     }
 }
 

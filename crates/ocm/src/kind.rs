@@ -88,6 +88,11 @@ fn kind_of(error: &(dyn StdError + 'static)) -> Option<Kind> {
         .or_else(|| error.downcast_ref().and_then(of_repository))
         .or_else(|| error.downcast_ref().map(of_verification))
         .or_else(|| error.downcast_ref().map(of_signature))
+        .or_else(|| {
+            error
+                .downcast_ref()
+                .map(|incomplete: &crate::Incomplete| incomplete.kind)
+        })
         .or_else(|| error.downcast_ref().and_then(of_signer))
         .or_else(|| error.downcast_ref().and_then(of_token))
         .or_else(|| error.downcast_ref().and_then(of_service))

@@ -24,7 +24,10 @@
 //! [`constructor`] for packing, [`transfer`] for moving, and so on. The terminal is not known here.
 
 mod address;
+mod check;
 mod credentials;
+#[cfg(feature = "diff")]
+mod diff;
 mod download;
 mod elsewhere;
 mod error;
@@ -66,6 +69,12 @@ pub use ocm_timestamp as timestamp;
 pub use ocm_transfer as transfer;
 
 pub use address::{Error as AddressError, Located};
+pub use check::{CheckOptions, CheckReport, Incomplete, Part, PartKind, PartOutcome};
+#[cfg(feature = "diff")]
+pub use diff::{
+    ArtifactChange, ArtifactPart, ContentDiff, DiffOptions, DiffReport, Difference, PathChange,
+    PathState, Side,
+};
 pub use download::{DownloadRequest, Downloaded, Extraction};
 pub use error::Error;
 pub use handlers::{SigningMethod, key_fingerprint, signature_algorithms};

@@ -81,7 +81,7 @@ fn is_artifact_set(media_type: &str) -> bool {
 }
 
 /// Returns whether a digest is that of an OCI artifact, however it is packed.
-fn states_artifact(spec: &DigestSpec) -> bool {
+pub(crate) fn states_artifact(spec: &DigestSpec) -> bool {
     [DigestSpec::OCI_ARTIFACT, DigestSpec::OCI_ARTIFACT_LEGACY]
         .contains(&spec.normalisation_algorithm.as_str())
 }

@@ -33,6 +33,22 @@ impl Ocm {
         lookup: &[RepositorySpec],
         rules: Option<&Rules>,
     ) -> Result<Vec<Node>, Error> {
+        self.gather_readable(root, lookup, rules, Err).await
+    }
+
+    /// Reads as [`Ocm::gather`] does. What is to become of a component version that cannot be read
+    /// is up to the caller.
+    ///
+    /// # Errors
+    ///
+    /// What the caller makes of [`Error::Reference`], or [`Error::BrokenRules`].
+    pub(crate) async fn gather_readable(
+        &self,
+        root: Node,
+        lookup: &[RepositorySpec],
+        rules: Option<&Rules>,
+        mut unreadable: impl FnMut(Error) -> Result<(), Error>,
+    ) -> Result<Vec<Node>, Error> {
         let resolvers = self.resolvers(&root.repository).await?.and_in(lookup);
         let mut seen = BTreeSet::from([root.descriptor.id().clone()]);
         let mut nodes = vec![root];
@@ -44,20 +60,20 @@ impl Ocm {
                 if !seen.insert(child.clone()) {
                     continue;
                 }
-                let (repository, stored) =
-                    resolvers
-                        .component_version(&child)
-                        .await
-                        .map_err(|source| Error::Reference {
-                            id: parent.clone(),
-                            reference: child,
-                            source: source.into(),
-                        })?;
-                rules.map_or(Ok(()), |rules| rules.check(&stored))?;
-                nodes.push(Node {
-                    descriptor: stored.descriptor,
-                    repository,
-                });
+                match resolvers.component_version(&child).await {
+                    Ok((repository, stored)) => {
+                        rules.map_or(Ok(()), |rules| rules.check(&stored))?;
+                        nodes.push(Node {
+                            descriptor: stored.descriptor,
+                            repository,
+                        });
+                    }
+                    Err(source) => unreadable(Error::Reference {
+                        id: parent.clone(),
+                        reference: child,
+                        source: source.into(),
+                    })?,
+                }
             }
             next += 1;
         }

@@ -4,6 +4,8 @@
 
 mod archives;
 mod certificates;
+mod checking;
+mod comparing;
 mod component_archives;
 mod conformance;
 mod constructors;

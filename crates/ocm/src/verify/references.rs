@@ -39,7 +39,7 @@ pub(crate) fn check_references(
 
 /// Compares the digest in a reference with the descriptor that it names, by the algorithms that
 /// the reference states.
-fn check_reference(
+pub(crate) fn check_reference(
     parent: &ComponentVersionId,
     reference: &Reference,
     child: &Descriptor,
@@ -52,17 +52,29 @@ fn check_reference(
             reference: name,
         });
     };
-    let broken = |reason: String| VerifyError::ReferenceDigest {
-        id: id.clone(),
-        reference: name.clone(),
-        expected: spec.value.clone(),
-        actual: reason,
-    };
+    match compare(child, &spec, referenced) {
+        Ok(()) => Ok(spec),
+        Err(actual) => Err(VerifyError::ReferenceDigest {
+            id,
+            reference: name,
+            expected: spec.value,
+            actual,
+        }),
+    }
+}
+
+/// Compares a digest with that of a descriptor, by the algorithms that it states. The error is the
+/// digest that the descriptor has, or why there is none.
+pub(crate) fn compare(
+    child: &Descriptor,
+    spec: &DigestSpec,
+    referenced: &Referenced,
+) -> Result<(), String> {
     let algorithm: NormalisationAlgorithm = spec
         .normalisation_algorithm
         .parse()
-        .map_err(|error: UnknownNormalisation| broken(error.to_string()))?;
-    let expected = spec.digest().map_err(|error| broken(error.to_string()))?;
+        .map_err(|error: UnknownNormalisation| error.to_string())?;
+    let expected = spec.digest().map_err(|error| error.to_string())?;
     let digests = |descriptor: &Descriptor| -> Vec<Digest> {
         let candidates = descriptor.normalise_candidates(algorithm);
         candidates
@@ -75,9 +87,7 @@ fn check_reference(
     if stored.contains(&expected)
         || restated().is_some_and(|restated| digests(&restated).contains(&expected))
     {
-        return Ok(spec);
+        return Ok(());
     }
-    Err(broken(
-        stored.first().map_or_else(String::new, Digest::to_hex),
-    ))
+    Err(stored.first().map_or_else(String::new, Digest::to_hex))
 }

@@ -50,7 +50,9 @@ impl Ocm {
             if !must_hold && options.policy.is_none() && !options.signatures.is_empty() {
                 continue;
             }
-            let result = self.check(&subject, signature, referenced, options).await;
+            let result = self
+                .check_one(&subject, signature, referenced, options)
+                .await;
             let result = match result {
                 Ok(checked) => Ok(checked),
                 Err(error) if must_hold || options.policy.is_none() => return Err(error),
@@ -84,7 +86,7 @@ impl Ocm {
     }
 
     /// Checks one signature with each of the keys that may have made it.
-    async fn check(
+    async fn check_one(
         &self,
         subject: &Subject<'_>,
         signature: &Signature,

@@ -1,0 +1,218 @@
+//! `ocm check`: what of a component version is there.
+
+use insta::assert_snapshot;
+
+use crate::world::{LEAF_DATA, PRODUCT, empty, odd, registry, signed, stored, tamper};
+
+#[test]
+fn everything_is_there() {
+    let cli = signed();
+    assert_snapshot!(cli.run(&format!("check --only-local {PRODUCT}")), @r"
+    $ ocm check --only-local shop//acme.org/bar/product:1.0.0
+    exit 0
+    --- stdout
+    CHECKED    COMPONENT VERSION           WHAT                                                 OUTCOME
+    signature  acme.org/bar/product:1.0.0  default                                              present
+    reference  acme.org/bar/product:1.0.0  acme.org/bar/leaf:1.0.0                              present
+    resource   acme.org/bar/product:1.0.0  architecture=amd64,name=file,os=linux,version=1.0.0  present, 6 B
+    resource   acme.org/bar/product:1.0.0  name=tree,version=1.0.0                              present, 4.0 KiB
+    resource   acme.org/bar/product:1.0.0  name=image,version=1.0.0                             present, 675 B
+    source     acme.org/bar/product:1.0.0  name=code,version=1.0.0                              elsewhere
+    resource   acme.org/bar/leaf:1.0.0     name=data,version=1.0.0                              present, 9 B
+    --- stderr
+    acme.org/bar/product:1.0.0 is complete in <dir>/shop: 7 parts, 4.7 KiB
+    ");
+    assert_snapshot!(cli.run(&format!("check --only-local --content {PRODUCT}")), @r"
+    $ ocm check --only-local --content shop//acme.org/bar/product:1.0.0
+    exit 0
+    --- stdout
+    CHECKED    COMPONENT VERSION           WHAT                                                 OUTCOME
+    signature  acme.org/bar/product:1.0.0  default                                              present
+    reference  acme.org/bar/product:1.0.0  acme.org/bar/leaf:1.0.0                              present
+    resource   acme.org/bar/product:1.0.0  architecture=amd64,name=file,os=linux,version=1.0.0  verified, 6 B
+    resource   acme.org/bar/product:1.0.0  name=tree,version=1.0.0                              verified, 4.0 KiB
+    resource   acme.org/bar/product:1.0.0  name=image,version=1.0.0                             verified, 675 B
+    source     acme.org/bar/product:1.0.0  name=code,version=1.0.0                              elsewhere
+    resource   acme.org/bar/leaf:1.0.0     name=data,version=1.0.0                              verified, 9 B
+    --- stderr
+    acme.org/bar/product:1.0.0 is complete in <dir>/shop: 7 parts, 4.7 KiB
+    ");
+}
+
+#[test]
+fn an_image_elsewhere_is_looked_for_unless_it_is_left_alone() {
+    let mut cli = empty();
+    let (registry, _) = registry(&mut cli);
+    let descriptor = format!(
+        r#"{{"meta":{{"schemaVersion":"v2"}},"component":{{"name":"acme.org/odd","version":"1.0.0",
+        "provider":"acme","repositoryContexts":[],"sources":[],"componentReferences":[],"resources":[{{
+        "name":"image","version":"1.0.0","type":"ociImage","relation":"external","access":{{
+        "type":"ociArtifact","imageReference":"http://{}/none:1"}}}}]}}}}"#,
+        registry.host()
+    );
+    odd(&cli, &descriptor);
+    let run = cli.run("check odd//acme.org/odd:1.0.0");
+    assert_eq!(run.code, Some(3), "{run}");
+    assert!(run.stdout.contains("MISSING"), "{run}");
+    cli.ok("check --only-local odd//acme.org/odd:1.0.0");
+}
+
+#[test]
+fn a_blob_that_is_missing_is_named() {
+    let cli = signed();
+    std::fs::remove_file(cli.path(format!("shop/blobs/sha256.{LEAF_DATA}"))).unwrap();
+    assert_snapshot!(cli.run(&format!("check --only-local {PRODUCT}")), @r"
+    $ ocm check --only-local shop//acme.org/bar/product:1.0.0
+    exit 3
+    --- stdout
+    CHECKED    COMPONENT VERSION           WHAT                                                 OUTCOME
+    signature  acme.org/bar/product:1.0.0  default                                              present
+    reference  acme.org/bar/product:1.0.0  acme.org/bar/leaf:1.0.0                              present
+    resource   acme.org/bar/product:1.0.0  architecture=amd64,name=file,os=linux,version=1.0.0  present, 6 B
+    resource   acme.org/bar/product:1.0.0  name=tree,version=1.0.0                              present, 4.0 KiB
+    resource   acme.org/bar/product:1.0.0  name=image,version=1.0.0                             present, 675 B
+    source     acme.org/bar/product:1.0.0  name=code,version=1.0.0                              elsewhere
+    resource   acme.org/bar/leaf:1.0.0     name=data,version=1.0.0                              MISSING: blob sha256:<digest> of component-descriptors/acme.org/bar/leaf not found
+    --- stderr
+    error: component version acme.org/bar/product:1.0.0 is not complete in <dir>/shop: 1 of 7 parts
+    ");
+    assert_snapshot!(cli.run(&format!("check --only-local -o json {PRODUCT}")), @r#"
+    $ ocm check --only-local -o json shop//acme.org/bar/product:1.0.0
+    exit 3
+    --- stdout
+    [
+      {
+        "component": "acme.org/bar/product:1.0.0",
+        "repository": "<dir>/shop",
+        "parts": [
+          {
+            "component": "acme.org/bar/product:1.0.0",
+            "kind": "signature",
+            "name": "default",
+            "outcome": "present"
+          },
+          {
+            "component": "acme.org/bar/product:1.0.0",
+            "kind": "reference",
+            "name": "acme.org/bar/leaf:1.0.0",
+            "outcome": "present"
+          },
+          {
+            "component": "acme.org/bar/product:1.0.0",
+            "kind": "resource",
+            "name": "architecture=amd64,name=file,os=linux,version=1.0.0",
+            "outcome": "present",
+            "size": 6
+          },
+          {
+            "component": "acme.org/bar/product:1.0.0",
+            "kind": "resource",
+            "name": "name=tree,version=1.0.0",
+            "outcome": "present",
+            "size": 4096
+          },
+          {
+            "component": "acme.org/bar/product:1.0.0",
+            "kind": "resource",
+            "name": "name=image,version=1.0.0",
+            "outcome": "present",
+            "size": 675
+          },
+          {
+            "component": "acme.org/bar/product:1.0.0",
+            "kind": "source",
+            "name": "name=code,version=1.0.0",
+            "outcome": "elsewhere"
+          },
+          {
+            "component": "acme.org/bar/leaf:1.0.0",
+            "kind": "resource",
+            "name": "name=data,version=1.0.0",
+            "outcome": "missing",
+            "reason": "blob sha256:<digest> of component-descriptors/acme.org/bar/leaf not found"
+          }
+        ]
+      }
+    ]
+    --- stderr
+    error: component version acme.org/bar/product:1.0.0 is not complete in <dir>/shop: 1 of 7 parts
+    "#);
+}
+
+#[test]
+fn content_that_was_changed_shows_when_it_is_read() {
+    let cli = signed();
+    tamper(&cli, &format!("shop/blobs/sha256.{LEAF_DATA}"), "leaf");
+    cli.ok(&format!("check --only-local {PRODUCT}"));
+    assert_snapshot!(cli.run(&format!("check --only-local --content {PRODUCT}")), @r"
+    $ ocm check --only-local --content shop//acme.org/bar/product:1.0.0
+    exit 4
+    --- stdout
+    CHECKED    COMPONENT VERSION           WHAT                                                 OUTCOME
+    signature  acme.org/bar/product:1.0.0  default                                              present
+    reference  acme.org/bar/product:1.0.0  acme.org/bar/leaf:1.0.0                              present
+    resource   acme.org/bar/product:1.0.0  architecture=amd64,name=file,os=linux,version=1.0.0  verified, 6 B
+    resource   acme.org/bar/product:1.0.0  name=tree,version=1.0.0                              verified, 4.0 KiB
+    resource   acme.org/bar/product:1.0.0  name=image,version=1.0.0                             verified, 675 B
+    source     acme.org/bar/product:1.0.0  name=code,version=1.0.0                              elsewhere
+    resource   acme.org/bar/leaf:1.0.0     name=data,version=1.0.0                              WRONG: cannot read blob sha256:<digest> of <dir>/shop: content has digest sha256:<digest>, expected sha256:<digest>
+    --- stderr
+    error: component version acme.org/bar/product:1.0.0 is not complete in <dir>/shop: 1 of 7 parts
+    ");
+}
+
+#[test]
+fn a_blob_of_another_size_shows_without_reading_it() {
+    let cli = signed();
+    cli.write(format!("shop/blobs/sha256.{LEAF_DATA}"), "leaf");
+    let run = cli.run(&format!("check --only-local {PRODUCT}"));
+    assert_eq!(run.code, Some(4), "{run}");
+}
+
+#[test]
+fn references_are_looked_up() {
+    let cli = signed();
+    cli.ok(&format!("transfer cv {PRODUCT} alone"));
+    let product = PRODUCT.replacen("shop", "alone", 1);
+    assert_snapshot!(cli.run(&format!("check --only-local {product}")), @r"
+    $ ocm check --only-local alone//acme.org/bar/product:1.0.0
+    exit 3
+    --- stdout
+    CHECKED    COMPONENT VERSION           WHAT                                                 OUTCOME
+    reference  acme.org/bar/product:1.0.0  acme.org/bar/leaf:1.0.0                              MISSING: component version acme.org/bar/leaf:1.0.0 not found in <dir>/alone
+    signature  acme.org/bar/product:1.0.0  default                                              present
+    resource   acme.org/bar/product:1.0.0  architecture=amd64,name=file,os=linux,version=1.0.0  present, 6 B
+    resource   acme.org/bar/product:1.0.0  name=tree,version=1.0.0                              present, 4.0 KiB
+    resource   acme.org/bar/product:1.0.0  name=image,version=1.0.0                             present, 675 B
+    source     acme.org/bar/product:1.0.0  name=code,version=1.0.0                              elsewhere
+    --- stderr
+    error: component version acme.org/bar/product:1.0.0 is not complete in <dir>/alone: 1 of 6 parts
+    ");
+    cli.ok(&format!("check --only-local --lookup shop {product}"));
+}
+
+#[test]
+fn a_registry_is_asked_and_not_read() {
+    let (cli, registry, place) = stored();
+    let product = format!("{place}//acme.org/bar/product:1.0.0");
+    cli.ok(&format!("check --only-local {product}"));
+    let requests = registry.take_requests();
+    let read = requests
+        .iter()
+        .filter(|request| request.starts_with("GET") && request.contains(LEAF_DATA));
+    assert_eq!(read.count(), 0, "{requests:?}");
+}
+
+#[test]
+fn several_are_checked_and_none_that_is_not_there() {
+    let cli = signed();
+    let leaf = "shop//acme.org/bar/leaf:1.0.0";
+    let run = cli.run(&format!("check --only-local {PRODUCT} {leaf} -o ndjson"));
+    assert_eq!(
+        (run.code, run.stdout.lines().count()),
+        (Some(0), 2),
+        "{run}"
+    );
+    assert_eq!(cli.run(&format!("check {leaf}9")).code, Some(3));
+    assert_eq!(empty().run("check shop//acme.org/a:1.0.0").code, Some(3));
+}

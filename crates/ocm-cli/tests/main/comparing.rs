@@ -1,0 +1,336 @@
+//! `ocm diff`: what differs between two component versions.
+
+use insta::assert_snapshot;
+use ocm_testkit::Cli;
+
+use crate::world::{PRODUCT, empty, stored};
+
+/// Returns a directory with two versions of a component in the archive `shop`.
+fn two_versions() -> Cli {
+    let cli = empty();
+    for (version, text, extra) in [
+        ("1.0.0", "alpha\nbeta\ngamma\n", ""),
+        (
+            "1.1.0",
+            "alpha\nBETA\ngamma\n",
+            "  - {name: new, type: blob, input: {type: utf8, text: new}}\n",
+        ),
+    ] {
+        cli.write(format!("{version}/notes.txt"), text);
+        cli.write(format!("{version}/tree/same.txt"), "same");
+        cli.write(format!("{version}/tree/changed.txt"), version.repeat(3));
+        cli.write(format!("{version}/tree/only-{version}/file"), "x");
+        cli.write(
+            format!("{version}/data.bin"),
+            [0, version.as_bytes()[2], 255],
+        );
+        let constructor = format!(
+            "components:
+- name: acme.org/leaf
+  version: {version}
+  provider: {{name: acme}}
+- name: acme.org/shop
+  version: {version}
+  provider: {{name: acme}}
+  labels:
+  - {{name: acme.org/stage, value: s{version}}}
+  componentReferences:
+  - {{name: leaf, componentName: acme.org/leaf, version: {version}}}
+  resources:
+  - {{name: same, type: blob, version: 1.0.0, input: {{type: utf8, text: same}}}}
+  - {{name: notes, type: blob, input: {{type: file, path: notes.txt, mediaType: text/plain}}}}
+  - {{name: data, type: blob, input: {{type: file, path: data.bin}}}}
+  - {{name: tree, type: directoryTree, input: {{type: dir, path: tree, compress: true}}}}
+{extra}"
+        );
+        cli.write(format!("{version}/shop.yaml"), constructor);
+        cli.ok(&format!("add cv -r shop {version}/shop.yaml"));
+    }
+    cli
+}
+
+const OLD: &str = "shop//acme.org/shop:1.0.0";
+const NEW: &str = "shop//acme.org/shop:1.1.0";
+
+#[test]
+fn descriptors_and_content_are_compared() {
+    let cli = two_versions();
+    assert_snapshot!(cli.run(&format!("diff cv {OLD} {NEW}")), @r#"
+    $ ocm diff cv shop//acme.org/shop:1.0.0 shop//acme.org/shop:1.1.0
+    exit 0
+    --- stdout
+    --- <dir>/shop//acme.org/shop:1.0.0
+    +++ <dir>/shop//acme.org/shop:1.1.0
+    ~ label acme.org/stage
+        value: s1.0.0 -> s1.1.0
+    ~ reference name=leaf
+        version: 1.0.0 -> 1.1.0
+        digest: 680fb48bc9cf2d4b24c01da4a790f05dce1c71cb911521682268d7ae1ded… -> 17cf0b918c6eb48c5e59180bff4cc3bf9b700ed9b8d83d9c429784971f48…
+    ~ resource name=notes
+        version: 1.0.0 -> 1.1.0
+        access: {"localReference":"sha256:4fdbc441ea7b546100e086ac1e4fc5ae67… -> {"localReference":"sha256:b0d5fcac7492427d0767380786c6d7843c…
+        digest: 4fdbc441ea7b546100e086ac1e4fc5ae6749b7314311c99db05be450eca1… -> b0d5fcac7492427d0767380786c6d7843c342299a8a447ac2ccc8deaa78c…
+        @@ -1,3 +1,3 @@
+         alpha
+        -beta
+        +BETA
+         gamma
+    ~ resource name=data
+        version: 1.0.0 -> 1.1.0
+        access: {"localReference":"sha256:d5186a0d45f84642a348d0e39cf63eed0b… -> {"localReference":"sha256:c99dbdd5e8dd8bf031f0afc7e0bf7218fc…
+        digest: d5186a0d45f84642a348d0e39cf63eed0ba17f895e76ad524cbddd826f8a… -> c99dbdd5e8dd8bf031f0afc7e0bf7218fca7c1153bd78e41c823115895b4…
+        content: 3 B -> 3 B
+    ~ resource name=tree
+        version: 1.0.0 -> 1.1.0
+        access: {"localReference":"sha256:4dbe331391ef1d70b37c65e03440b982b5… -> {"localReference":"sha256:426367e7d9046e5c23d80b304cb82f9d11…
+        digest: 4dbe331391ef1d70b37c65e03440b982b55a7f21e4126bf2b21607912292… -> 426367e7d9046e5c23d80b304cb82f9d11f1997a0c38bd488894bf7763f7…
+        ~ changed.txt: 15 B 644 -> 15 B 644
+        - only-1.0.0: directory
+        - only-1.0.0/file: 1 B 644
+        + only-1.1.0: directory
+        + only-1.1.0/file: 1 B 644
+        = 1 in both
+    + resource name=new
+    "#);
+}
+
+#[test]
+fn descriptors_alone_are_compared_as_data() {
+    let cli = two_versions();
+    assert_snapshot!(cli.run(&format!("diff cv --skip-content -o json {NEW} {OLD}")), @r#"
+    $ ocm diff cv --skip-content -o json shop//acme.org/shop:1.1.0 shop//acme.org/shop:1.0.0
+    exit 0
+    --- stdout
+    [
+      {
+        "from": {
+          "component": "acme.org/shop:1.1.0",
+          "repository": "<dir>/shop"
+        },
+        "to": {
+          "component": "acme.org/shop:1.0.0",
+          "repository": "<dir>/shop"
+        },
+        "changes": [
+          {
+            "part": "label",
+            "name": "acme.org/stage",
+            "change": "changed",
+            "fields": [
+              {
+                "field": "value",
+                "from": "s1.1.0",
+                "to": "s1.0.0"
+              }
+            ]
+          },
+          {
+            "part": "reference",
+            "name": "name=leaf",
+            "change": "changed",
+            "fields": [
+              {
+                "field": "version",
+                "from": "1.1.0",
+                "to": "1.0.0"
+              },
+              {
+                "field": "digest",
+                "from": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "jsonNormalisation/v4alpha1",
+                  "value": "<digest>"
+                },
+                "to": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "jsonNormalisation/v4alpha1",
+                  "value": "<digest>"
+                }
+              }
+            ]
+          },
+          {
+            "part": "resource",
+            "name": "name=notes",
+            "change": "changed",
+            "fields": [
+              {
+                "field": "version",
+                "from": "1.1.0",
+                "to": "1.0.0"
+              },
+              {
+                "field": "access",
+                "from": {
+                  "localReference": "sha256:<digest>",
+                  "mediaType": "text/plain",
+                  "type": "LocalBlob/v1"
+                },
+                "to": {
+                  "localReference": "sha256:<digest>",
+                  "mediaType": "text/plain",
+                  "type": "LocalBlob/v1"
+                }
+              },
+              {
+                "field": "digest",
+                "from": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "genericBlobDigest/v1",
+                  "value": "<digest>"
+                },
+                "to": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "genericBlobDigest/v1",
+                  "value": "<digest>"
+                }
+              }
+            ]
+          },
+          {
+            "part": "resource",
+            "name": "name=data",
+            "change": "changed",
+            "fields": [
+              {
+                "field": "version",
+                "from": "1.1.0",
+                "to": "1.0.0"
+              },
+              {
+                "field": "access",
+                "from": {
+                  "localReference": "sha256:<digest>",
+                  "mediaType": "application/octet-stream",
+                  "type": "LocalBlob/v1"
+                },
+                "to": {
+                  "localReference": "sha256:<digest>",
+                  "mediaType": "application/octet-stream",
+                  "type": "LocalBlob/v1"
+                }
+              },
+              {
+                "field": "digest",
+                "from": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "genericBlobDigest/v1",
+                  "value": "<digest>"
+                },
+                "to": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "genericBlobDigest/v1",
+                  "value": "<digest>"
+                }
+              }
+            ]
+          },
+          {
+            "part": "resource",
+            "name": "name=tree",
+            "change": "changed",
+            "fields": [
+              {
+                "field": "version",
+                "from": "1.1.0",
+                "to": "1.0.0"
+              },
+              {
+                "field": "access",
+                "from": {
+                  "localReference": "sha256:<digest>",
+                  "mediaType": "application/x-tar+gzip",
+                  "type": "LocalBlob/v1"
+                },
+                "to": {
+                  "localReference": "sha256:<digest>",
+                  "mediaType": "application/x-tar+gzip",
+                  "type": "LocalBlob/v1"
+                }
+              },
+              {
+                "field": "digest",
+                "from": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "genericBlobDigest/v1",
+                  "value": "<digest>"
+                },
+                "to": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "genericBlobDigest/v1",
+                  "value": "<digest>"
+                }
+              }
+            ]
+          },
+          {
+            "part": "resource",
+            "name": "name=new",
+            "change": "removed",
+            "fields": [
+              {
+                "field": "name",
+                "from": "new"
+              },
+              {
+                "field": "version",
+                "from": "1.1.0"
+              },
+              {
+                "field": "type",
+                "from": "blob"
+              },
+              {
+                "field": "relation",
+                "from": "local"
+              },
+              {
+                "field": "access",
+                "from": {
+                  "localReference": "sha256:<digest>",
+                  "mediaType": "text/plain",
+                  "type": "LocalBlob/v1"
+                }
+              },
+              {
+                "field": "digest",
+                "from": {
+                  "hashAlgorithm": "SHA-256",
+                  "normalisationAlgorithm": "genericBlobDigest/v1",
+                  "value": "<digest>"
+                }
+              }
+            ]
+          }
+        ]
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn the_exit_code_tells_where_that_is_asked_for() {
+    let cli = two_versions();
+    let run = cli.run(&format!("diff cv --exit-code -o ndjson {OLD} {NEW}"));
+    assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""), "{run}");
+    let run = cli.run(&format!("diff cv --exit-code {OLD} {OLD}"));
+    assert_eq!(
+        (run.code, run.stdout.as_str(), run.stderr.as_str()),
+        (Some(0), "", "no differences\n")
+    );
+    assert_eq!(cli.run(&format!("diff cv {OLD} {NEW}9")).code, Some(3));
+}
+
+#[test]
+fn a_copy_in_a_registry_does_not_differ() {
+    let (cli, _registry, place) = stored();
+    let copy = format!("{place}//acme.org/bar/product:1.0.0");
+    let run = cli.run(&format!("diff cv {PRODUCT} {copy}"));
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (Some(0), "no differences\n"),
+        "{run}"
+    );
+    let run = cli.run(&format!("diff cv --accesses --exit-code {PRODUCT} {copy}"));
+    assert_eq!(run.code, Some(1), "{run}");
+}

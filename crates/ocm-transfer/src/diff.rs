@@ -1,0 +1,409 @@
+//! What differs between two component versions, as far as their descriptors say.
+//!
+//! Elements are the same if name and extra identity are; where several share those, their versions
+//! tell them apart. The work is that of sorting the elements, however many there are.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ocm_model::element::Element;
+use ocm_model::{Descriptor, DigestSpec, Identity};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::merge::{is_empty, pruned};
+
+/// A part of a component version that one of the two has and the other has not, or has otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What it is.
+    pub part: Part,
+    /// What names it: its identity without its version, or its name.
+    pub name: String,
+    /// What became of it.
+    pub change: ChangeKind,
+    /// What differs in it; of a part that only one has, all that it says.
+    pub fields: Vec<FieldChange>,
+    /// Its position in the list of the old and of the new component version.
+    #[serde(skip)]
+    pub positions: (Option<usize>, Option<usize>),
+}
+
+/// What a part is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// The provider.
+    Provider,
+    /// A label of the component version.
+    Label,
+    /// A reference to another component version.
+    Reference,
+    /// A resource.
+    Resource,
+    /// A source.
+    Source,
+    /// A signature.
+    Signature,
+}
+
+/// What became of something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChangeKind {
+    /// Only the new one has it.
+    Added,
+    /// Only the old one has it.
+    Removed,
+    /// Both have it, and it differs.
+    Changed,
+}
+
+/// A field that differs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    /// The name of the field; that of a label comes after `labels/`.
+    pub field: String,
+    /// What the old one says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Value>,
+    /// What the new one says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Value>,
+}
+
+/// Whether it counts where content lies.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Accesses {
+    /// Only where digests do not say that the content is the same.
+    #[default]
+    OfOtherContent,
+    /// Always.
+    All,
+}
+
+/// Compares two component versions. `null`, empty and absent are one.
+pub fn diff(old: &Descriptor, new: &Descriptor, accesses: Accesses) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let provider = |descriptor: &Descriptor| {
+        let provider = descriptor.provider();
+        [(provider.name.clone(), object(&provider))]
+    };
+    let providers = (provider(old), provider(new));
+    let fields = fields(&providers.0[0].1, &providers.1[0].1, accesses);
+    if !fields.is_empty() {
+        changes.push(Change {
+            part: Part::Provider,
+            name: providers.1[0].0.clone(),
+            change: ChangeKind::Changed,
+            fields,
+            positions: (None, None),
+        });
+    }
+    let labels = |descriptor: &Descriptor| -> Vec<_> {
+        let labels = descriptor.labels().into_iter();
+        labels.map(|it| (it.name.clone(), object(&it))).collect()
+    };
+    let signatures = |descriptor: &Descriptor| -> Vec<_> {
+        let signatures = descriptor.signatures().into_iter();
+        signatures
+            .map(|it| (it.name.clone(), object(&it)))
+            .collect()
+    };
+    compare(
+        Part::Label,
+        &labels(old),
+        &labels(new),
+        accesses,
+        &mut changes,
+    );
+    let (left, right) = (old.references(), new.references());
+    elements(Part::Reference, &left, &right, accesses, &mut changes);
+    let (left, right) = (old.resources(), new.resources());
+    elements(Part::Resource, &left, &right, accesses, &mut changes);
+    let (left, right) = (old.sources(), new.sources());
+    elements(Part::Source, &left, &right, accesses, &mut changes);
+    let (left, right) = (signatures(old), signatures(new));
+    compare(Part::Signature, &left, &right, accesses, &mut changes);
+    changes
+}
+
+/// Compares elements of one kind.
+fn elements<E: Element + Serialize>(
+    part: Part,
+    old: &[E],
+    new: &[E],
+    accesses: Accesses,
+    changes: &mut Vec<Change>,
+) {
+    let keyed = |list: &[E], ambiguous: &BTreeSet<Identity>| -> Vec<(String, Map<String, Value>)> {
+        let keys = list.iter().map(|element| {
+            let base = element.base_identity();
+            let key = if ambiguous.contains(&base) {
+                element.identity()
+            } else {
+                base
+            };
+            (key.to_string(), object(element))
+        });
+        keys.collect()
+    };
+    let ambiguous = repeated(old).chain(repeated(new)).collect();
+    let (old, new) = (keyed(old, &ambiguous), keyed(new, &ambiguous));
+    compare(part, &old, &new, accesses, changes);
+}
+
+/// Returns the identities that several elements share.
+fn repeated<E: Element>(elements: &[E]) -> impl Iterator<Item = Identity> {
+    let mut count: BTreeMap<Identity, usize> = BTreeMap::new();
+    for element in elements {
+        *count.entry(element.base_identity()).or_default() += 1;
+    }
+    let repeated = count.into_iter().filter(|(_, count)| *count > 1);
+    repeated.map(|(identity, _)| identity)
+}
+
+/// Compares two lists of objects that are named: first what the old one has, in its order, then
+/// what only the new one has.
+fn compare(
+    part: Part,
+    old: &[(String, Map<String, Value>)],
+    new: &[(String, Map<String, Value>)],
+    accesses: Accesses,
+    changes: &mut Vec<Change>,
+) {
+    let mut open: BTreeMap<&str, VecDeque<usize>> = BTreeMap::new();
+    for (position, (name, _)) in new.iter().enumerate() {
+        open.entry(name).or_default().push_back(position);
+    }
+    let empty = Map::new();
+    let mut push = |name: &str, change, positions: (Option<usize>, Option<usize>)| {
+        let side = |list: &'_ [(String, Map<String, Value>)], at: Option<usize>| {
+            at.map_or_else(|| empty.clone(), |at| list[at].1.clone())
+        };
+        let accesses = match change {
+            ChangeKind::Changed => accesses,
+            _ => Accesses::All,
+        };
+        let fields = fields(&side(old, positions.0), &side(new, positions.1), accesses);
+        if !fields.is_empty() {
+            changes.push(Change {
+                part,
+                name: name.to_owned(),
+                change,
+                fields,
+                positions,
+            });
+        }
+    };
+    for (position, (name, object)) in old.iter().enumerate() {
+        match open.get_mut(name.as_str()).and_then(VecDeque::pop_front) {
+            Some(other) if new[other].1 == *object => {}
+            Some(other) => push(name, ChangeKind::Changed, (Some(position), Some(other))),
+            None => push(name, ChangeKind::Removed, (Some(position), None)),
+        }
+    }
+    let mut added: Vec<usize> = open.into_values().flatten().collect();
+    added.sort_unstable();
+    for position in added {
+        push(&new[position].0, ChangeKind::Added, (None, Some(position)));
+    }
+}
+
+/// Returns the fields that differ, in the order of the old object, then those that only the new one
+/// has.
+fn fields(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    accesses: Accesses,
+) -> Vec<FieldChange> {
+    let is_same_content = same_content(old.get("digest"), new.get("digest"));
+    let only_new = new.keys().filter(|key| !old.contains_key(*key));
+    let mut fields = Vec::new();
+    for key in old.keys().chain(only_new) {
+        let (from, to) = (said(old.get(key)), said(new.get(key)));
+        if from == to || key == "access" && is_same_content && accesses != Accesses::All {
+            continue;
+        }
+        if key == "labels" {
+            fields.extend(labels(from.as_ref(), to.as_ref()));
+        } else {
+            let field = key.clone();
+            fields.push(FieldChange { field, from, to });
+        }
+    }
+    fields
+}
+
+/// Returns the labels of an element that differ.
+fn labels(old: Option<&Value>, new: Option<&Value>) -> Vec<FieldChange> {
+    let by_name = |list: Option<&Value>| -> BTreeMap<String, Value> {
+        let list = list.and_then(Value::as_array).into_iter().flatten();
+        let name = |label: &Value| label["name"].as_str().unwrap_or_default().to_owned();
+        list.map(|label| (name(label), label.clone())).collect()
+    };
+    let (old, mut new) = (by_name(old), by_name(new));
+    let mut fields = Vec::new();
+    for (name, from) in old {
+        let to = new.remove(&name);
+        if to.as_ref() != Some(&from) {
+            fields.push((name, Some(from), to));
+        }
+    }
+    fields.extend(new.into_iter().map(|(name, to)| (name, None, Some(to))));
+    let fields = fields.into_iter().map(|(name, from, to)| FieldChange {
+        field: format!("labels/{name}"),
+        from,
+        to,
+    });
+    fields.collect()
+}
+
+/// Tells whether two digests are of the same content.
+fn same_content(old: Option<&Value>, new: Option<&Value>) -> bool {
+    let read = |value: Option<&Value>| -> Option<DigestSpec> {
+        let spec: DigestSpec = serde_json::from_value(value?.clone()).ok()?;
+        (spec.is_complete() && !spec.is_excluded()).then_some(spec)
+    };
+    match (read(old), read(new)) {
+        (Some(old), Some(new)) => old == new,
+        _ => false,
+    }
+}
+
+fn said(value: Option<&Value>) -> Option<Value> {
+    Some(pruned(value?)).filter(|value| !is_empty(value))
+}
+
+fn object(value: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => object,
+        // What is read from JSON is written as JSON.
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{component, descriptor, signed};
+
+    fn resource(name: &str, version: &str, digest: &str) -> Value {
+        json!({
+            "name": name, "version": version, "type": "blob", "relation": "local",
+            "access": {"type": "ociArtifact", "imageReference": format!("r/{name}:{version}")},
+            "digest": {"hashAlgorithm": "SHA-256", "normalisationAlgorithm": "genericBlobDigest/v1",
+                "value": digest},
+        })
+    }
+
+    fn with(resources: &[Value]) -> Descriptor {
+        descriptor(&component(json!({"resources": resources})))
+    }
+
+    /// Writes changes as one line for each.
+    fn lines(old: &Descriptor, new: &Descriptor, accesses: Accesses) -> Vec<String> {
+        let changes = diff(old, new, accesses).into_iter();
+        let line = |change: Change| {
+            let fields: Vec<String> = change.fields.into_iter().map(|it| it.field).collect();
+            let (part, kind) = (change.part, change.change);
+            format!("{kind:?} {part:?} {}: {}", change.name, fields.join(" "))
+        };
+        changes.map(line).collect()
+    }
+
+    #[test]
+    fn elements_are_the_same_by_their_identity_not_by_their_version() {
+        let old = with(&[resource("a", "1", "00"), resource("b", "1", "00")]);
+        let new = with(&[resource("c", "1", "00"), resource("b", "2", "01")]);
+        assert_eq!(
+            lines(&old, &new, Accesses::default()),
+            [
+                "Removed Resource name=a: name version type relation access digest",
+                "Changed Resource name=b: version access digest",
+                "Added Resource name=c: name version type relation access digest",
+            ]
+        );
+        assert_eq!(diff(&old, &old, Accesses::All), []);
+    }
+
+    #[test]
+    fn versions_tell_apart_what_shares_an_identity() {
+        let old = with(&[resource("a", "1", "00"), resource("a", "2", "00")]);
+        let new = with(&[resource("a", "2", "01"), resource("a", "3", "00")]);
+        let [removed, changed, added] = &diff(&old, &new, Accesses::default())[..] else {
+            panic!("three changes");
+        };
+        assert_eq!(removed.positions, (Some(0), None));
+        assert_eq!(changed.positions, (Some(1), Some(0)));
+        assert_eq!(added.positions, (None, Some(1)));
+    }
+
+    #[test]
+    fn where_content_lies_counts_only_if_it_may_be_other_content() {
+        let old = resource("a", "1", "00");
+        let mut new = old.clone();
+        new["access"]["imageReference"] = json!("elsewhere/a:1");
+        let (old, moved) = (with(&[old]), with(&[new.clone()]));
+        assert_eq!(diff(&old, &moved, Accesses::OfOtherContent), []);
+        assert_eq!(
+            lines(&old, &moved, Accesses::All),
+            ["Changed Resource name=a: access"]
+        );
+        new["digest"] = Value::Null;
+        assert_eq!(
+            lines(&old, &with(&[new]), Accesses::OfOtherContent),
+            ["Changed Resource name=a: access digest"]
+        );
+    }
+
+    #[test]
+    fn what_is_empty_is_as_what_is_absent() {
+        let mut empty = resource("a", "1", "00");
+        empty["labels"] = json!([]);
+        empty["srcRefs"] = Value::Null;
+        let new = with(&[empty]);
+        assert_eq!(
+            diff(&with(&[resource("a", "1", "00")]), &new, Accesses::All),
+            []
+        );
+    }
+
+    #[test]
+    fn labels_references_signatures_and_the_provider_are_compared() {
+        let mut labelled = resource("a", "1", "00");
+        labelled["labels"] = json!([{"name": "x", "value": 1}, {"name": "y", "value": 1}]);
+        let mut other = labelled.clone();
+        other["labels"] = json!([{"name": "y", "value": 2}, {"name": "z", "value": 1}]);
+        let reference =
+            |version| json!([{"name": "r", "componentName": "acme.org/r", "version": version}]);
+        let old = signed(
+            &component(json!({
+                "labels": [{"name": "l", "value": "a"}], "resources": [labelled],
+                "componentReferences": reference("1.0.0"),
+            })),
+            &["one"],
+        );
+        let new = signed(
+            &component(json!({
+                "provider": "other.org", "labels": [{"name": "l", "value": "b", "signing": true}],
+                "resources": [other], "componentReferences": reference("1.1.0"),
+            })),
+            &["two"],
+        );
+        assert_eq!(
+            lines(&old, &new, Accesses::default()),
+            [
+                "Changed Provider other.org: name",
+                "Changed Label l: value signing",
+                "Changed Reference name=r: version",
+                "Changed Resource name=a: labels/x labels/y labels/z",
+                "Removed Signature one: name digest signature",
+                "Added Signature two: name digest signature",
+            ]
+        );
+    }
+}

@@ -10,6 +10,7 @@ pub(crate) mod get;
 pub(crate) mod hash;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod required;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod transfer;

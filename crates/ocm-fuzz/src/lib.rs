@@ -68,6 +68,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("template", constructor::template),
     ("timestamp", signing::timestamp),
     ("transfer_plan", transfer::transfer_plan),
+    ("transformation_graph", transfer::transformation_graph),
     ("version", text::version),
     ("yaml", model::yaml),
 ];

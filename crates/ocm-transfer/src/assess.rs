@@ -2,14 +2,15 @@
 
 use ocm_model::access::AccessKind;
 use ocm_model::element::Element as _;
-use ocm_model::{Access, Descriptor, DigestSpec, Identity};
+use ocm_model::{Access, Descriptor, DigestSpec, ElementKind, Identity};
 use ocm_oci::ImageReference;
 use ocm_repository::AccessMethods;
 
 use crate::decide::{Decision, Difference, decide};
+use crate::error::{BeyondReach, ElementId};
 use crate::options::TransferOptions;
 use crate::plan::{Action, ElementPlan};
-use crate::step::{Choice, Step, holds_artifact, resource_step, source_step};
+use crate::step::{Choice, Step, given_step, holds_artifact, resource_step, source_step};
 
 /// What is to be done with a component version.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,9 +19,12 @@ pub(crate) struct Assessment {
     pub(crate) reason: String,
     pub(crate) resources: Vec<ElementPlan>,
     pub(crate) sources: Vec<ElementPlan>,
+    /// What was to be copied and cannot be.
+    pub(crate) beyond_reach: Vec<BeyondReach>,
 }
 
-/// Decides what is to be done.
+/// Decides what is to be done. `given` has steps for resources for which it is not the options
+/// that say it, in the order of the descriptor.
 ///
 /// # Errors
 ///
@@ -30,6 +34,7 @@ pub(crate) fn assess(
     incoming: &Descriptor,
     options: &TransferOptions,
     access: &AccessMethods,
+    given: &[Option<Step>],
 ) -> Result<Assessment, Difference> {
     let (action, reason) = match decide(existing, incoming, options.existing) {
         Decision::Refuse(difference) => return Err(difference),
@@ -47,13 +52,18 @@ pub(crate) fn assess(
     };
     // What the target has is only of use where it is the same content.
     let same = existing.filter(|_| matches!(action, Action::Skip | Action::Update));
-    let (resources, sources) = elements(same, incoming, options, access);
+    let Elements {
+        resources,
+        sources,
+        beyond_reach,
+    } = elements(same, incoming, options, access, given);
     if action != Action::Skip {
         return Ok(Assessment {
             action,
             reason,
             resources,
             sources,
+            beyond_reach,
         });
     }
     if resources
@@ -66,9 +76,13 @@ pub(crate) fn assess(
             reason: "the target has the same, but not all content by value".to_owned(),
             resources,
             sources,
+            beyond_reach,
         });
     }
-    Ok(skip(&reason))
+    Ok(Assessment {
+        beyond_reach,
+        ..skip(&reason)
+    })
 }
 
 fn skip(reason: &str) -> Assessment {
@@ -77,6 +91,7 @@ fn skip(reason: &str) -> Assessment {
         reason: reason.to_owned(),
         resources: Vec::new(),
         sources: Vec::new(),
+        beyond_reach: Vec::new(),
     }
 }
 
@@ -99,34 +114,71 @@ fn news(existing: Option<&Descriptor>, merged: &Descriptor) -> String {
     }
 }
 
+/// What is to be done with the content of a component version.
+#[derive(Default)]
+struct Elements {
+    resources: Vec<ElementPlan>,
+    sources: Vec<ElementPlan>,
+    beyond_reach: Vec<BeyondReach>,
+}
+
 fn elements(
     existing: Option<&Descriptor>,
     incoming: &Descriptor,
     options: &TransferOptions,
     methods: &AccessMethods,
-) -> (Vec<ElementPlan>, Vec<ElementPlan>) {
+    given: &[Option<Step>],
+) -> Elements {
     let fetchable = |access: Option<&Access>| {
         access.is_some_and(|access| methods.method(access, "reading").is_ok())
     };
+    let mut beyond_reach = Vec::new();
+    let mut check = |kind, element: &ElementPlan, is_beyond_reach: bool| {
+        if is_beyond_reach && element.step != Step::Present {
+            beyond_reach.push(BeyondReach {
+                id: incoming.id().clone(),
+                element: ElementId {
+                    kind,
+                    identity: element.identity.clone(),
+                },
+                access_type: element.access_type.clone(),
+                reason: element.note.clone().unwrap_or_default(),
+            });
+        }
+    };
     // Where the same is covered by signatures, element by element corresponds.
     let old: Vec<_> = existing.map(Descriptor::resources).unwrap_or_default();
-    let resources = incoming.resources();
-    let resources = resources.iter().enumerate().map(|(index, resource)| {
+    let mut resources = Vec::new();
+    for (index, resource) in incoming.resources().iter().enumerate() {
         let access = resource.access.as_ref();
         let digest = resource.digest.as_ref();
-        let choice = resource_step(&resource.name, access, digest, fetchable(access), options);
+        let fetchable = fetchable(access);
+        let choice = match given.get(index) {
+            Some(Some(step)) => given_step(step, access, fetchable),
+            _ => resource_step(&resource.name, access, digest, fetchable, options),
+        };
+        let is_beyond_reach = choice.is_beyond_reach;
         let at_target = old.get(index).and_then(|old| old.access.as_ref());
-        element(resource.identity(), access, digest, choice, at_target)
-    });
+        let element = element(resource.identity(), access, digest, choice, at_target);
+        check(ElementKind::Resource, &element, is_beyond_reach);
+        resources.push(element);
+    }
     let old: Vec<_> = existing.map(Descriptor::sources).unwrap_or_default();
-    let sources = incoming.sources();
-    let sources = sources.iter().enumerate().map(|(index, source)| {
+    let mut sources = Vec::new();
+    for (index, source) in incoming.sources().iter().enumerate() {
         let access = source.access.as_ref();
         let choice = source_step(&source.name, access, fetchable(access), options);
+        let is_beyond_reach = choice.is_beyond_reach;
         let at_target = old.get(index).and_then(|old| old.access.as_ref());
-        element(source.identity(), access, None, choice, at_target)
-    });
-    (resources.collect(), sources.collect())
+        let element = element(source.identity(), access, None, choice, at_target);
+        check(ElementKind::Source, &element, is_beyond_reach);
+        sources.push(element);
+    }
+    Elements {
+        resources,
+        sources,
+        beyond_reach,
+    }
 }
 
 fn element(
@@ -136,21 +188,27 @@ fn element(
     choice: Choice,
     at_target: Option<&Access>,
 ) -> ElementPlan {
-    let satisfied = match (at_target, access) {
+    let is_present = match (at_target, access) {
+        // Whoever brought it could read it.
+        (Some(at_target), _) if choice.is_beyond_reach => at_target.is_local_blob(),
         (Some(at_target), Some(access)) => is_satisfied(&choice.step, access, at_target),
         _ => false,
+    };
+    let (step, note) = if is_present {
+        (
+            Step::Present,
+            choice.note.filter(|_| !choice.is_beyond_reach),
+        )
+    } else {
+        (choice.step, choice.note)
     };
     ElementPlan {
         identity,
         access_type: access.map(Access::type_text).unwrap_or_default().to_owned(),
         digest: digest.cloned(),
         size: None,
-        step: if satisfied {
-            Step::Present
-        } else {
-            choice.step
-        },
-        note: choice.note,
+        step,
+        note,
     }
 }
 
@@ -213,7 +271,14 @@ mod tests {
             upload_as,
             ..TransferOptions::default()
         };
-        let assessment = assess(Some(existing), incoming, &options, &AccessMethods::new()).unwrap();
+        let assessment = assess(
+            Some(existing),
+            incoming,
+            &options,
+            &AccessMethods::new(),
+            &[],
+        )
+        .unwrap();
         assert_eq!(assessment.action, action, "{}", assessment.reason);
     }
 
@@ -240,13 +305,30 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_is_beyond_reach_unless_the_target_has_it() {
+        let incoming = with_access(&json!({"type": "acmeOwn/v1"}));
+        let options = TransferOptions {
+            copy_resources: ResourceCopy::All,
+            ..TransferOptions::default()
+        };
+        let beyond_reach = |existing: Option<&Descriptor>| {
+            let assessment = assess(existing, &incoming, &options, &AccessMethods::new(), &[]);
+            assessment.unwrap().beyond_reach.len()
+        };
+        assert_eq!(beyond_reach(None), 1);
+        assert_eq!(beyond_reach(Some(&incoming)), 1);
+        assert_eq!(beyond_reach(Some(&local())), 0);
+    }
+
+    #[test]
     fn whatever_is_there_is_left_alone_when_asked_to() {
         let options = TransferOptions {
             existing: Policy::Skip,
             ..TransferOptions::default()
         };
         let other = descriptor(&component(json!({"provider": "other.org"})));
-        let assessment = assess(Some(&other), &local(), &options, &AccessMethods::new()).unwrap();
+        let assessment =
+            assess(Some(&other), &local(), &options, &AccessMethods::new(), &[]).unwrap();
         assert_eq!(
             (assessment.action, assessment.resources.len()),
             (Action::Skip, 0)

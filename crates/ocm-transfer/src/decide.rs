@@ -39,17 +39,23 @@ pub fn decide(existing: Option<&Descriptor>, incoming: &Descriptor, policy: Poli
         Policy::Enforce => return Decision::Replace(None),
         Policy::Default | Policy::Overwrite => {}
     }
-    match difference(existing, incoming) {
-        Some(difference) if policy == Policy::Overwrite => Decision::Replace(Some(difference)),
-        Some(difference) => Decision::Refuse(difference),
+    let difference = match difference(existing, incoming) {
+        Some(difference) => difference,
         None => match merge(existing, incoming) {
-            Ok(merged) if says_the_same(&merged, existing) => Decision::Skip { same: true },
-            Ok(merged) => Decision::Update(Box::new(merged)),
-            Err(error) => Decision::Refuse(Difference {
-                paths: vec![format!("their union: {error}")],
+            Ok(merged) if says_the_same(&merged, existing) => {
+                return Decision::Skip { same: true };
+            }
+            Ok(merged) => return Decision::Update(Box::new(merged)),
+            Err(error) => Difference {
+                paths: vec![error.to_string()],
                 more: 0,
-            }),
+            },
         },
+    };
+    if policy == Policy::Overwrite {
+        Decision::Replace(Some(difference))
+    } else {
+        Decision::Refuse(difference)
     }
 }
 
@@ -122,10 +128,10 @@ fn compare(path: &str, left: &Value, right: &Value, paths: &mut Vec<String>) {
     }
 }
 
-/// Where two descriptors differ in what signatures cover.
+/// Where two descriptors differ in what signatures cover, or why they cannot be made one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Difference {
-    /// JSON paths in the normalised descriptor, the first few.
+    /// JSON paths in the normalised descriptor, the first few; or a label that cannot be merged.
     pub paths: Vec<String>,
     /// How many more there are.
     pub more: usize,
@@ -223,6 +229,27 @@ mod tests {
         let signing = descriptor(&component(label(true)));
         let decision = decide(Some(&plain()), &signing, Policy::Default);
         assert!(matches!(decision, Decision::Refuse(_)));
+    }
+
+    #[test]
+    fn labels_that_must_not_change_are_refused_unless_overwritten() {
+        let label = |value: u8| {
+            let merge = json!({"algorithm": "default", "config": {"overwrite": "none"}});
+            descriptor(&component(
+                json!({"labels": [{"name": "a", "value": value, "merge": merge}]}),
+            ))
+        };
+        let Decision::Refuse(difference) = decide(Some(&label(1)), &label(2), Policy::Default)
+        else {
+            panic!("not refused");
+        };
+        assert!(
+            difference
+                .to_string()
+                .starts_with("label `a` cannot be merged")
+        );
+        let decision = decide(Some(&label(1)), &label(2), Policy::Overwrite);
+        assert!(matches!(decision, Decision::Replace(Some(_))));
     }
 
     #[test]

@@ -58,6 +58,13 @@ pub enum Error {
         conflicts: Vec<Conflict>,
     },
 
+    /// Content was to be copied that nobody here can read.
+    #[error("cannot copy {}", beyond_reach(.elements))]
+    BeyondReach {
+        /// Never empty.
+        elements: Vec<BeyondReach>,
+    },
+
     /// The content of a resource or source cannot be moved; the source says why.
     #[error("cannot transfer {element} of {id}")]
     Content {
@@ -76,9 +83,10 @@ pub enum Error {
         actual: String,
     },
 
-    /// A component version has changed since the plan was made.
+    /// A component version, at its source or at the target, is not what it was when the plan was
+    /// made.
     #[error("{id} in {location} has changed since the transfer was planned")]
-    SourceChanged {
+    ChangedSince {
         id: ComponentVersionId,
         location: String,
     },
@@ -88,6 +96,14 @@ pub enum Error {
     DigestChanged {
         id: ComponentVersionId,
         difference: Difference,
+    },
+
+    /// What has arrived is not what was sent.
+    #[error("{location} has not got all of {id}: {reason}")]
+    Copy {
+        id: ComponentVersionId,
+        location: String,
+        reason: String,
     },
 
     /// A plan that was read is none, or does not fit.
@@ -126,17 +142,18 @@ impl Error {
     /// Returns whether content or a component version is not what a digest promises.
     pub fn is_verification(&self) -> bool {
         match self {
-            Self::ReferenceDigest { .. } | Self::ContentDigest { .. } => true,
+            Self::ReferenceDigest { .. } | Self::ContentDigest { .. } | Self::Copy { .. } => true,
             Self::Content { source, .. } => is_mismatch(source.as_ref()),
             Self::Repository { source, .. } => is_mismatch(source.as_ref()),
             _ => false,
         }
     }
 
-    /// Returns whether the target has something else, or was changed by somebody else meanwhile.
+    /// Returns whether the target has something else, or was changed by somebody else meanwhile,
+    /// or a plan is not any more about what is there.
     pub fn is_conflict(&self) -> bool {
         match self {
-            Self::Conflict { .. } => true,
+            Self::Conflict { .. } | Self::ChangedSince { .. } => true,
             Self::Repository { source, .. } => {
                 matches!(source.as_ref(), ocm_repository::Error::Changed { .. })
             }
@@ -172,6 +189,19 @@ pub struct Conflict {
     pub difference: Difference,
 }
 
+/// Content that was to be copied and cannot be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BeyondReach {
+    /// The component version.
+    pub id: ComponentVersionId,
+    /// The element that has it.
+    pub element: ElementId,
+    /// The type of its access.
+    pub access_type: String,
+    /// Why it cannot be copied.
+    pub reason: String,
+}
+
 /// Names a resource or a source of a component version in messages.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ElementId {
@@ -193,13 +223,20 @@ fn path(circle: &[ComponentVersionId]) -> String {
 }
 
 fn list(conflicts: &[Conflict]) -> String {
+    shortened(conflicts, |it| format!("{} (in {})", it.id, it.difference))
+}
+
+fn beyond_reach(elements: &[BeyondReach]) -> String {
+    shortened(elements, |it| {
+        format!("{} of {}: {}", it.element, it.id, it.reason)
+    })
+}
+
+/// Names the first few.
+fn shortened<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
     const SHOWN: usize = 5;
-    let shown: Vec<String> = conflicts
-        .iter()
-        .take(SHOWN)
-        .map(|conflict| format!("{} (in {})", conflict.id, conflict.difference))
-        .collect();
-    match conflicts.len().saturating_sub(SHOWN) {
+    let shown: Vec<String> = items.iter().take(SHOWN).map(text).collect();
+    match items.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }

@@ -1,5 +1,6 @@
 //! Reading what a plan is made of: one component version at its source and at the target.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::try_join;
@@ -17,6 +18,7 @@ use crate::options::{Policy, TransferOptions};
 use crate::plan::{Action, ElementPlan};
 use crate::planner::{Inspector, Resolver};
 use crate::reference::KnownDigest;
+use crate::step::Step;
 
 /// A component version that is wanted in the plan.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(crate) struct Gatherer {
     pub(crate) access: AccessMethods,
     pub(crate) resolver: Option<Arc<dyn Resolver>>,
     pub(crate) inspector: Option<Arc<dyn Inspector>>,
+    /// Steps that have been chosen already, for resources in their order.
+    pub(crate) given: Arc<BTreeMap<ComponentVersionId, Vec<Option<Step>>>>,
     /// Whether to find out the sizes of artifacts.
     pub(crate) measures: bool,
 }
@@ -83,7 +87,14 @@ impl Gatherer {
             .existing(&wanted.id, &incoming, source_digest, at_target)
             .await?;
         let (target_digest, existing) = existing.unzip();
-        let mut assessment = assess(existing.as_ref(), &incoming, &self.options, &self.access);
+        let given = self.given.get(&wanted.id).map_or(&[][..], Vec::as_slice);
+        let mut assessment = assess(
+            existing.as_ref(),
+            &incoming,
+            &self.options,
+            &self.access,
+            given,
+        );
         if let Ok(assessment) = &mut assessment {
             let accesses = incoming.resources().into_iter();
             let accesses = accesses.map(|resource| resource.access);

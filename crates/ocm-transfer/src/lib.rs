@@ -54,6 +54,7 @@
 //!
 //! Which signatures there must be is left to the caller, and so is which versions to start from.
 
+mod arrival;
 mod assess;
 mod decide;
 pub mod diff;
@@ -62,6 +63,7 @@ mod execute;
 #[cfg(test)]
 mod fixture;
 mod gather;
+mod label;
 mod merge;
 mod options;
 mod order;
@@ -71,13 +73,15 @@ mod planner;
 mod progress;
 mod reference;
 mod report;
+mod standing;
 mod step;
 mod transfer;
+mod transformation;
 
 pub use decide::{Decision, Difference, decide, difference};
-pub use error::{Conflict, ElementId, Error};
+pub use error::{BeyondReach, Conflict, ElementId, Error};
 pub use execute::ExecuteOptions;
-pub use merge::merge;
+pub use merge::{MergeError, merge};
 pub use options::{Policy, Recursion, ResourceCopy, TransferOptions, UploadAs};
 pub use plan::TransferPlan;
 pub use planner::{Inspector, Planner, Resolver, Root};
@@ -85,3 +89,6 @@ pub use progress::TransferProgress;
 pub use report::{Blobs, Note, TransferReport, VersionReport};
 pub use step::{Choice, Step, resource_step, source_step};
 pub use transfer::Transfer;
+pub use transformation::{
+    GraphTransfer, GraphVersion, is_transformation_graph, read_transformation_graph,
+};

@@ -1,8 +1,9 @@
 //! Two descriptors of the same component version, made one.
 
-use ocm_model::Descriptor;
-use ocm_model::descriptor::Error;
+use ocm_model::{Descriptor, descriptor};
 use serde_json::{Map, Value};
+
+use crate::label::merge_label;
 
 /// The objects that hold elements and labels, in either layout of a descriptor.
 const HOLDERS: [&str; 3] = ["component", "metadata", "spec"];
@@ -10,30 +11,46 @@ const HOLDERS: [&str; 3] = ["component", "metadata", "spec"];
 /// Joins what the target has with what comes, where signatures cover the same in both.
 ///
 /// - Accesses stay as the target has them, for that is where its content is.
-/// - Signatures and unsigned labels are united; where both have one of a name, the incoming wins.
+/// - Signatures are united; where both have one of a name, the incoming wins.
+/// - So are unsigned labels, of the component version, its provider and all of its elements; where
+///   both have one of a name, the incoming wins unless it names a merge algorithm.
 /// - The layout is v2, unless both have another.
 /// - Everything else that no signature covers is as it comes; what only the target has stays.
 ///
 /// # Errors
 ///
-/// The union is larger than a descriptor may be.
-pub fn merge(existing: &Descriptor, incoming: &Descriptor) -> Result<Descriptor, Error> {
+/// A label cannot be merged, or the union is larger than a descriptor may be.
+pub fn merge(existing: &Descriptor, incoming: &Descriptor) -> Result<Descriptor, MergeError> {
     if existing.schema() != incoming.schema() {
         return merge(&existing.to_v2(), &incoming.to_v2());
     }
     let mut document = incoming.as_document().clone();
     let old = existing.as_document();
     fill(&mut document, old);
-    unite(&mut document, old, "signatures", |_| true);
+    unite(&mut document, old, "signatures", |_, new| Ok(new.clone()))?;
     keep_contexts(&mut document, old);
     for holder in HOLDERS {
         if let (Some(Value::Object(new)), Some(Value::Object(old))) =
             (document.get_mut(holder), old.get(holder))
         {
-            merge_holder(new, old);
+            merge_holder(new, old)?;
         }
     }
-    Descriptor::from_document(Value::Object(document))
+    Descriptor::from_document(Value::Object(document)).map_err(MergeError::Descriptor)
+}
+
+/// Why two descriptors cannot be made one.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message names its fields")]
+#[non_exhaustive]
+pub enum MergeError {
+    /// A label that both have differs, and must not, or cannot be merged as it says.
+    #[error("label `{name}` cannot be merged: {reason}")]
+    Label { name: String, reason: String },
+
+    /// The union is no descriptor.
+    #[error(transparent)]
+    Descriptor(descriptor::Error),
 }
 
 /// Tells whether two descriptors say the same, `null`, empty and absent being one.
@@ -44,11 +61,16 @@ pub(crate) fn says_the_same(left: &Descriptor, right: &Descriptor) -> bool {
     pruned(&left.to_document()) == pruned(&right.to_document())
 }
 
-fn merge_holder(new: &mut Map<String, Value>, old: &Map<String, Value>) {
+fn merge_holder(new: &mut Map<String, Value>, old: &Map<String, Value>) -> Result<(), MergeError> {
     fill(new, old);
     keep_contexts(new, old);
-    unite(new, old, "labels", |label| !is_signed(label));
-    for list in ["resources", "sources"] {
+    unite_labels(new, old)?;
+    if let (Some(Value::Object(new)), Some(Value::Object(old))) =
+        (new.get_mut("provider"), old.get("provider"))
+    {
+        unite_labels(new, old)?;
+    }
+    for list in ["resources", "sources", "componentReferences", "references"] {
         let (Some(Value::Array(new)), Some(Value::Array(old))) = (new.get_mut(list), old.get(list))
         else {
             continue;
@@ -56,13 +78,26 @@ fn merge_holder(new: &mut Map<String, Value>, old: &Map<String, Value>) {
         for (new, old) in new.iter_mut().zip(old) {
             if let (Value::Object(new), Value::Object(old)) = (new, old) {
                 fill(new, old);
-                unite(new, old, "labels", |label| !is_signed(label));
+                unite_labels(new, old)?;
                 if let Some(access) = old.get("access") {
                     new.insert("access".to_owned(), access.clone());
                 }
             }
         }
     }
+    Ok(())
+}
+
+fn unite_labels(new: &mut Map<String, Value>, old: &Map<String, Value>) -> Result<(), MergeError> {
+    unite(new, old, "labels", |old, new| {
+        if is_signed(old) {
+            return Ok(old.clone());
+        }
+        merge_label(old, new).map_err(|reason| MergeError::Label {
+            name: old["name"].as_str().unwrap_or_default().to_owned(),
+            reason,
+        })
+    })
 }
 
 /// Adds the fields that only the target has.
@@ -84,37 +119,36 @@ fn keep_contexts(new: &mut Map<String, Value>, old: &Map<String, Value>) {
     }
 }
 
-/// Unites two lists of named objects in the order of the target, new ones last. `may_change` says
-/// which of the target's may be replaced by the incoming of the same name.
+/// Unites two lists of named objects in the order of the target, new ones last. `join` says what
+/// becomes of two that have the same name and differ.
 fn unite(
     new: &mut Map<String, Value>,
     old: &Map<String, Value>,
     key: &str,
-    may_change: impl Fn(&Value) -> bool,
-) {
+    join: impl Fn(&Value, &Value) -> Result<Value, MergeError>,
+) -> Result<(), MergeError> {
     let Some(Value::Array(old)) = old.get(key) else {
-        return;
+        return Ok(());
     };
     let incoming = match new.get(key) {
         Some(Value::Array(incoming)) => incoming.clone(),
         _ => Vec::new(),
     };
-    let mut united: Vec<Value> = old
-        .iter()
-        .map(|item| {
-            let replacement = incoming.iter().find(|other| other["name"] == item["name"]);
-            match replacement {
-                Some(other) if may_change(item) && !incoming.contains(item) => other.clone(),
-                _ => item.clone(),
-            }
-        })
-        .collect();
+    let mut united = Vec::with_capacity(old.len());
+    for item in old {
+        let replacement = incoming.iter().find(|other| other["name"] == item["name"]);
+        united.push(match replacement {
+            Some(other) if !incoming.contains(item) => join(item, other)?,
+            _ => item.clone(),
+        });
+    }
     for item in incoming {
         if !united.iter().any(|known| known["name"] == item["name"]) {
             united.push(item);
         }
     }
     new.insert(key.to_owned(), Value::Array(united));
+    Ok(())
 }
 
 /// Old descriptors have the flag as text.
@@ -218,6 +252,60 @@ mod tests {
         let twice = json!([{"name": "a", "value": 1}, {"name": "a", "value": 2}]);
         let both = labelled(&twice, "x/v1");
         assert_eq!(merge(&both, &both).unwrap(), both);
+    }
+
+    #[test]
+    fn labels_are_merged_wherever_they_are_as_they_say() {
+        let join = json!({"algorithm": "simpleListMerge"});
+        let labelled = |value: Value, signing: bool| {
+            let labels = json!([{"name": "seen", "value": value, "merge": join},
+                {"name": "fixed", "value": 1, "signing": signing}]);
+            let element = |kind: &str| {
+                json!([{"name": "e", "version": "1.0.0", "type": kind,
+                "relation": "local", "componentName": "acme.org/base", "labels": labels,
+                "access": {"type": "none"}}])
+            };
+            descriptor(&component(json!({
+                "labels": labels,
+                "provider": {"name": "acme.org", "labels": labels},
+                "resources": element("blob"),
+                "sources": element("git"),
+                "componentReferences": element("component"),
+            })))
+        };
+        let (existing, incoming) = (
+            labelled(json!(["far"]), true),
+            labelled(json!(["near"]), true),
+        );
+        let merged = merge(&existing, &incoming).unwrap();
+        let component = &merged.as_document()["component"];
+        for holder in [
+            component,
+            &component["provider"],
+            &component["resources"][0],
+            &component["sources"][0],
+            &component["componentReferences"][0],
+        ] {
+            assert_eq!(holder["labels"][0]["value"], json!(["near", "far"]));
+        }
+        assert_eq!(merge(&merged, &incoming).unwrap(), merged);
+    }
+
+    #[test]
+    fn a_label_that_must_not_change_is_named() {
+        let label = |value: Value| {
+            let merge = json!({"algorithm": "default", "config": {"overwrite": "none"}});
+            labelled(
+                &json!([{"name": "stage", "value": value, "merge": merge}]),
+                "x/v1",
+            )
+        };
+        let error = merge(&label(json!(1)), &label(json!(2))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "label `stage` cannot be merged: its value must not change"
+        );
+        merge(&label(json!(1)), &label(json!(1))).unwrap();
     }
 
     #[test]

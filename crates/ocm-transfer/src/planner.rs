@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use ocm_model::ComponentVersionId;
 use ocm_repository::{AccessMethods, RepositoryRef, StoredVersion};
 
-use crate::error::{Conflict, Error};
+use crate::error::{BeyondReach, Conflict, Error};
 use crate::gather::{Gathered, Gatherer, Wanted, read};
 use crate::options::TransferOptions;
 use crate::order::children_first;
 use crate::parallel;
 use crate::plan::{Totals, TransferPlan, VersionPlan};
 use crate::reference;
+use crate::step::Step;
 use crate::transfer::{Sources, Transfer};
 
 /// A component version to start from.
@@ -101,6 +102,7 @@ impl Planner {
                 access: AccessMethods::new(),
                 resolver: None,
                 inspector: None,
+                given: Arc::default(),
                 measures: false,
             },
             parallel: PARALLEL,
@@ -137,6 +139,17 @@ impl Planner {
         self
     }
 
+    /// Says what is done with the resources of component versions, in the order of their
+    /// descriptors, instead of what the options say.
+    #[must_use]
+    pub fn with_steps(mut self, steps: BTreeMap<ComponentVersionId, Vec<Step>>) -> Self {
+        let given = steps
+            .into_iter()
+            .map(|(id, steps)| (id, steps.into_iter().map(Some).collect()));
+        self.gatherer.given = Arc::new(given.collect());
+        self
+    }
+
     /// Also finds out the sizes of artifacts, for whoever wants to know how much is going to move.
     /// It takes reading their manifests once more.
     #[must_use]
@@ -165,6 +178,7 @@ impl Planner {
         let graph = self.gather(roots).await?;
         self.check_references(&graph).await?;
         self.check_conflicts(&graph)?;
+        check_reach(&graph)?;
 
         let mut sources = Sources::default();
         let mut gathered: Vec<Option<Gathered>> = graph.versions.into_iter().map(Some).collect();
@@ -280,6 +294,21 @@ impl Planner {
             conflicts,
         })
     }
+}
+
+/// A copy that was asked for and is not made would be no success.
+fn check_reach(graph: &Graph) -> Result<(), Error> {
+    let assessed = graph
+        .versions
+        .iter()
+        .filter_map(|version| version.assessment.as_ref().ok());
+    let elements: Vec<BeyondReach> = assessed
+        .flat_map(|assessment| assessment.beyond_reach.iter().cloned())
+        .collect();
+    if elements.is_empty() {
+        return Ok(());
+    }
+    Err(Error::BeyondReach { elements })
 }
 
 /// Collects what the component versions of a level refer to and has not been read.

@@ -52,6 +52,8 @@ pub struct Choice {
     pub step: Step,
     /// Why it is not what one would expect.
     pub note: Option<String>,
+    /// Whether the content was to be copied, and cannot be: the note says why.
+    pub is_beyond_reach: bool,
 }
 
 /// Chooses what is to be done with a resource. `fetchable` tells whether there is a way to read
@@ -65,6 +67,22 @@ pub fn resource_step(
 ) -> Choice {
     let copy = options.copy_resources;
     choose(name, access, digest, fetchable, options, copy)
+}
+
+/// Takes a step that has been chosen already, if it can be done.
+pub(crate) fn given_step(given: &Step, access: Option<&Access>, fetchable: bool) -> Choice {
+    match access {
+        Some(access) if given.moves() && !access.is_local() && !fetchable => unreadable(access),
+        _ => step(given.clone()),
+    }
+}
+
+fn unreadable(access: &Access) -> Choice {
+    let reason = format!("access type `{}` cannot be read", access.type_text());
+    Choice {
+        is_beyond_reach: true,
+        ..noted(Step::Keep, reason)
+    }
 }
 
 /// Chooses what is to be done with a source, as [`resource_step`] does.
@@ -90,7 +108,14 @@ fn choose(
     };
     let kind = match access.kind() {
         Ok(kind) => kind,
-        Err(error) => return noted(Step::Keep, format!("its access cannot be read: {error}")),
+        Err(error) => {
+            let reason = format!("its access cannot be read: {error}");
+            return Choice {
+                is_beyond_reach: copy == ResourceCopy::All
+                    && !is_omitted(access, &options.omit_access_types),
+                ..noted(Step::Keep, reason)
+            };
+        }
     };
     if let Some(blob) = access.as_local_blob() {
         return local_step(&blob, digest, options.upload_as);
@@ -108,11 +133,7 @@ fn choose(
         return step(Step::Keep);
     }
     if !fetchable {
-        let reason = format!(
-            "access type `{}` cannot be read, so it is not copied",
-            access.type_text()
-        );
-        return noted(Step::Keep, reason);
+        return unreadable(access);
     }
     match &kind {
         AccessKind::OciImage(image) => image_step(name, image, options.upload_as),
@@ -213,7 +234,7 @@ fn chart_name(chart: &Helm) -> String {
 }
 
 /// Reads `path[:tag][@digest]`.
-fn upload(reference_name: &str) -> Option<Step> {
+pub(crate) fn upload(reference_name: &str) -> Option<Step> {
     let name = reference_name
         .split_once('@')
         .map_or(reference_name, |(name, _)| name);
@@ -239,13 +260,18 @@ fn is_omitted(access: &Access, omitted: &[String]) -> bool {
 }
 
 const fn step(step: Step) -> Choice {
-    Choice { step, note: None }
+    Choice {
+        step,
+        note: None,
+        is_beyond_reach: false,
+    }
 }
 
 const fn noted(step: Step, note: String) -> Choice {
     Choice {
         step,
         note: Some(note),
+        is_beyond_reach: false,
     }
 }
 
@@ -421,12 +447,23 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_read_is_kept_with_a_note() {
-        let access = Access::from_json(json!({"type": "acmeOwn/v1"})).unwrap();
-        let all = options(ResourceCopy::All, UploadAs::LocalBlob);
-        let choice = resource_step("image", Some(&access), None, false, &all);
-        assert_eq!(choice.step, Step::Keep);
-        assert!(choice.note.unwrap().contains("`acmeOwn/v1`"));
+    fn what_nobody_can_read_is_beyond_reach_where_it_is_asked_for() {
+        let malformed = json!({"type": "ociArtifact/v1"});
+        for (access, named) in [
+            (json!({"type": "acmeOwn/v1"}), "`acmeOwn/v1`"),
+            (malformed, "imageReference"),
+        ] {
+            let access = Access::from_json(access).unwrap();
+            let mut options = options(ResourceCopy::All, UploadAs::LocalBlob);
+            let choice = |options: &_| resource_step("image", Some(&access), None, false, options);
+            let wanted = choice(&options);
+            assert_eq!((wanted.step, wanted.is_beyond_reach), (Step::Keep, true));
+            assert!(wanted.note.unwrap().contains(named));
+            options.omit_access_types = vec![access.type_text().to_owned()];
+            assert!(!choice(&options).is_beyond_reach);
+            options = TransferOptions::default();
+            assert!(!choice(&options).is_beyond_reach);
+        }
     }
 
     #[test]

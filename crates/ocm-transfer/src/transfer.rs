@@ -1,14 +1,16 @@
 //! A plan together with the repositories that it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ocm_repository::{AccessMethods, RepositoryRef};
 
+use crate::arrival;
 use crate::error::Error;
 use crate::execute::{ExecuteOptions, execute};
-use crate::plan::TransferPlan;
+use crate::plan::{TransferPlan, VersionPlan};
 use crate::report::TransferReport;
+use crate::standing;
 
 /// A transfer that has been planned and can be carried out.
 #[derive(Clone, Debug)]
@@ -60,6 +62,53 @@ impl Transfer {
     /// Returns the plan.
     pub fn plan(&self) -> &TransferPlan {
         &self.plan
+    }
+
+    /// Returns the repository that is written.
+    pub const fn target(&self) -> &RepositoryRef {
+        &self.target
+    }
+
+    /// Returns the component versions to which no other of the plan refers, and where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Plan`] if a source is not at hand.
+    pub fn roots(&self) -> Result<Vec<(&RepositoryRef, &VersionPlan)>, Error> {
+        let versions = &self.plan.component_versions;
+        let referenced: BTreeSet<_> = versions
+            .iter()
+            .flat_map(|version| &version.references)
+            .collect();
+        let roots = versions
+            .iter()
+            .filter(|version| !referenced.contains(&version.id));
+        roots
+            .map(|version| Ok((self.sources.get(&version.source)?, version)))
+            .collect()
+    }
+
+    /// Checks what has been carried out: that the target has each component version with the
+    /// digest that it has at its source, the content of each resource that was moved, and what
+    /// refers to it. Content itself was checked while it moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Copy`] if something is missing or another; a repository fails.
+    pub async fn check_copy(&self) -> Result<(), Error> {
+        arrival::check(self).await
+    }
+
+    /// Checks that what a stored plan is about is as it was when the plan was made: each component
+    /// version at its source, and what the target has of it. What an earlier run of the plan has
+    /// done already is no change.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ChangedSince`] names the first component version that is another now; a
+    /// component version is gone, or a repository fails.
+    pub async fn check_standing(&self) -> Result<(), Error> {
+        standing::check(self).await
     }
 
     /// Carries the plan out.

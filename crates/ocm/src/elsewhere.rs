@@ -25,11 +25,16 @@ pub(crate) struct Elsewhere {
 impl Elsewhere {
     /// Starts at a repository.
     pub(crate) async fn new(ocm: &Ocm, home: &RepositoryRef) -> Result<Self, error::Error> {
-        Ok(Self {
+        Ok(Self::among(ocm, ocm.resolvers(home).await?))
+    }
+
+    /// Looks where resolvers look.
+    pub(crate) fn among(ocm: &Ocm, resolvers: Resolvers) -> Self {
+        Self {
             ocm: ocm.clone(),
-            resolvers: ocm.resolvers(home).await?,
+            resolvers,
             depth: 0,
-        })
+        }
     }
 }
 

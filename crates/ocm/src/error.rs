@@ -39,6 +39,10 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] ocm_oci::Error),
 
+    /// A transfer was not planned, or not carried out.
+    #[error(transparent)]
+    Transfer(#[from] ocm_transfer::Error),
+
     /// A component version is not what was signed.
     #[error(transparent)]
     Verify(#[from] VerifyError),

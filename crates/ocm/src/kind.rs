@@ -119,6 +119,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
     match error {
         Error::Repository(error) => of_repository(error),
         Error::Store(error) => of_oci(error),
+        Error::Transfer(error) => of_transfer(error),
         Error::Verify(error) => Some(of_verification(error)),
         Error::Signature(_)
         | Error::Kept(_)
@@ -257,6 +258,7 @@ fn of_transfer(error: &ocm_transfer::Error) -> Option<Kind> {
         error if error.is_verification() => Some(Kind::VerificationFailed),
         error if error.is_conflict() => Some(Kind::Conflict),
         error if error.is_not_found() => Some(Kind::NotFound),
+        Error::Plan { .. } => Some(Kind::Invalid),
         Error::Repository { source, .. } => Some(Kind::of(source.as_ref())),
         _ => None,
     }

@@ -34,6 +34,7 @@ mod error;
 mod handlers;
 mod hash;
 mod kind;
+mod replay;
 mod resolver;
 mod roots;
 mod rules;

@@ -1,5 +1,6 @@
 //! Where referenced components are.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +18,8 @@ pub struct Resolvers {
     ocm: Ocm,
     primary: RepositoryRef,
     entries: Arc<[Entry]>,
+    /// What has been opened, so that one place is one repository, however often it is asked.
+    opened: Arc<tokio::sync::Mutex<BTreeMap<String, RepositoryRef>>>,
 }
 
 /// A repository that serves some components.
@@ -130,6 +133,7 @@ impl Ocm {
             ocm: self.clone(),
             primary: Arc::clone(primary),
             entries: entries.into(),
+            opened: Arc::default(),
         })
     }
 }
@@ -187,8 +191,16 @@ impl Resolvers {
     }
 
     async fn open(&self, spec: &RepositorySpec) -> Result<RepositoryRef, Error> {
-        let opened = self.ocm.open(spec, Use::Read).await;
-        opened.map_err(|source| Error::backend("open", spec.to_string(), source))
+        let name = spec.to_string();
+        let mut opened = self.opened.lock().await;
+        if let Some(repository) = opened.get(&name) {
+            return Ok(Arc::clone(repository));
+        }
+        let repository = self.ocm.open(spec, Use::Read).await;
+        let repository =
+            repository.map_err(|source| Error::backend("open", name.as_str(), source))?;
+        opened.insert(name, Arc::clone(&repository));
+        Ok(repository)
     }
 }
 

@@ -16,6 +16,7 @@ use ocm_repository::{AccessMethods, RepositoryRef};
 
 use crate::elsewhere::Elsewhere;
 use crate::error::Error;
+use crate::resolver::Resolvers;
 use crate::session::Ocm;
 
 impl Ocm {
@@ -26,6 +27,16 @@ impl Ocm {
     /// The configuration cannot be read.
     pub async fn access_methods(&self, home: &RepositoryRef) -> Result<AccessMethods, Error> {
         self.access_methods_of(Elsewhere::new(self, home).await?)
+            .await
+    }
+
+    /// Returns the ways to reach content of component versions that resolvers find.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be read.
+    pub async fn access_methods_among(&self, resolvers: Resolvers) -> Result<AccessMethods, Error> {
+        self.access_methods_of(Elsewhere::among(self, resolvers))
             .await
     }
 

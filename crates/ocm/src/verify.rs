@@ -16,6 +16,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use ocm_model::RepositorySpec;
 use ocm_oci::{CopyOptions, Moved};
+use ocm_repository::{RepositoryRef, StoredVersion};
 use ocm_signing::TimestampVerifier;
 use ocm_signing::policy::Policy;
 
@@ -118,8 +119,19 @@ impl Ocm {
         let id = self.one_version(&repository, located).await?;
         let stored = repository.component_version(&id).await?;
         located.check_digest(&id, &stored)?;
+        self.verify_stored(repository, stored, options).await
+    }
+
+    /// Verifies a component version that has been read.
+    pub(crate) async fn verify_stored(
+        &self,
+        repository: RepositoryRef,
+        stored: StoredVersion,
+        options: &VerifyOptions,
+    ) -> Result<VerifyReport, Error> {
         let rules = options.rules.as_deref();
         rules.map_or(Ok(()), |rules| rules.check(&stored))?;
+        let id = stored.descriptor.id().clone();
         let root = Node {
             descriptor: stored.descriptor,
             repository,

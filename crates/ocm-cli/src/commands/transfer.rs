@@ -1,23 +1,27 @@
 //! `ocm transfer component-version | ctf`.
 
-use std::io::Write as _;
+mod show;
+mod stored;
+mod verified;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::ValueEnum;
-use ocm::model::Constraint;
+use ocm::model::{Constraint, RepositorySpec};
 use ocm::oci::CopyOptions;
 use ocm::repository::RepositoryRef;
-use ocm::transfer::plan::Action;
 use ocm::transfer::{
-    ExecuteOptions, Inspector, Planner, Policy, Recursion, ResourceCopy, Root, Step,
-    TransferOptions, TransferPlan, TransferReport, UploadAs,
+    ExecuteOptions, Inspector, Planner, Policy, Recursion, ResourceCopy, Root, Transfer,
+    TransferOptions, UploadAs,
 };
 use ocm::{Resolvers, Use};
 
+use self::verified::Verified;
 use super::Session;
 use crate::error::{hinted, usage};
-use crate::output::{Columns, Format, bytes, count, data};
+use crate::output::Format;
 use crate::progress::Progress;
 
 /// Copy component versions to another archive or registry
@@ -28,8 +32,19 @@ use crate::progress::Progress;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Component versions to copy, and last the archive or registry that they go to
-    #[arg(required = true, num_args = 1.., value_name = "REFERENCE… TARGET")]
+    #[arg(required_unless_present = "transfer_spec", num_args = 1..,
+        value_name = "REFERENCE… TARGET")]
     places: Vec<String>,
+
+    /// Carry out the plan in this file, or on stdin if it is `-`: what `--dry-run -o json` has
+    /// printed, here or by the Go tool. It says what is moved, and how
+    #[arg(
+        long,
+        visible_alias = "plan",
+        value_name = "FILE",
+        conflicts_with = "places"
+    )]
+    transfer_spec: Option<String>,
 
     /// Only versions that this constraint admits, where a reference names none
     #[arg(
@@ -92,6 +107,10 @@ struct Shape {
     #[arg(long)]
     enforce: bool,
 
+    /// Leave alone what the target has under the same name and version, whatever it is
+    #[arg(long, alias = "no-update", conflicts_with_all = ["overwrite", "enforce"])]
+    skip_existing: bool,
+
     /// Accepted for the sake of scripts: local blobs are always copied
     #[arg(long, short = 'L', hide = true)]
     copy_local_resources: bool,
@@ -99,6 +118,13 @@ struct Shape {
     /// Access types that are not copied by value
     #[arg(long, short = 'N', value_delimiter = ',', value_name = "TYPE,…")]
     omit_access_types: Vec<String>,
+
+    #[command(flatten)]
+    verified: Verified,
+
+    /// Look for what is referred to in this repository as well
+    #[arg(long, value_name = "REPOSITORY")]
+    lookup: Vec<String>,
 
     /// Copy nothing if a component descriptor breaks a rule of its schema, instead of warning
     #[arg(long)]
@@ -129,6 +155,9 @@ enum Upload {
 }
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    if let Some(file) = &args.transfer_spec {
+        return stored::run(file, &args, session).await;
+    }
     let ocm = &session.ocm;
     let [sources @ .., target] = args.places.as_slice() else {
         return Err(usage("name what to copy and where to"));
@@ -139,10 +168,10 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         )));
     }
     let mut roots = Vec::new();
-    let mut resolvers = None;
+    let mut repositories: Vec<(RepositorySpec, RepositoryRef)> = Vec::new();
     for text in sources {
         let located = session.reference(text).await?;
-        let repository = ocm.open(&located.repository, Use::Read).await?;
+        let repository = open_once(&mut repositories, &located.repository, session).await?;
         if located.digest.is_some() {
             ocm.check_stored_digest(&repository, &located).await?;
         }
@@ -156,14 +185,31 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
                 id,
             });
         }
-        if resolvers.is_none() {
-            resolvers = Some(ocm.resolvers(&repository).await?);
-        }
     }
     if roots.is_empty() {
         return Err(usage("no version is admitted by the constraint"));
     }
+    let (_, first) = &repositories[0];
+    let others: Vec<RepositorySpec> = repositories[1..]
+        .iter()
+        .map(|(spec, _)| spec.clone())
+        .collect();
+    let resolvers = ocm.resolvers(first).await?.and_in(&others);
     move_all(roots, resolvers, target, &args.shape, session).await
+}
+
+/// Opens a repository, unless it is open already.
+async fn open_once(
+    repositories: &mut Vec<(RepositorySpec, RepositoryRef)>,
+    wanted: &RepositorySpec,
+    session: &Session,
+) -> anyhow::Result<RepositoryRef> {
+    if let Some((_, repository)) = repositories.iter().find(|(spec, _)| spec == wanted) {
+        return Ok(RepositoryRef::clone(repository));
+    }
+    let repository = session.ocm.open(wanted, Use::Read).await?;
+    repositories.push((wanted.clone(), RepositoryRef::clone(&repository)));
+    Ok(repository)
 }
 
 pub(crate) async fn run_archive(args: ArchiveArgs, session: &Session) -> anyhow::Result<()> {
@@ -178,12 +224,12 @@ pub(crate) async fn run_archive(args: ArchiveArgs, session: &Session) -> anyhow:
             .note(&format!("no components in {}", args.source));
     }
     let resolvers = ocm.resolvers(&source).await?;
-    move_all(roots, Some(resolvers), &args.target, &args.shape, session).await
+    move_all(roots, resolvers, &args.target, &args.shape, session).await
 }
 
 async fn move_all(
     roots: Vec<Root>,
-    resolvers: Option<Resolvers>,
+    resolvers: Resolvers,
     target: &str,
     shape: &Shape,
     session: &Session,
@@ -193,23 +239,36 @@ async fn move_all(
     let spec = session.repository(target)?;
     let repository = ocm.open(&spec, Use::Write).await?;
     let rules = super::rules(shape.strict);
-    let home = roots.first().map_or(&repository, |root| &root.repository);
-    let mut planner = Planner::new(RepositoryRef::clone(&repository))
+    let lookup = shape.lookup.iter().map(|text| session.repository(text));
+    let resolvers = resolvers.and_in(&lookup.collect::<Result<Vec<_>, _>>()?);
+    let mut planner = Planner::new(repository)
         .with_options(options(shape, session).await?)
-        .with_access(ocm.access_methods(home).await?)
+        .with_access(ocm.access_methods_among(resolvers.clone()).await?)
+        .with_resolver(Arc::new(resolvers))
         .with_inspector(Arc::clone(&rules) as Arc<dyn Inspector>);
-    if let Some(resolvers) = resolvers {
-        planner = planner.with_resolver(Arc::new(resolvers));
-    }
     if shape.dry_run || session.ui.shows_progress() {
         planner = planner.measuring();
     }
     let transfer = planner.plan(roots).await.map_err(with_hint)?;
     session.ui.warn_broken(&rules);
-    if shape.dry_run {
-        return print_plan(transfer.plan(), shape.output, session);
+    carry_out(&transfer, target, start, shape, session).await
+}
+
+/// Carries a plan out, or only shows it.
+async fn carry_out(
+    transfer: &Transfer,
+    target: &str,
+    start: Instant,
+    shape: &Shape,
+    session: &Session,
+) -> anyhow::Result<()> {
+    if shape.verified.is_asked() {
+        shape.verified.check(transfer, session).await?;
     }
-    session.targets.keep(&repository);
+    if shape.dry_run {
+        return show::print_plan(transfer.plan(), shape.output, session);
+    }
+    session.targets.keep(transfer.target());
     let progress = Progress::start(&session.ui, "transferring");
     progress.plan(transfer.plan());
     let execute = ExecuteOptions {
@@ -219,13 +278,26 @@ async fn move_all(
     };
     let outcome = transfer.execute(&execute).await;
     progress.finish();
-    print_report(
-        &outcome.map_err(with_hint)?,
-        target,
-        start.elapsed(),
-        shape.output,
-        session,
-    )
+    let report = outcome.map_err(with_hint)?;
+    if shape.verified.is_asked() {
+        transfer.check_copy().await?;
+    }
+    show::print_report(&report, target, start.elapsed(), shape.output, session)
+}
+
+/// Returns what happens to what the target has.
+const fn policy(shape: &Shape) -> Policy {
+    match shape {
+        Shape { enforce: true, .. } => Policy::Enforce,
+        Shape {
+            skip_existing: true,
+            ..
+        } => Policy::Skip,
+        Shape {
+            overwrite: true, ..
+        } => Policy::Overwrite,
+        _ => Policy::Default,
+    }
 }
 
 /// Joins what the flags say with what is configured; flags win.
@@ -258,115 +330,27 @@ async fn options(shape: &Shape, session: &Session) -> anyhow::Result<TransferOpt
         ),
         copy_sources: by_value(shape.copy_sources),
         upload_as: upload,
-        existing: match shape {
-            Shape { enforce: true, .. } => Policy::Enforce,
-            Shape {
-                overwrite: true, ..
-            } => Policy::Overwrite,
-            _ => Policy::Default,
-        },
+        existing: policy(shape),
         omit_access_types: shape.omit_access_types.clone(),
     })
 }
 
 fn with_hint(error: ocm::transfer::Error) -> anyhow::Error {
-    if let ocm::transfer::Error::Conflict { .. } = error {
-        return hinted(error, "replace what the target has with --overwrite");
-    }
-    error.into()
-}
+    use ocm::transfer::Error;
 
-fn print_plan(plan: &TransferPlan, format: Format, session: &Session) -> anyhow::Result<()> {
-    let text = match format {
-        Format::Json => plan.write_json() + "\n",
-        Format::Yaml => ocm::model::yaml::to_string(plan)?,
-        Format::Ndjson => serde_json::to_string(plan)? + "\n",
-        Format::Table | Format::Wide | Format::Tree => {
-            let mut columns = Columns::new(&["COMPONENT VERSION", "ACTION", "RESOURCE", "STEP"]);
-            for version in &plan.component_versions {
-                let id = version.id.to_string();
-                if version.resources.is_empty() {
-                    columns.row([id.clone(), action(version.action), "-".into(), "-".into()]);
-                }
-                for resource in &version.resources {
-                    columns.row([
-                        id.clone(),
-                        action(version.action),
-                        resource.identity.to_string(),
-                        step(&resource.step),
-                    ]);
-                }
-            }
-            columns.render()
+    match &error {
+        Error::Conflict { .. } => hinted(error, "replace what the target has with --overwrite"),
+        Error::BeyondReach { elements } => {
+            let types: BTreeSet<&str> = elements
+                .iter()
+                .map(|element| element.access_type.as_str())
+                .collect();
+            let types = types.into_iter().collect::<Vec<_>>().join(",");
+            hinted(
+                error,
+                format!("leave it where it is with --omit-access-types {types}"),
+            )
         }
-    };
-    session.ui.print(&text)
-}
-
-fn step(step: &Step) -> String {
-    match step {
-        Step::Keep => "keep",
-        Step::Present => "present",
-        Step::CopyLocalBlob => "copy local blob",
-        Step::CopyByValue { .. } => "copy by value",
-        Step::UploadArtifact { .. } => "upload as OCI artifact",
+        _ => error.into(),
     }
-    .to_owned()
-}
-
-fn action(action: Action) -> String {
-    match action {
-        Action::Add => "add",
-        Action::Update => "update",
-        Action::Replace => "replace",
-        Action::Skip => "skip",
-    }
-    .to_owned()
-}
-
-fn print_report(
-    report: &TransferReport,
-    target: &str,
-    elapsed: Duration,
-    format: Format,
-    session: &Session,
-) -> anyhow::Result<()> {
-    let text = if let Some(text) = data(format, std::slice::from_ref(report))? {
-        text
-    } else {
-        let mut columns = Columns::new(&["COMPONENT VERSION", "OUTCOME"]);
-        for version in &report.component_versions {
-            let outcome = match version.action {
-                Action::Add => "added",
-                Action::Update => "updated",
-                Action::Replace => "replaced",
-                Action::Skip => "skipped",
-            };
-            columns.row([version.id.to_string(), outcome.to_owned()]);
-        }
-        columns.render()
-    };
-    session.ui.print(&text)?;
-    for note in &report.notes {
-        session.ui.warn(&format!(
-            "{} {} of {}: {}",
-            note.element, note.identity, note.id, note.text
-        ));
-    }
-    let blobs = &report.blobs;
-    session.ui.note(&format!(
-        "transferred to {target}: {} added, {} updated, {} replaced, {} skipped; {} copied, {} \
-         mounted, {} there already; {} moved in {:.1} s",
-        count(report.added, "component version"),
-        report.updated,
-        report.replaced,
-        report.skipped,
-        count(blobs.copied, "blob"),
-        blobs.mounted,
-        blobs.existed,
-        bytes(blobs.moved),
-        elapsed.as_secs_f64(),
-    ));
-    std::io::stderr().flush().ok();
-    Ok(())
 }

@@ -1,21 +1,21 @@
 //! `ocm verify component-version`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::ArgAction;
-use ocm::model::{ComponentVersionId, Identity, yaml};
+use ocm::model::{ComponentVersionId, Identity};
 use ocm::oci::CopyOptions;
-use ocm::signing::policy::{Policy, Requirement};
+use ocm::signing::policy::Requirement;
 use ocm::signing::{Checked, SigningTime};
 use ocm::{
-    ContentOutcome, FailingSignature, KeyMaterial, Ocm, Scoped, Trust, VerifyError, VerifyOptions,
-    VerifyReport, key_fingerprint,
+    ContentOutcome, FailingSignature, KeyMaterial, Ocm, Trust, VerifyError, VerifyOptions,
+    VerifyReport,
 };
 
 use super::Session;
 use super::keys::{self, IssuerArgument, KeyArgument};
-use crate::error::{hinted, usage};
+use super::required;
+use crate::error::hinted;
 use crate::output::{Columns, Format, bytes, count, data};
 use crate::progress::Progress;
 
@@ -117,7 +117,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         .reference_in(args.repo.as_deref(), &args.reference)
         .await?;
     let mut trust = trust(&args, ocm)?;
-    let policy = policy(&args, ocm, &mut trust)?;
+    let policy = required::policy(&args.require, &args.policy, ocm, &mut trust)?;
     let lookup = args.lookup.iter().map(|text| session.repository(text));
     let lookup = lookup.collect::<Result<_, _>>()?;
     let timestamps = Some(ocm.timestamp_verifier(&trust.roots)?);
@@ -139,29 +139,25 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     progress.finish();
     let report = match outcome {
         Ok(report) => report,
-        Err(error @ ocm::Error::Verify(VerifyError::NoKey { .. })) => {
-            return Err(hinted(
-                error,
-                "give the key with --public-key, or configure it for the consumer RSA/v1alpha1 (GPG/v1alpha1 for OpenPGP)",
-            ));
-        }
-        Err(error @ ocm::Error::Verify(VerifyError::NoSignatory { .. })) => {
-            return Err(hinted(
-                error,
-                "say who must have signed: a SigstoreVerificationConfiguration, configured for \
-                 the signature or given with --verifier-spec",
-            ));
-        }
         Err(error) => {
-            return Err(
-                anyhow::Error::new(error).context(format!("{} is not verified", args.reference))
-            );
+            return Err(with_hint(error, "--public-key", || {
+                format!("{} is not verified", args.reference)
+            }));
         }
     };
     match data(args.output, std::slice::from_ref(&report))? {
         Some(text) => session.ui.print(&text)?,
         None => session.ui.print(&table(&report))?,
     }
+    warn_of_signatures(&report, session);
+    session.ui.warn_broken(&rules);
+    session.ui.warn_unchecked(&report.content);
+    session.ui.note(&summary(&report));
+    Ok(())
+}
+
+/// Says what is odd about signatures, though all that must hold do.
+pub(crate) fn warn_of_signatures(report: &VerifyReport, session: &Session) {
     for signature in &report.signatures {
         if let SigningTime::Unverified { reason } = &signature.time {
             session.ui.warn(&format!(
@@ -175,10 +171,29 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             .ui
             .warn(&format!("signature `{name}` does not hold: {reason}"));
     }
-    session.ui.warn_broken(&rules);
-    session.ui.warn_unchecked(&report.content);
-    session.ui.note(&summary(&report));
-    Ok(())
+}
+
+/// Adds what helps where nobody has said whom to trust, and else what is not verified.
+pub(crate) fn with_hint(
+    error: ocm::Error,
+    flag: &str,
+    what: impl FnOnce() -> String,
+) -> anyhow::Error {
+    match error {
+        ocm::Error::Verify(VerifyError::NoKey { .. }) => hinted(
+            error,
+            format!(
+                "give the key with {flag}, or configure it for the consumer RSA/v1alpha1 \
+                 (GPG/v1alpha1 for OpenPGP)"
+            ),
+        ),
+        ocm::Error::Verify(VerifyError::NoSignatory { .. }) => hinted(
+            error,
+            "say who must have signed: a SigstoreVerificationConfiguration, configured for \
+             the signature or given with --verifier-spec",
+        ),
+        error => anyhow::Error::new(error).context(what()),
+    }
 }
 
 /// Reads whom the user trusts.
@@ -196,43 +211,6 @@ fn trust(args: &Args, ocm: &Ocm) -> anyhow::Result<Trust> {
         trust.verifiers.extend(keys::specs(ocm, file)?);
     }
     Ok(trust)
-}
-
-/// Reads what must hold. The keys that are named there are trusted.
-fn policy(args: &Args, ocm: &Ocm, trust: &mut Trust) -> anyhow::Result<Option<Policy>> {
-    let mut given = Policy {
-        require: args.require.clone(),
-    };
-    resolve_keys(&mut given, Path::new(""), ocm, trust)?;
-    for file in &args.policy {
-        let text = String::from_utf8(keys::read(ocm, file)?);
-        let text = text.map_err(|_| usage(format!("{file} is not text")))?;
-        let mut policy: Policy = yaml::from_str(&text)
-            .map_err(|error| usage(format!("{file} is no policy: {error}")))?;
-        // A policy and its keys are carried around together.
-        let beside = Path::new(file).parent().unwrap_or(Path::new(""));
-        resolve_keys(&mut policy, beside, ocm, trust)?;
-        given.require.append(&mut policy.require);
-    }
-    let is_asked = !args.require.is_empty() || !args.policy.is_empty();
-    Ok(is_asked.then_some(given))
-}
-
-fn resolve_keys(
-    policy: &mut Policy,
-    beside: &Path,
-    ocm: &Ocm,
-    trust: &mut Trust,
-) -> anyhow::Result<()> {
-    policy.resolve_keys(|file, signature| {
-        let path = beside.join(file).display().to_string();
-        let value = KeyMaterial::new(path.as_str(), keys::read(ocm, &path)?);
-        let fingerprint = key_fingerprint(&value)
-            .ok_or_else(|| usage(format!("{path} is no public key or certificate")))?;
-        let signature = signature.map(str::to_owned);
-        trust.keys.push(Scoped { signature, value });
-        Ok(fingerprint)
-    })
 }
 
 /// Returns who has signed, and when, as far as somebody testifies that.

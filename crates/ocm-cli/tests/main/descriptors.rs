@@ -151,12 +151,20 @@ fn an_access_type_that_is_not_known_cannot_be_followed() {
     ");
     assert_snapshot!(cli.run("transfer ctf odd far --copy-resources"), @r"
     $ ocm transfer ctf odd far --copy-resources
+    exit 1
+    --- stderr
+    error: cannot copy resource `name=data,version=1.0.0` of acme.org/odd:1.0.0: access type `moonBase/v7` cannot be read
+
+    hint: leave it where it is with --omit-access-types moonBase/v7
+    ");
+    assert!(!cli.path("far").exists());
+    assert_snapshot!(cli.run("transfer ctf odd far --copy-resources --omit-access-types moonBase"), @r"
+    $ ocm transfer ctf odd far --copy-resources --omit-access-types moonBase
     exit 0
     --- stdout
     COMPONENT VERSION   OUTCOME
     acme.org/odd:1.0.0  added
     --- stderr
-    warning: resource name=data,version=1.0.0 of acme.org/odd:1.0.0: access type `moonBase/v7` cannot be read, so it is not copied
     transferred to far: 1 component version added, 0 updated, 0 replaced, 0 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
     ");
     assert_snapshot!(cli.run("list far"), @r"

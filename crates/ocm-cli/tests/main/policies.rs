@@ -79,6 +79,9 @@ fn other_content_at_the_target_is_a_conflict() {
     hint: replace what the target has with --overwrite
     ");
     assert_eq!(cli.ok("get cv two -o json"), before);
+    let left = cli.ok("transfer ctf one two --skip-existing");
+    assert!(left.contains("acme.org/app:1.0.0  skipped"), "{left}");
+    assert_eq!(cli.ok("get cv two -o json"), before);
     assert_snapshot!(cli.run("transfer ctf one two --overwrite"), @r"
     $ ocm transfer ctf one two --overwrite
     exit 0

@@ -79,7 +79,7 @@ impl Worker {
         let source = self.transfer.sources.get(&plan.source)?;
         let stored = read(source, &plan.id).await?;
         if stored.stored_digest != plan.source_digest {
-            return Err(Error::SourceChanged {
+            return Err(Error::ChangedSince {
                 id: plan.id.clone(),
                 location: source.location(),
             });
@@ -92,7 +92,7 @@ impl Worker {
         if let Some(done) = first? {
             return Ok(done);
         }
-        let Some(work) = self.second_look(&incoming).await? else {
+        let Some(work) = self.second_look(plan, &incoming).await? else {
             return Ok(Done {
                 action: Action::Skip,
                 notes: Vec::new(),
@@ -133,8 +133,13 @@ impl Worker {
         }))
     }
 
-    /// Decides anew; `None` if there is nothing left to do.
-    async fn second_look(&self, incoming: &Descriptor) -> Result<Option<Work>, Error> {
+    /// Decides anew; `None` if there is nothing left to do. Steps stay as they are, but for those
+    /// that the target has made unnecessary before.
+    async fn second_look(
+        &self,
+        plan: &VersionPlan,
+        incoming: &Descriptor,
+    ) -> Result<Option<Work>, Error> {
         let id = incoming.id();
         let (expected, existing) = match read(&self.transfer.target, id).await {
             Ok(stored) => (
@@ -145,14 +150,25 @@ impl Worker {
             Err(error) => return Err(error),
         };
         let options = &self.transfer.plan.options;
-        let assessment = assess(existing.as_ref(), incoming, options, &self.transfer.access)
-            .map_err(|difference| Error::Conflict {
-                target: self.transfer.target.location(),
-                conflicts: vec![Conflict {
-                    id: id.clone(),
-                    difference,
-                }],
+        let steps = plan.resources.iter().map(|element| &element.step);
+        let given = steps.map(|step| (*step != Step::Present).then(|| step.clone()));
+        let given: Vec<_> = given.collect();
+        let access = &self.transfer.access;
+        let assessment =
+            assess(existing.as_ref(), incoming, options, access, &given).map_err(|difference| {
+                Error::Conflict {
+                    target: self.transfer.target.location(),
+                    conflicts: vec![Conflict {
+                        id: id.clone(),
+                        difference,
+                    }],
+                }
             })?;
+        if !assessment.beyond_reach.is_empty() {
+            return Err(Error::BeyondReach {
+                elements: assessment.beyond_reach,
+            });
+        }
         Ok((assessment.action != Action::Skip).then(|| Work {
             existing: existing.filter(|_| assessment.action == Action::Update),
             action: assessment.action,

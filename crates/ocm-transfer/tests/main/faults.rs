@@ -319,7 +319,7 @@ async fn a_source_that_changed_after_planning_is_not_transferred() {
         .execute(&ExecuteOptions::default())
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::SourceChanged { .. }));
+    assert!(matches!(error, Error::ChangedSince { .. }));
 }
 
 /// Puts an image into a tar, as the first Go tool stores artifacts, and into a component version

@@ -4,6 +4,7 @@
 
 mod existing;
 mod faults;
+mod graphs;
 mod limits;
 mod ownership;
 mod packed;

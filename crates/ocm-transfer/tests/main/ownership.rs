@@ -2,10 +2,10 @@
 
 use ocm_model::Identity;
 use ocm_oci::{Referrers as _, RepositoryName};
-use ocm_repository::{OWNER_NAME, OWNERSHIP};
-use ocm_transfer::{TransferOptions, UploadAs};
+use ocm_repository::{AccessMethods, OWNER_NAME, OWNERSHIP};
+use ocm_transfer::{Error, ExecuteOptions, Transfer, TransferOptions, UploadAs};
 
-use crate::world::{Build, Place, id, image, transfer};
+use crate::world::{Build, Place, id, image, plan, transfer};
 
 const ID: &str = "acme.org/notes:1.0.0";
 
@@ -23,6 +23,56 @@ async fn owned(source: &Place) -> ocm_digest::Digest {
         .await;
     assert_eq!(others.unwrap(), [""; 0]);
     digest
+}
+
+/// Takes a plan that has been carried out for one about another target.
+fn at_another(planned: &Transfer, source: &Place, target: &Place) -> Transfer {
+    let sources = [("memory".to_owned(), source.repository.clone())];
+    Transfer::from_plan(
+        planned.plan().clone(),
+        target.repository.clone(),
+        sources.into(),
+        AccessMethods::new(),
+    )
+    .unwrap()
+}
+
+#[track_caller]
+fn check_incomplete(checked: Result<(), Error>, reason: &str) {
+    let error = checked.unwrap_err();
+    assert!(error.is_verification(), "{error}");
+    assert!(error.to_string().contains(reason), "{error}");
+}
+
+#[tokio::test]
+async fn a_copy_is_checked_with_all_that_refers_to_it() {
+    let (source, target) = (Place::new(), Place::new());
+    owned(&source).await;
+    let planned = plan(&source, &target, TransferOptions::default(), &[ID]);
+    let planned = planned.await.unwrap();
+    check_incomplete(
+        planned.check_copy().await,
+        "the component version is missing",
+    );
+    planned.execute(&ExecuteOptions::default()).await.unwrap();
+    planned.check_copy().await.unwrap();
+
+    // The same component version, to whose artifact nothing refers.
+    let poorer = Place::new();
+    let artifact = image(&poorer.store, "images/app", "1.0.0", "the layer").await;
+    let build = Build::new(&poorer, ID).artifact("app", artifact, "acme/app:1.0.0");
+    build.await.stored().await;
+    let planned = at_another(&planned, &source, &poorer);
+    check_incomplete(planned.check_copy().await, "which refers to name=app");
+
+    let other = Place::new();
+    Build::new(&other, ID)
+        .blob("app", "other")
+        .await
+        .stored()
+        .await;
+    let planned = at_another(&planned, &source, &other);
+    check_incomplete(planned.check_copy().await, "its digest is");
 }
 
 async fn check_owned(place: &Place, repository: &str, artifact: ocm_digest::Digest) {

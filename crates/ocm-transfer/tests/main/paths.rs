@@ -82,10 +82,12 @@ async fn transfer(
     planned.execute(&ExecuteOptions::default()).await.unwrap()
 }
 
+/// Options under which the one content that nobody can read stays where it is.
 fn options(copy: ResourceCopy, upload_as: UploadAs) -> TransferOptions {
     TransferOptions {
         copy_resources: copy,
         upload_as,
+        omit_access_types: vec!["acmeOwn".to_owned()],
         ..TransferOptions::default()
     }
 }
@@ -179,16 +181,33 @@ async fn everything_moves_by_value_as_local_blobs() {
         let manifest = resource_content(&target, ID, name).await;
         assert_eq!(manifest[0], b'{', "{name}");
     }
-    let noted: Vec<&str> = report
-        .notes
-        .iter()
-        .filter_map(|note| note.identity.get("name"))
-        .collect();
+    assert_eq!(access(&after, "unknown"), access(&before, "unknown"));
+    assert_eq!((report.added, report.notes.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_was_to_be_copied_and_cannot_be_ends_the_transfer_before_it_begins() {
+    let (source, target, internet) = (Place::new(), Place::new(), Internet::new());
+    everything(&source, &internet).await;
+    let planner = Planner::new(Arc::clone(&target.repository))
+        .with_options(TransferOptions {
+            copy_resources: ResourceCopy::All,
+            ..TransferOptions::default()
+        })
+        .with_access(internet.access());
+    let root = Root {
+        repository: Arc::clone(&source.repository),
+        id: id(ID),
+    };
+    let error = planner.plan(vec![root]).await.unwrap_err();
     assert_eq!(
-        noted,
-        ["unknown"],
-        "what nobody can read is not passed over in silence"
+        error.to_string(),
+        format!(
+            "cannot copy resource `name=unknown,version=1.0.0` of {ID}: access type \
+             `acmeOwn/v1` cannot be read"
+        )
     );
+    assert!(target.repository.components().await.unwrap().is_empty());
 }
 
 #[tokio::test]

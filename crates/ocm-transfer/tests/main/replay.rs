@@ -113,3 +113,74 @@ async fn a_local_blob_must_not_be_left_behind() {
         .unwrap_err();
     assert!(crate::world::chain(&error).contains("has no local blob"));
 }
+
+#[tokio::test]
+async fn a_plan_stands_until_its_source_changes() {
+    let (source, target) = (Place::new(), Place::new());
+    let transfer = again(stored_plan(&source, &target).await, &source, &target).unwrap();
+    transfer.check_standing().await.unwrap();
+    Build::new(&source, ID)
+        .blob("text", "other")
+        .await
+        .stored()
+        .await;
+    let error = transfer.check_standing().await.unwrap_err();
+    assert!(error.is_conflict(), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!("{ID} in memory has changed since the transfer was planned")
+    );
+}
+
+#[tokio::test]
+async fn a_plan_stands_where_it_was_carried_out_before() {
+    let (source, target) = (Place::new(), Place::new());
+    let transfer = again(stored_plan(&source, &target).await, &source, &target).unwrap();
+    transfer.execute(&ExecuteOptions::default()).await.unwrap();
+    transfer.check_standing().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_falls_where_the_target_has_got_something_else() {
+    let (source, target) = (Place::new(), Place::new());
+    let transfer = again(stored_plan(&source, &target).await, &source, &target).unwrap();
+    Build::new(&target, ID)
+        .blob("text", "other")
+        .await
+        .stored()
+        .await;
+    let error = transfer.check_standing().await.unwrap_err();
+    assert!(matches!(error, ocm_transfer::Error::ChangedSince { .. }));
+}
+
+#[tokio::test]
+async fn a_plan_falls_where_what_it_replaces_is_gone_or_another() {
+    let (source, target) = (Place::new(), Place::new());
+    Build::new(&source, ID)
+        .blob("text", "new")
+        .await
+        .stored()
+        .await;
+    Build::new(&target, ID)
+        .blob("text", "old")
+        .await
+        .stored()
+        .await;
+    let options = TransferOptions {
+        existing: ocm_transfer::Policy::Overwrite,
+        ..TransferOptions::default()
+    };
+    let planned = plan(&source, &target, options, &[ID]).await.unwrap();
+    let stored = planned.plan().clone();
+    assert_eq!(stored.component_versions[0].action, Action::Replace);
+    let transfer = again(stored.clone(), &source, &target).unwrap();
+    transfer.check_standing().await.unwrap();
+    Build::new(&target, ID)
+        .blob("text", "third")
+        .await
+        .stored()
+        .await;
+    transfer.check_standing().await.unwrap_err();
+    let transfer = again(stored, &source, &Place::new()).unwrap();
+    transfer.check_standing().await.unwrap_err();
+}

@@ -1,0 +1,87 @@
+//! Transfers whose plan comes from a file.
+
+use std::io::{self, Read as _};
+use std::time::Instant;
+
+use ocm::transfer::plan::MAX_SIZE;
+use ocm::transfer::{Error, TransferPlan, is_transformation_graph, read_transformation_graph};
+
+use super::{Args, carry_out, policy, with_hint};
+use crate::commands::Session;
+use crate::error::{hinted, usage};
+
+pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let bytes = read(file, session)?;
+    let is_graph = is_transformation_graph(&bytes);
+    for flag in ignored(args, is_graph) {
+        session
+            .ui
+            .warn(&format!("{flag} has no effect with --transfer-spec"));
+    }
+    let unusable = |error: Error| anyhow::Error::new(error).context(format!("cannot use {file}"));
+    if is_graph {
+        for graph in read_transformation_graph(&bytes).map_err(unusable)? {
+            let transfer = session.ocm.plan_graph(graph, policy(&args.shape)).await;
+            let transfer = transfer.map_err(of_plan)?;
+            let target = transfer.plan().target.clone();
+            carry_out(&transfer, &target, start, &args.shape, session).await?;
+        }
+        return Ok(());
+    }
+    let plan = TransferPlan::read(&bytes).map_err(unusable)?;
+    let target = plan.target.clone();
+    let transfer = session.ocm.reopen(plan).await?;
+    transfer
+        .check_standing()
+        .await
+        .map_err(|error| of_plan(error.into()))?;
+    carry_out(&transfer, &target, start, &args.shape, session).await
+}
+
+/// Adds what helps where a plan is too old.
+fn of_plan(error: ocm::Error) -> anyhow::Error {
+    match error {
+        ocm::Error::Transfer(error @ Error::ChangedSince { .. }) => {
+            hinted(error, "plan again with --dry-run: nothing has been written")
+        }
+        ocm::Error::Transfer(error) => with_hint(error),
+        error => error.into(),
+    }
+}
+
+/// Reads a file, or stdin for `-`, as far as a plan may go.
+fn read(file: &str, session: &Session) -> anyhow::Result<Vec<u8>> {
+    let limit = MAX_SIZE as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = if file == "-" {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(session.ocm.path(file))
+            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| usage(format!("cannot read {file}: {error}")))?;
+    Ok(bytes)
+}
+
+/// Returns the flags that say what the file says already. The Go tool stores no policy.
+fn ignored(args: &Args, is_graph: bool) -> impl Iterator<Item = &'static str> {
+    let shape = &args.shape;
+    let flags = [
+        ("--semver-constraint", args.semver_constraint.is_some()),
+        ("--latest", args.latest),
+        ("--recursive", shape.recursive),
+        ("--copy-resources", shape.copy_resources),
+        ("--copy-sources", shape.copy_sources),
+        ("--upload-as", shape.upload_as.is_some()),
+        ("--overwrite", shape.overwrite && !is_graph),
+        ("--enforce", shape.enforce && !is_graph),
+        ("--skip-existing", shape.skip_existing && !is_graph),
+        ("--strict", shape.strict),
+        ("--lookup", !shape.lookup.is_empty()),
+        ("--omit-access-types", !shape.omit_access_types.is_empty()),
+    ];
+    flags
+        .into_iter()
+        .filter_map(|(flag, is_given)| is_given.then_some(flag))
+}

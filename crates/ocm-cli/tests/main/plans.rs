@@ -1,0 +1,217 @@
+//! Transfers whose plan is stored, looked at, and carried out later.
+
+use insta::assert_snapshot;
+
+use crate::world::{PRODUCT, check_product, conformance, empty, registry, signed};
+
+const APP: &str = "name: acme.org/app\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
+    - {name: data, type: blob, input: {type: utf8, text: '${TEXT}'}}\n";
+
+#[test]
+fn a_stored_plan_is_carried_out() {
+    let mut cli = signed();
+    let (_registry, place) = registry(&mut cli);
+    let plan = cli.ok(&format!(
+        "transfer cv -r {PRODUCT} {place} --dry-run -o json"
+    ));
+    cli.write("elsewhere/plan.json", plan);
+    assert_snapshot!(cli.run("transfer cv --plan elsewhere/plan.json --copy-resources"), @r"
+    $ ocm transfer cv --plan elsewhere/plan.json --copy-resources
+    exit 0
+    --- stdout
+    COMPONENT VERSION           OUTCOME
+    acme.org/bar/leaf:1.0.0     added
+    acme.org/bar/product:1.0.0  added
+    --- stderr
+    warning: --copy-resources has no effect with --transfer-spec
+    transferred to http://<host>/shop: 2 component versions added, 0 updated, 0 replaced, 0 skipped; 5 blobs copied, 0 mounted, 0 there already; 4.3 KiB moved in <n> s
+    ");
+    check_product(&cli, &place);
+    assert_snapshot!(cli.run("transfer cv --transfer-spec elsewhere/plan.json"), @r"
+    $ ocm transfer cv --transfer-spec elsewhere/plan.json
+    exit 0
+    --- stdout
+    COMPONENT VERSION           OUTCOME
+    acme.org/bar/leaf:1.0.0     skipped
+    acme.org/bar/product:1.0.0  skipped
+    --- stderr
+    transferred to http://<host>/shop: 0 component versions added, 0 updated, 0 replaced, 2 skipped; 0 blobs copied, 0 mounted, 3 there already; 0 B moved in <n> s
+    ");
+}
+
+#[test]
+fn a_plan_into_an_archive_is_carried_out_as_yaml_too() {
+    let cli = signed();
+    let plan = cli.ok(&format!(
+        "transfer cv -r {PRODUCT} far.tar --dry-run -o yaml"
+    ));
+    cli.write("plan.yaml", plan);
+    cli.ok("transfer cv --transfer-spec plan.yaml");
+    check_product(&cli, "far.tar");
+}
+
+#[test]
+fn a_plan_does_not_survive_a_change_of_its_source_or_target() {
+    let cli = signed();
+    cli.write("app.yaml", APP);
+    cli.ok("add cv -r one app.yaml TEXT=one");
+    let plan = cli.ok("transfer ctf one two --dry-run -o json");
+    cli.write("plan.json", plan);
+    cli.ok("add cv -r two app.yaml TEXT=two");
+    let before = cli.ok("get cv two -o json");
+    assert_snapshot!(cli.run("transfer cv --plan plan.json"), @r"
+    $ ocm transfer cv --plan plan.json
+    exit 6
+    --- stderr
+    error: acme.org/app:1.0.0 in <dir>/two has changed since the transfer was planned
+
+    hint: plan again with --dry-run: nothing has been written
+    ");
+    assert_eq!(cli.ok("get cv two -o json"), before);
+    cli.ok("add cv -r one app.yaml TEXT=three --replace");
+    std::fs::remove_dir_all(cli.path("two")).unwrap();
+    assert_snapshot!(cli.run("transfer cv --plan plan.json"), @r"
+    $ ocm transfer cv --plan plan.json
+    exit 6
+    --- stderr
+    error: acme.org/app:1.0.0 in <dir>/one has changed since the transfer was planned
+
+    hint: plan again with --dry-run: nothing has been written
+    ");
+}
+
+#[test]
+fn what_is_no_plan_is_refused() {
+    let cli = signed();
+    cli.write(
+        "plan.json",
+        "{\"type\": \"transferPlan.ocm.software/v1alpha1\"}",
+    );
+    assert_snapshot!(cli.run("transfer cv --plan plan.json"), @r"
+    $ ocm transfer cv --plan plan.json
+    exit 2
+    --- stderr
+    error: cannot use plan.json
+      caused by: transfer plan cannot be used: line 1, column 2: missing field `target`
+    ");
+    assert_snapshot!(cli.run("transfer cv --plan missing.json"), @r"
+    $ ocm transfer cv --plan missing.json
+    exit 2
+    --- stderr
+    error: cannot read missing.json: No such file or directory (os error 2)
+    ");
+    assert_snapshot!(cli.run("transfer cv --plan plan.json shop far"), @r"
+    $ ocm transfer cv --plan plan.json shop far
+    exit 2
+    --- stderr
+    error: the argument '--transfer-spec <FILE>' cannot be used with '[REFERENCE… TARGET]...'
+
+    Usage: ocm transfer component-version --transfer-spec <FILE> [REFERENCE… TARGET]...
+
+    For more information, try '--help'.
+    ");
+}
+
+/// Returns a directory with the archive and the documents that the Go tool has written.
+fn of_go() -> ocm_testkit::Cli {
+    let cli = empty();
+    let data = conformance("transfer-spec");
+    cli.copy(data.join("source"), "source");
+    for file in ["archive.yaml", "embedded.yaml"] {
+        cli.copy(data.join(file), file);
+    }
+    cli
+}
+
+#[test]
+fn a_specification_of_the_go_tool_is_carried_out() {
+    let cli = of_go();
+    assert_snapshot!(cli.run("transfer cv --transfer-spec archive.yaml"), @r"
+    $ ocm transfer cv --transfer-spec archive.yaml
+    exit 0
+    --- stdout
+    COMPONENT VERSION    OUTCOME
+    acme.org/base:1.0.0  added
+    acme.org/shop:1.0.0  added
+    --- stderr
+    transferred to <dir>/./target: 2 component versions added, 0 updated, 0 replaced, 0 skipped; 4 blobs copied, 0 mounted, 0 there already; 267 B moved in <n> s
+    ");
+    assert_snapshot!(cli.run("transfer cv --transfer-spec archive.yaml"), @r"
+    $ ocm transfer cv --transfer-spec archive.yaml
+    exit 0
+    --- stdout
+    COMPONENT VERSION    OUTCOME
+    acme.org/base:1.0.0  skipped
+    acme.org/shop:1.0.0  skipped
+    --- stderr
+    transferred to <dir>/./target: 0 component versions added, 0 updated, 0 replaced, 2 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
+    ");
+    for id in ["acme.org/shop:1.0.0", "acme.org/base:1.0.0"] {
+        let stored = |place: &str| cli.ok(&format!("get cv {place}//{id} -o json"));
+        assert_eq!(stored("source"), stored("target"));
+    }
+    cli.ok("download resource target//acme.org/shop:1.0.0 text -O text");
+    assert_eq!(cli.read("text"), b"hello");
+    cli.ok("transfer cv --transfer-spec embedded.yaml");
+    assert!(cli.ok("list target").contains("acme.org/empty"));
+}
+
+#[test]
+fn a_specification_of_the_go_tool_goes_where_it_is_changed_to() {
+    let mut cli = of_go();
+    let (_registry, place) = registry(&mut cli);
+    let text = String::from_utf8(cli.read("archive.yaml")).unwrap();
+    let host = place.strip_suffix("/shop").unwrap();
+    let text = text.replace(
+        "accessMode: readwrite|create\n      filePath: ./target\n      type: ctf",
+        &format!("baseUrl: {host}\n      subPath: shop\n      type: OCIRepository/v1"),
+    );
+    assert!(text.contains(host));
+    cli.write("changed.yaml", text.replace(": CTFAdd", ": OCIAdd"));
+    cli.ok("transfer cv --transfer-spec changed.yaml");
+    cli.ok(&format!(
+        "download resource {place}//acme.org/shop:1.0.0 text -O text"
+    ));
+    assert_eq!(cli.read("text"), b"hello");
+}
+
+#[test]
+fn a_specification_of_the_go_tool_is_about_one_state_of_its_source() {
+    let cli = of_go();
+    cli.write(
+        "base.yaml",
+        "name: acme.org/base\nversion: 1.0.0\nprovider: {name: other}\n",
+    );
+    cli.ok("add cv -r source base.yaml --replace");
+    assert_snapshot!(cli.run("transfer cv --transfer-spec archive.yaml"), @r"
+    $ ocm transfer cv --transfer-spec archive.yaml
+    exit 6
+    --- stderr
+    error: acme.org/base:1.0.0 in <dir>/./source has changed since the transfer was planned
+
+    hint: plan again with --dry-run: nothing has been written
+    ");
+    assert!(!cli.path("target").exists());
+}
+
+#[test]
+fn a_report_says_what_was_done_and_how_fast() {
+    let cli = signed();
+    let report = |arguments: &str| -> serde_json::Value {
+        let text = cli.ok(&format!("transfer ctf shop far -o json {arguments}"));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()[0].take()
+    };
+    let first = report("");
+    assert_eq!(first["added"], 2);
+    assert_eq!(first["blobs"]["copied"], 5);
+    assert_eq!(first["blobs"]["mounted"], 0);
+    assert_eq!(first["componentVersions"][0]["action"], "add");
+    let (moved, seconds) = (&first["blobs"]["moved"], first["seconds"].as_f64().unwrap());
+    assert!(moved.as_u64().unwrap() > 4000 && seconds > 0.0, "{first}");
+    assert!(first["bytesPerSecond"].as_u64().unwrap() > 0, "{first}");
+    let again = report("");
+    assert_eq!(
+        (&again["skipped"], &again["blobs"]["moved"]),
+        (&2.into(), &0.into())
+    );
+}

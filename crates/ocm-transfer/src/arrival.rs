@@ -1,0 +1,132 @@
+//! Whether what was transferred has arrived.
+
+use std::collections::BTreeSet;
+
+use ocm_digest::Digest;
+use ocm_model::{Access, ComponentVersionId};
+use ocm_repository::{Artifact, Content, Error as RepositoryError, RepositoryRef};
+
+use crate::error::Error;
+use crate::gather::{at, read};
+use crate::options::Policy;
+use crate::parallel;
+use crate::plan::{Action, VersionPlan};
+use crate::reference::KnownDigest;
+use crate::transfer::Transfer;
+
+/// How many component versions are looked at at a time.
+const PARALLEL: usize = 8;
+
+/// Checks all component versions of a plan at the target.
+pub(crate) async fn check(transfer: &Transfer) -> Result<(), Error> {
+    let indices = 0..transfer.plan.component_versions.len();
+    let checks = indices.map(|index| {
+        let transfer = transfer.clone();
+        async move {
+            let version = &transfer.plan.component_versions[index];
+            check_version(&transfer, version).await
+        }
+    });
+    parallel::all(checks.collect::<Vec<_>>(), PARALLEL)
+        .await
+        .map(drop)
+}
+
+async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(), Error> {
+    // That policy takes whatever is there.
+    if version.action == Action::Skip && transfer.plan.options.existing == Policy::Skip {
+        return Ok(());
+    }
+    let target = &transfer.target;
+    let incomplete = |reason: String| Error::Copy {
+        id: version.id.clone(),
+        location: target.location(),
+        reason,
+    };
+    let arrived = match read(target, &version.id).await {
+        Ok(stored) => stored.descriptor,
+        Err(error) if error.is_not_found() => {
+            return Err(incomplete("the component version is missing".to_owned()));
+        }
+        Err(error) => return Err(error),
+    };
+    let digest = KnownDigest::of(&arrived).digest_spec();
+    if digest != version.digest {
+        return Err(incomplete(format!(
+            "its digest is {}, at the source it is {}",
+            digest.value, version.digest.value
+        )));
+    }
+    if version.action == Action::Skip {
+        return Ok(());
+    }
+    let source = transfer.sources.get(&version.source)?;
+    let sent = read(source, &version.id).await?.descriptor;
+    let pairs = sent.resources().into_iter().zip(arrived.resources());
+    let moved = pairs.zip(&version.resources);
+    for ((sent, arrived), plan) in moved.filter(|(_, plan)| plan.step.moves()) {
+        let (Some(sent), Some(arrived)) = (sent.access, arrived.access) else {
+            continue;
+        };
+        let there = match content(transfer, target, &version.id, &arrived).await {
+            Ok(content) => content,
+            Err(error) if error.is_not_found() => {
+                return Err(incomplete(format!("{} is missing", plan.identity)));
+            }
+            Err(error) => return Err(Error::repository("read", at(&version.id, target), error)),
+        };
+        let Content::Artifact(there) = there else {
+            continue;
+        };
+        let here = content(transfer, source, &version.id, &sent).await;
+        let here =
+            here.map_err(|error| Error::repository("read", at(&version.id, source), error))?;
+        let Content::Artifact(here) = here else {
+            continue;
+        };
+        if let Some(missing) = missing_referrer(&here, &there).await.map_err(|error| {
+            let error = RepositoryError::backend("list", "referrers", error);
+            Error::repository("compare", at(&version.id, target), error)
+        })? {
+            return Err(incomplete(format!(
+                "{missing}, which refers to {}, is missing",
+                plan.identity
+            )));
+        }
+    }
+    Ok(())
+}
+
+async fn content(
+    transfer: &Transfer,
+    repository: &RepositoryRef,
+    id: &ComponentVersionId,
+    access: &Access,
+) -> Result<Content, RepositoryError> {
+    if access.is_local() {
+        repository.local_content(id, access).await
+    } else {
+        transfer.access.content(access).await
+    }
+}
+
+/// Returns something that refers to an artifact at its source, and not at the target.
+async fn missing_referrer(
+    here: &Artifact,
+    there: &Artifact,
+) -> Result<Option<Digest>, ocm_oci::Error> {
+    let sent = here
+        .store
+        .referrers(&here.repository, &here.root.digest)
+        .await?;
+    if sent.is_empty() {
+        return Ok(None);
+    }
+    let arrived = there
+        .store
+        .referrers(&there.repository, &there.root.digest)
+        .await?;
+    let arrived: BTreeSet<Digest> = arrived.iter().map(|entry| entry.digest).collect();
+    let missing = sent.iter().find(|entry| !arrived.contains(&entry.digest));
+    Ok(missing.map(|entry| entry.digest))
+}

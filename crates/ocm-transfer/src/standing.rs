@@ -1,0 +1,81 @@
+//! Whether a plan that was stored still stands: whether what it was made from is as it was.
+
+use ocm_digest::Digest;
+use ocm_repository::RepositoryRef;
+
+use crate::error::Error;
+use crate::gather::{at, read};
+use crate::options::Policy;
+use crate::parallel;
+use crate::plan::{Action, VersionPlan};
+use crate::reference::KnownDigest;
+use crate::transfer::Transfer;
+
+/// How many component versions are asked for at a time.
+const PARALLEL: usize = 16;
+
+/// Checks all component versions of a plan, before any of them is touched.
+pub(crate) async fn check(transfer: &Transfer) -> Result<(), Error> {
+    let indices = 0..transfer.plan.component_versions.len();
+    let checks = indices.map(|index| {
+        let transfer = transfer.clone();
+        async move {
+            let version = &transfer.plan.component_versions[index];
+            check_source(&transfer, version).await?;
+            check_target(&transfer, version).await
+        }
+    });
+    parallel::all(checks.collect::<Vec<_>>(), PARALLEL)
+        .await
+        .map(drop)
+}
+
+/// What is skipped is not read, so it need not be there any more.
+async fn check_source(transfer: &Transfer, version: &VersionPlan) -> Result<(), Error> {
+    if version.action == Action::Skip {
+        return Ok(());
+    }
+    let source = transfer.sources.get(&version.source)?;
+    match stored(source, version).await? {
+        Some(digest) if digest == version.source_digest => Ok(()),
+        Some(_) => Err(changed(source, version)),
+        None => read(source, &version.id).await.map(drop),
+    }
+}
+
+async fn check_target(transfer: &Transfer, version: &VersionPlan) -> Result<(), Error> {
+    let target = &transfer.target;
+    let Some(digest) = stored(target, version).await? else {
+        return match version.action {
+            Action::Add => Ok(()),
+            Action::Update | Action::Replace | Action::Skip => Err(changed(target, version)),
+        };
+    };
+    let is_expected = version.target_digest == Some(digest)
+        || digest == version.source_digest
+        || transfer.plan.options.existing == Policy::Skip;
+    if is_expected {
+        return Ok(());
+    }
+    // An earlier run has written it, with the accesses of the target; or somebody has signed it.
+    let existing = read(target, &version.id).await?;
+    if KnownDigest::of(&existing.descriptor).digest_spec() == version.digest {
+        return Ok(());
+    }
+    Err(changed(target, version))
+}
+
+async fn stored(
+    repository: &RepositoryRef,
+    version: &VersionPlan,
+) -> Result<Option<Digest>, Error> {
+    let digest = repository.stored_digest(&version.id).await;
+    digest.map_err(|source| Error::repository("look for", at(&version.id, repository), source))
+}
+
+fn changed(repository: &RepositoryRef, version: &VersionPlan) -> Error {
+    Error::ChangedSince {
+        id: version.id.clone(),
+        location: repository.location(),
+    }
+}

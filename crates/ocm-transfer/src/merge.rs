@@ -65,11 +65,7 @@ fn merge_holder(new: &mut Map<String, Value>, old: &Map<String, Value>) -> Resul
     fill(new, old);
     keep_contexts(new, old);
     unite_labels(new, old)?;
-    if let (Some(Value::Object(new)), Some(Value::Object(old))) =
-        (new.get_mut("provider"), old.get("provider"))
-    {
-        unite_labels(new, old)?;
-    }
+    unite_provider(new, old)?;
     for list in ["resources", "sources", "componentReferences", "references"] {
         let (Some(Value::Array(new)), Some(Value::Array(old))) = (new.get_mut(list), old.get(list))
         else {
@@ -84,6 +80,37 @@ fn merge_holder(new: &mut Map<String, Value>, old: &Map<String, Value>) -> Resul
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// A provider with labels is an object, or in the v2 layout the text of one.
+fn unite_provider(
+    new: &mut Map<String, Value>,
+    old: &Map<String, Value>,
+) -> Result<(), MergeError> {
+    const PROVIDER: &str = "provider";
+    let as_object = |provider: &Value| match provider {
+        Value::String(text) => serde_json::from_str::<Map<String, Value>>(text).ok(),
+        other => other.as_object().cloned(),
+    };
+    let (Some(provider), Some(known)) = (new.get(PROVIDER), old.get(PROVIDER)) else {
+        return Ok(());
+    };
+    let (Some(mut object), Some(known)) = (as_object(provider), as_object(known)) else {
+        return Ok(());
+    };
+    let before = object.clone();
+    unite_labels(&mut object, &known)?;
+    if object != before {
+        let is_text = provider.is_string();
+        let object = Value::Object(object);
+        let united = if is_text {
+            Value::String(object.to_string())
+        } else {
+            object
+        };
+        new.insert(PROVIDER.to_owned(), united);
     }
     Ok(())
 }
@@ -289,6 +316,21 @@ mod tests {
             assert_eq!(holder["labels"][0]["value"], json!(["near", "far"]));
         }
         assert_eq!(merge(&merged, &incoming).unwrap(), merged);
+    }
+
+    #[test]
+    fn a_provider_that_is_a_text_keeps_its_labels() {
+        let provider = |labels: Value| {
+            let provider = json!({"name": "acme.org", "labels": labels}).to_string();
+            descriptor(&component(json!({"provider": provider})))
+        };
+        let existing = provider(json!([{"name": "far", "value": 1}]));
+        let incoming = provider(json!([{"name": "near", "value": 1}]));
+        let merged = merge(&existing, &incoming).unwrap();
+        let both = provider(json!([{"name": "far", "value": 1}, {"name": "near", "value": 1}]));
+        assert_eq!(merged, both);
+        let plain = descriptor(&component(json!({"provider": "acme.org"})));
+        assert_eq!(merge(&plain, &incoming).unwrap(), incoming);
     }
 
     #[test]

@@ -276,8 +276,7 @@ fn a_transfer_warns_of_what_breaks_the_schema_with_its_place_in_yaml() {
     error: the component descriptor of acme.org/loose:1.0.0 breaks rules of its schema
       caused by: line 10, column 11, at `component.resources[0].name`: `Data` is not two or more lower-case letters, digits, `-`, `_` and `+` that start and end with a letter or digit; line 11, column 14, at `component.resources[0].version`: `latest` is not a semantic version
     ");
-    assert_eq!(names(&cli), ["away", "far", "loose"]);
-    assert!(!cli.run("list away").stdout.contains("acme.org"));
+    assert_eq!(names(&cli), ["far", "loose"]);
 }
 
 #[test]

@@ -34,7 +34,17 @@ fn two_places() -> Cli {
 fn a_reference_is_found_in_any_of_the_places_and_moved_once() {
     let cli = two_places();
     let transfer = "transfer cv -r one//acme.org/shop:1.0.0 two//acme.org/desk:1.0.0 far.tar";
-    assert_snapshot!(cli.run(transfer), @"");
+    assert_snapshot!(cli.run(transfer), @r"
+    $ ocm transfer cv -r one//acme.org/shop:1.0.0 two//acme.org/desk:1.0.0 far.tar
+    exit 0
+    --- stdout
+    COMPONENT VERSION    OUTCOME
+    acme.org/base:1.0.0  added
+    acme.org/shop:1.0.0  added
+    acme.org/desk:1.0.0  added
+    --- stderr
+    transferred to far.tar: 3 component versions added, 0 updated, 0 replaced, 0 skipped; 3 blobs copied, 0 mounted, 0 there already; 12 B moved in <n> s
+    ");
     for name in ["shop", "desk", "base"] {
         cli.ok(&format!(
             "download resource far.tar//acme.org/{name}:1.0.0 data -O data"
@@ -46,8 +56,22 @@ fn a_reference_is_found_in_any_of_the_places_and_moved_once() {
 #[test]
 fn a_reference_is_found_where_one_is_told_to_look() {
     let cli = two_places();
-    assert_snapshot!(cli.run("transfer cv -r one//acme.org/shop:1.0.0 far"), @"");
-    assert_snapshot!(cli.run("transfer cv -r --lookup two one//acme.org/shop:1.0.0 far"), @"");
+    assert_snapshot!(cli.run("transfer cv -r one//acme.org/shop:1.0.0 far"), @r"
+    $ ocm transfer cv -r one//acme.org/shop:1.0.0 far
+    exit 3
+    --- stderr
+    error: acme.org/base:1.0.0, to which acme.org/shop:1.0.0 refers, not found in <dir>/one
+    ");
+    assert_snapshot!(cli.run("transfer cv -r --lookup two one//acme.org/shop:1.0.0 far"), @r"
+    $ ocm transfer cv -r --lookup two one//acme.org/shop:1.0.0 far
+    exit 0
+    --- stdout
+    COMPONENT VERSION    OUTCOME
+    acme.org/base:1.0.0  added
+    acme.org/shop:1.0.0  added
+    --- stderr
+    transferred to far: 2 component versions added, 0 updated, 0 replaced, 0 skipped; 2 blobs copied, 0 mounted, 0 there already; 8 B moved in <n> s
+    ");
     let plan = "transfer ctf -r --lookup two one farther --dry-run -o json";
     cli.write("plan.json", cli.ok(plan));
     cli.ok("transfer cv --plan plan.json");

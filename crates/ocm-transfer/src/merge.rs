@@ -294,7 +294,6 @@ mod tests {
             };
             descriptor(&component(json!({
                 "labels": labels,
-                "provider": {"name": "acme.org", "labels": labels},
                 "resources": element("blob"),
                 "sources": element("git"),
                 "componentReferences": element("component"),
@@ -308,7 +307,6 @@ mod tests {
         let component = &merged.as_document()["component"];
         for holder in [
             component,
-            &component["provider"],
             &component["resources"][0],
             &component["sources"][0],
             &component["componentReferences"][0],

@@ -85,6 +85,8 @@ impl Writer {
         });
     }
 
+    /// Writes a value of others. The Go implementations leave entries without a name out, at every
+    /// depth and in either form, so signatures do not cover them.
     pub(super) fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.null(),
@@ -95,7 +97,7 @@ impl Writer {
             Value::Object(map) => {
                 let mut entries: Vec<(&str, &Value)> = map
                     .iter()
-                    .filter(|(_, item)| !(self.drops_null && item.is_null()))
+                    .filter(|(key, item)| !(key.is_empty() || self.drops_null && item.is_null()))
                     .map(|(key, item)| (key.as_str(), item))
                     .collect();
                 self.sort(&mut entries);
@@ -239,11 +241,17 @@ mod tests {
             json!({"\u{fb33}": 1, "\u{1f600}": 2, "a": [null, true, -0.0, 0.1, 1e21, -1, 1e-7]}),
             json!([u64::MAX, i64::MIN, 1_u64 << 53, (1_u64 << 53) + 1, 100.0]),
             json!("\u{0}\u{1f}\u{7f}\u{80}\u{2028}<>&\"\\/\u{8}\u{c}\n\r\t\u{1f600}"),
-            json!({"": {"": {}}}),
         ] {
             let expected = String::from_utf8(json::canonical(&value)).unwrap();
             assert_eq!(written(Form::Canonical, &value), expected);
         }
+    }
+
+    #[test]
+    fn entries_without_a_name_are_left_out() {
+        let value = json!({"": 1, "a": [{"": 2, "b": {"": {}}}]});
+        assert_eq!(written(Form::Canonical, &value), r#"{"a":[{"b":{}}]}"#);
+        assert_eq!(written(Form::Entries, &value), r#"[{"a":[[{"b":[]}]]}]"#);
     }
 
     #[test]

@@ -396,7 +396,9 @@ enum Need<'a> {
 impl<'a> Need<'a> {
     fn of(route: &'a Route) -> Self {
         match route {
-            Route::Landing | Route::Health | Route::Token => Self::Nothing,
+            Route::Landing | Route::Health | Route::Ready | Route::Metrics | Route::Token => {
+                Self::Nothing
+            }
             Route::Base => Self::Base,
             Route::Catalog => Self::Catalog,
             Route::ListTags { repository }

@@ -231,6 +231,8 @@ impl From<Cut> for Failure {
         let (status, code) = match cut {
             Cut::Ended => (StatusCode::BAD_REQUEST, Code::BlobUploadInvalid),
             Cut::Size { .. } => (StatusCode::BAD_REQUEST, Code::SizeInvalid),
+            Cut::Limit { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
+            Cut::Quota => (StatusCode::INSUFFICIENT_STORAGE, Code::Denied),
             Cut::Idle => (StatusCode::REQUEST_TIMEOUT, Code::BlobUploadInvalid),
             Cut::TakenOver => (StatusCode::CONFLICT, Code::BlobUploadInvalid),
         };

@@ -1,5 +1,6 @@
 //! The body of a request as it comes in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,9 +12,10 @@ use http::header::{self, HeaderMap};
 use ocm_blob::{Blob, ByteStream, Promise, verify};
 use ocm_digest::Digest;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::failure::{Code, Failure};
+use crate::quota::Quota;
 
 /// The bytes of a request: counted, and given up on when none come.
 #[derive(Debug)]
@@ -21,7 +23,46 @@ pub(crate) struct Incoming {
     stream: BodyDataStream,
     expected: Option<u64>,
     seen: u64,
+    limit: Option<u64>,
+    quota: Option<Arc<Quota>>,
+    pace: Pace,
+}
+
+/// How fast bytes come, while they are waited for.
+#[derive(Debug)]
+struct Pace {
     idle: Duration,
+    waited: Duration,
+    came: u64,
+}
+
+/// What must come within the time that a body may be idle. One byte now and then holds a
+/// connection as well as none does.
+const PROGRESS: u64 = 1024;
+
+impl Pace {
+    const fn new(idle: Duration) -> Self {
+        Self {
+            idle,
+            waited: Duration::ZERO,
+            came: 0,
+        }
+    }
+
+    /// Waits for what is next. The time in which nobody waits is not the client's.
+    async fn wait<T>(&mut self, next: impl Future<Output = T>) -> Result<T, Cut> {
+        let started = Instant::now();
+        let outcome = timeout(self.idle.saturating_sub(self.waited), next).await;
+        self.waited += started.elapsed();
+        outcome.map_err(|_| Cut::Idle)
+    }
+
+    fn came(&mut self, bytes: u64) {
+        self.came += bytes;
+        if self.came >= PROGRESS {
+            *self = Self::new(self.idle);
+        }
+    }
 }
 
 /// Why not all bytes of a request came.
@@ -33,8 +74,14 @@ pub(crate) enum Cut {
     /// There are more bytes than were announced.
     #[error("the request has more than the announced {expected} bytes")]
     Size { expected: u64 },
-    /// The client sends nothing.
-    #[error("the client sent nothing for too long")]
+    /// There are more bytes than are taken.
+    #[error("there are more than the {limit} bytes that this registry takes")]
+    Limit { limit: u64 },
+    /// The store has no room for more.
+    #[error("the registry has no space left: its quota is used up")]
+    Quota,
+    /// The client sends nothing, or next to nothing.
+    #[error("the client sent too little for too long")]
     Idle,
     /// The client has come back with another request for the same upload.
     #[error("another request goes on with this upload")]
@@ -48,8 +95,24 @@ impl Incoming {
             stream: body.into_data_stream(),
             expected: content_length(headers)?,
             seen: 0,
-            idle,
+            limit: None,
+            quota: None,
+            pace: Pace::new(idle),
         })
+    }
+
+    /// Sets the number of bytes that may come at most.
+    pub(crate) fn limit(&mut self, limit: u64) -> Result<(), Failure> {
+        self.limit = Some(limit);
+        match self.expected {
+            Some(expected) if expected > limit => Err(Cut::Limit { limit }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the room for the bytes that come from a quota.
+    pub(crate) fn charge(&mut self, quota: Option<Arc<Quota>>) {
+        self.quota = quota;
     }
 
     /// Sets the number of bytes that must come.
@@ -65,12 +128,20 @@ impl Incoming {
 
     /// Returns the next bytes, and `None` after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
-        let next = timeout(self.idle, self.stream.next()).await;
-        match next.map_err(|_| Cut::Idle)? {
+        match self.pace.wait(self.stream.next()).await? {
             Some(Ok(chunk)) => {
-                self.seen += chunk.len() as u64;
-                match self.expected {
-                    Some(expected) if self.seen > expected => Err(Cut::Size { expected }),
+                let bytes = chunk.len() as u64;
+                self.pace.came(bytes);
+                self.seen += bytes;
+                match (self.expected, self.limit) {
+                    (Some(expected), _) if self.seen > expected => {
+                        return Err(Cut::Size { expected });
+                    }
+                    (_, Some(limit)) if self.seen > limit => return Err(Cut::Limit { limit }),
+                    _ => {}
+                }
+                match &self.quota {
+                    Some(quota) if !quota.take(bytes).await => Err(Cut::Quota),
                     _ => Ok(Some(chunk)),
                 }
             }
@@ -82,21 +153,9 @@ impl Incoming {
 
     /// Reads everything into memory, up to a limit.
     pub(crate) async fn collect(mut self, limit: u64) -> Result<Bytes, Failure> {
-        let too_large = || {
-            Failure::new(
-                http::StatusCode::PAYLOAD_TOO_LARGE,
-                Code::SizeInvalid,
-                format!("the manifest is larger than {limit} bytes"),
-            )
-        };
-        if self.expected.is_some_and(|expected| expected > limit) {
-            return Err(too_large());
-        }
+        self.limit(limit)?;
         let mut bytes = bytes::BytesMut::new();
         while let Some(chunk) = self.next().await? {
-            if self.seen > limit {
-                return Err(too_large());
-            }
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes.freeze())

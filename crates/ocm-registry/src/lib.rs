@@ -30,24 +30,33 @@
 //! [`Store`]: ocm_oci::Store
 
 mod access;
+mod access_log;
 mod blobs;
 mod failure;
+mod guarded;
 mod incoming;
 mod listing;
 mod manifests;
+mod metrics;
 mod options;
 mod query;
+mod quota;
 pub mod range;
 mod registry;
 pub mod route;
 mod server;
 mod sessions;
+mod tls;
 mod upload_id;
 mod uploads;
 mod watched;
 
 pub use access::{Authentication, AuthenticationOptions, Clock, Scheme};
+pub use access_log::{AccessEntry, AccessLog};
+pub use metrics::Metrics;
 pub use options::RegistryOptions;
-pub use registry::Registry;
-pub use server::{BindError, Server};
+pub use quota::Quota;
+pub use registry::{Policy, Registry};
+pub use server::{BindError, Server, ServerOptions};
+pub use tls::Tls;
 pub use watched::FileError;

@@ -74,7 +74,8 @@ impl Inner {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => query.digest("digest")?,
         };
-        let incoming = Incoming::new(headers, body, self.options.body_idle)?;
+        let mut incoming = Incoming::new(headers, body, self.options.body_idle)?;
+        incoming.charge(self.quota.clone());
         let bytes = incoming.collect(self.options.max_manifest).await?;
         let mut manifest = RawManifest::new(bytes, content_type(headers));
         if let Some(digest) = named {

@@ -15,12 +15,16 @@ pub struct RegistryOptions {
     pub verify_reads: bool,
     /// The size beyond which a manifest is refused, in bytes. Default: [`RawManifest::LIMIT`].
     pub max_manifest: u64,
+    /// The size beyond which a blob is refused, in bytes. Default: none.
+    pub max_blob: Option<u64>,
+    /// Answer `/metrics`. Default: no.
+    pub metrics: bool,
     /// How many uploads may be open at a time. Default: 1024.
     pub max_uploads: usize,
     /// How long an upload stays open without a request. Default: one hour.
     pub upload_idle: Duration,
-    /// How long to wait for the next bytes of a request before it counts as cut off.
-    /// Default: one minute.
+    /// How long to wait for the next 1024 bytes of a request, or its end, before it counts as cut
+    /// off. Default: one minute.
     pub body_idle: Duration,
 }
 
@@ -30,6 +34,8 @@ impl Default for RegistryOptions {
             read_only: false,
             verify_reads: false,
             max_manifest: RawManifest::LIMIT,
+            max_blob: None,
+            metrics: false,
             max_uploads: 1024,
             upload_idle: Duration::from_hours(1),
             body_idle: Duration::from_mins(1),

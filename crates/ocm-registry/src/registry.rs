@@ -12,19 +12,23 @@ use axum::routing::any;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use ocm_digest::Digest;
-use ocm_oci::StoreRef;
+use ocm_oci::{RepositoryName, StoreRef};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use url::form_urlencoded;
 
 use crate::access::{Asking, Authentication, Rights};
-use crate::failure::Failure;
+use crate::access_log::{AccessEntry, AccessLog, Logged};
+use crate::failure::{Chain, Code, Failure};
 use crate::incoming::Incoming;
+use crate::metrics::Metrics;
 use crate::options::RegistryOptions;
 use crate::query::Query;
-use crate::route::{self, Route};
+use crate::quota::Quota;
+use crate::route::{self, Kind, Route};
 use crate::server::Connection;
 use crate::sessions::Sessions;
 
@@ -52,7 +56,21 @@ pub(crate) struct Inner {
     pub(crate) store: StoreRef,
     pub(crate) options: RegistryOptions,
     pub(crate) sessions: Sessions,
+    pub(crate) quota: Option<Arc<Quota>>,
     authentication: Option<Authentication>,
+    access_log: Option<Arc<dyn AccessLog>>,
+    metrics: Arc<Metrics>,
+}
+
+/// What stands in front of a [`Registry`]. Default: nothing, so that everybody may do everything.
+#[derive(Debug, Default)]
+pub struct Policy {
+    /// Who may do what.
+    pub authentication: Option<Authentication>,
+    /// How much may be stored.
+    pub quota: Option<Quota>,
+    /// Who keeps the access log.
+    pub access_log: Option<Arc<dyn AccessLog>>,
 }
 
 impl fmt::Debug for Inner {
@@ -67,41 +85,39 @@ impl fmt::Debug for Inner {
 impl Registry {
     /// Puts the API in front of a store. Everybody may do everything.
     pub fn new(store: StoreRef, options: RegistryOptions) -> Self {
-        Self::build(store, options, None)
+        Self::with_policy(store, options, Policy::default())
     }
 
     /// Puts the API in front of a store, for those who may.
-    pub fn authenticated(
-        store: StoreRef,
-        options: RegistryOptions,
-        authentication: Authentication,
-    ) -> Self {
-        Self::build(store, options, Some(authentication))
-    }
-
-    fn build(
-        store: StoreRef,
-        options: RegistryOptions,
-        authentication: Option<Authentication>,
-    ) -> Self {
+    pub fn with_policy(store: StoreRef, options: RegistryOptions, policy: Policy) -> Self {
         let sessions = Sessions::new(options.max_uploads, options.upload_idle);
         Self {
             inner: Arc::new(Inner {
                 store,
                 options,
                 sessions,
-                authentication,
+                quota: policy.quota.map(Arc::new),
+                authentication: policy.authentication,
+                access_log: policy.access_log,
+                metrics: Arc::default(),
             }),
         }
     }
 
-    /// Returns the routes `/`, `/healthz`, `/token` and `/v2/…`.
+    /// Returns the numbers that `/metrics` shows.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.inner.metrics)
+    }
+
+    /// Returns the routes `/`, `/healthz`, `/readyz`, `/metrics`, `/token` and `/v2/…`.
     ///
     /// A layer that limits the size of bodies must leave `/v2/` out.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", any(handle))
             .route("/healthz", any(handle))
+            .route("/readyz", any(handle))
+            .route("/metrics", any(handle))
             .route("/token", any(handle))
             .route("/v2", any(handle))
             .route("/v2/", any(handle))
@@ -112,20 +128,54 @@ impl Registry {
 
 async fn handle(State(registry): State<Registry>, request: Request) -> Response {
     let started = Instant::now();
+    let inner = registry.inner;
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut entry = inner.access_log.as_ref().map(|_| describe(&request));
     let span = tracing::debug_span!("request", %method, path = uri.path());
-    let mut response = registry
-        .inner
-        .answer(request)
+    let route = route::parse(&method, uri.path());
+    let kind = route.as_ref().map_or(Kind::Other, Route::kind);
+    let mut user = None;
+    let mut response = Arc::clone(&inner)
+        .answer(route, request, &mut user)
         .instrument(span)
         .await
         .unwrap_or_else(IntoResponse::into_response);
+    let (status, elapsed) = (response.status(), started.elapsed());
+    inner.metrics.answered(&method, kind, status, elapsed);
     if uri.path().starts_with("/v2") {
         let version = HeaderValue::from_static("registry/2.0");
         response.headers_mut().insert(API_VERSION, version);
-        log(&method, uri.path(), response.status(), started.elapsed());
+        log(&method, uri.path(), status, elapsed);
     }
-    response
+    match (entry.take(), &inner.access_log) {
+        (Some(mut entry), Some(log)) => {
+            entry.user = user;
+            entry.status = status.as_u16();
+            let announced = response.headers().get(header::CONTENT_LENGTH);
+            let announced = announced.and_then(|it| it.to_str().ok()?.parse().ok());
+            response.map(|body| Logged::body(body, announced, entry, started, Arc::clone(log)))
+        }
+        _ => response,
+    }
+}
+
+/// Begins the entry of the access log for a request.
+fn describe(request: &Request) -> AccessEntry {
+    let (headers, uri) = (request.headers(), request.uri());
+    let agent = headers.get(header::USER_AGENT);
+    let connection = request.extensions().get::<Connection>();
+    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    AccessEntry {
+        remote: connection.map(|connection| connection.peer),
+        user: None,
+        method: request.method().to_string(),
+        path: path.chars().take(MAX_URI).collect(),
+        user_agent: agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
+        status: 0,
+        bytes: 0,
+        complete: false,
+        elapsed: Duration::ZERO,
+    }
 }
 
 /// Writes the line of the access log; reading is as frequent as it is harmless.
@@ -139,13 +189,18 @@ fn log(method: &Method, path: &str, status: StatusCode, elapsed: Duration) {
 }
 
 impl Inner {
-    async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Failure> {
+    async fn answer(
+        self: Arc<Self>,
+        route: Result<Route, route::Error>,
+        request: Request,
+        user: &mut Option<String>,
+    ) -> Result<Response, Failure> {
         let (parts, body) = request.into_parts();
         let length = parts.uri.path_and_query().map_or(0, |it| it.as_str().len());
         if length > MAX_URI {
             return Err(Failure::uri_too_long(MAX_URI));
         }
-        let route = route::parse(&parts.method, parts.uri.path())?;
+        let route = route?;
         let asking = Asking {
             headers: &parts.headers,
             uri: &parts.uri,
@@ -161,6 +216,7 @@ impl Inner {
             Some(authentication) => authentication.admit(&asking, &route).await?,
             None => Rights::everything(),
         };
+        *user = rights.user().map(str::to_owned);
         let query = Query::parse(parts.uri.query());
         if !route.writes() {
             return self.read(route, &query, &parts, &rights).await;
@@ -236,8 +292,35 @@ impl Inner {
             }
             Route::UploadStatus { repository, id } => self.upload_status(&repository, id),
             Route::Health => Ok(text("ok\n")),
+            Route::Ready => self.readiness().await,
+            Route::Metrics if self.options.metrics => Ok(self.numbers()),
+            Route::Metrics => Err(route::Error::NoSuchPath.into()),
             _ => Ok(text(LANDING)),
         }
+    }
+
+    /// Says whether the store can be asked for content.
+    async fn readiness(&self) -> Result<Response, Failure> {
+        let name = "ready".parse();
+        let name: RepositoryName = name.map_err(route::Error::from)?;
+        let asked = self.store.stat_blob(&name, &Digest::sha256(b"")).await;
+        match asked {
+            Err(error) if !error.is_not_found() => {
+                tracing::warn!(error = %Chain(&error), "the store does not answer");
+                let message = "the store does not answer";
+                Err(Failure::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Code::Unknown,
+                    message,
+                ))
+            }
+            _ => Ok(text("ok\n")),
+        }
+    }
+
+    fn numbers(&self) -> Response {
+        let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        ([(header::CONTENT_TYPE, format)], self.metrics.to_text()).into_response()
     }
 
     async fn write(

@@ -26,6 +26,10 @@ pub enum Route {
     Landing,
     /// `/healthz`: says that it is there.
     Health,
+    /// `/readyz`: says whether the store answers.
+    Ready,
+    /// `/metrics`: numbers, where they are wanted.
+    Metrics,
     /// `/token`: gives out tokens, where there are some. POST is for it as well.
     Token,
     /// `/v2/`: says that it speaks the API.
@@ -94,6 +98,8 @@ impl Route {
         match self {
             Self::Landing
             | Self::Health
+            | Self::Ready
+            | Self::Metrics
             | Self::Token
             | Self::Base
             | Self::Catalog
@@ -113,6 +119,71 @@ impl Route {
     }
 }
 
+/// What sort of thing a request is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Base,
+    Catalog,
+    Tags,
+    Referrers,
+    Manifest,
+    Blob,
+    Upload,
+    Token,
+    Other,
+}
+
+impl Kind {
+    /// All of them, in their order.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Base,
+        Self::Catalog,
+        Self::Tags,
+        Self::Referrers,
+        Self::Manifest,
+        Self::Blob,
+        Self::Upload,
+        Self::Token,
+        Self::Other,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Catalog => "catalog",
+            Self::Tags => "tags",
+            Self::Referrers => "referrers",
+            Self::Manifest => "manifest",
+            Self::Blob => "blob",
+            Self::Upload => "upload",
+            Self::Token => "token",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl Route {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Landing | Self::Health | Self::Ready | Self::Metrics => Kind::Other,
+            Self::Token => Kind::Token,
+            Self::Base => Kind::Base,
+            Self::Catalog => Kind::Catalog,
+            Self::ListTags { .. } => Kind::Tags,
+            Self::ListReferrers { .. } => Kind::Referrers,
+            Self::GetManifest { .. } | Self::PutManifest { .. } | Self::DeleteManifest { .. } => {
+                Kind::Manifest
+            }
+            Self::GetBlob { .. } | Self::DeleteBlob { .. } => Kind::Blob,
+            Self::StartUpload { .. }
+            | Self::UploadStatus { .. }
+            | Self::AppendUpload { .. }
+            | Self::FinishUpload { .. }
+            | Self::CancelUpload { .. } => Kind::Upload,
+        }
+    }
+}
+
 /// Reads method and path of a request. The path may be percent-encoded.
 ///
 /// # Errors
@@ -125,6 +196,8 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, Error> {
     match path.as_ref() {
         "/" => return reading(method, Route::Landing),
         "/healthz" => return reading(method, Route::Health),
+        "/readyz" => return reading(method, Route::Ready),
+        "/metrics" => return reading(method, Route::Metrics),
         "/token" => {
             return match *method {
                 Method::GET | Method::POST => Ok(Route::Token),

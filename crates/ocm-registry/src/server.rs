@@ -1,5 +1,6 @@
 //! Serving a router over TCP.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,21 +9,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tower_service::Service as _;
 
-/// Connections at a time; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 4096;
+use crate::guarded::Guarded;
+use crate::metrics::Metrics;
+use crate::tls::Tls;
 
-/// How long the head of a request may take, and how long a connection may be without one. Longer
-/// than clients keep idle connections, so that they are the ones that close.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// What a server allows its clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServerOptions {
+    /// Connections at a time; more wait to be accepted. Default: 4096.
+    pub max_connections: usize,
+    /// How long the head of a request may take, and how long a connection may be without one.
+    /// Default: two minutes, longer than clients keep idle connections, so that they are the ones
+    /// that close.
+    pub head_timeout: Duration,
+    /// How long a client may take nothing of an answer. Default: one minute.
+    pub write_idle: Duration,
+    /// How long requests may go on after the shutdown began. Default: 30 seconds.
+    pub grace: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            head_timeout: Duration::from_mins(2),
+            write_idle: Duration::from_mins(1),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
 
 /// What is read of a request at a time; its head must fit.
 const READ_BUFFER: usize = 256 * 1024;
@@ -38,7 +66,9 @@ const FRAME: u32 = 256 * 1024;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    grace: Duration,
+    options: ServerOptions,
+    tls: Option<Tls>,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
@@ -63,14 +93,47 @@ impl Server {
         Ok(Self {
             address: listener.local_addr()?,
             listener,
-            grace: Duration::from_secs(30),
+            options: ServerOptions::default(),
+            tls: None,
+            metrics: Arc::default(),
         })
     }
 
-    /// Sets how long requests may go on after the shutdown began. Default: 30 seconds.
+    /// Takes a socket that listens already, as a service manager hands it over.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be used.
+    pub fn from_listener(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Self::listen(TcpListener::from_std(listener)?)
+    }
+
+    /// Sets what clients are allowed.
+    #[must_use]
+    pub const fn with_options(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets how long requests may go on after the shutdown began.
     #[must_use]
     pub const fn with_grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.options.grace = grace;
+        self
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Counts connections and bytes where a registry counts its requests.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -84,20 +147,25 @@ impl Server {
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
         let connections = Connections {
             graceful: GracefulShutdown::new(),
-            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            permits: Arc::new(Semaphore::new(self.options.max_connections)),
             tasks: JoinSet::new(),
+            http: Arc::new(http(self.options.head_timeout)),
+            tls: self.tls.map(Arc::new),
+            metrics: self.metrics,
+            write_idle: self.options.write_idle,
             router,
         };
         tracing::debug!(address = %self.address, "serving");
         let connections = connections.accept(&self.listener, shutdown).await;
         drop(self.listener);
-        connections.finish(self.grace).await;
+        connections.finish(self.options.grace).await;
     }
 }
 
 /// How a request reached this server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Connection {
+    pub(crate) peer: SocketAddr,
     encrypted: bool,
 }
 
@@ -111,6 +179,10 @@ struct Connections {
     graceful: GracefulShutdown,
     permits: Arc<Semaphore>,
     tasks: JoinSet<()>,
+    http: Arc<auto::Builder<TokioExecutor>>,
+    tls: Option<Arc<Tls>>,
+    metrics: Arc<Metrics>,
+    write_idle: Duration,
     router: Router,
 }
 
@@ -143,12 +215,31 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "cannot set options of a connection");
         }
-        let service = TowerToHyperService::new(self.router.clone());
+        let stream = Guarded::new(stream, self.write_idle, Arc::clone(&self.metrics.traffic));
+        let service = Service {
+            router: self.router.clone(),
+            connection: Connection {
+                peer,
+                encrypted: self.tls.is_some(),
+            },
+        };
+        let (http, tls) = (Arc::clone(&self.http), self.tls.clone());
         let watcher = self.graceful.watcher();
         self.tasks.spawn(async move {
-            let http = http();
-            let connection = http.serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection).await {
+            let served = match tls {
+                None => {
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    watcher.watch(connection).await
+                }
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => {
+                        let connection = http.serve_connection(TokioIo::new(stream), service);
+                        watcher.watch(connection).await
+                    }
+                    Err(error) => Err(error.into()),
+                },
+            };
+            if let Err(error) = served {
                 tracing::debug!(%peer, error, "a connection broke");
             }
             drop(permit);
@@ -165,12 +256,31 @@ impl Connections {
     }
 }
 
-fn http() -> auto::Builder<TokioExecutor> {
+/// The router, and what it cannot see of the connection.
+#[derive(Clone)]
+struct Service {
+    router: Router,
+    connection: Connection,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.connection);
+        // A clone is what the trait of the router wants, and costs a counter.
+        self.router.clone().call(request)
+    }
+}
+
+fn http(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .max_buf_size(READ_BUFFER);
     builder
         .http2()
@@ -179,7 +289,7 @@ fn http() -> auto::Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .max_concurrent_streams(256)
-        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_interval(head_timeout)
         .max_header_list_size(64 * 1024);
     builder
 }

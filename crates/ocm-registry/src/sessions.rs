@@ -232,10 +232,19 @@ impl Turn<'_> {
 
     /// Stores the bytes of a request as they come. What came before a failure is kept.
     pub(crate) async fn append(&mut self, mut incoming: Incoming) -> Result<(), Failure> {
-        while let Some(chunk) = self.next(&mut incoming).await? {
-            self.write(chunk).await?;
+        loop {
+            match self.next(&mut incoming).await {
+                Ok(Some(chunk)) => self.write(chunk).await?,
+                Ok(None) => return Ok(()),
+                Err(cut) => {
+                    if matches!(cut, Cut::Limit { .. } | Cut::Quota) {
+                        // It can never be finished, and takes the space that is missing.
+                        *self.state = State::Closed;
+                    }
+                    return Err(cut.into());
+                }
+            }
         }
-        Ok(())
     }
 
     async fn next(&mut self, incoming: &mut Incoming) -> Result<Option<Bytes>, Cut> {

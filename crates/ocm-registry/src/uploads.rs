@@ -38,7 +38,7 @@ impl Inner {
                 return Ok(stored(&repository, &digest));
             }
         } else if let Some(digest) = query.digest("digest")? {
-            let incoming = Incoming::new(headers, body, self.options.body_idle)?;
+            let incoming = self.incoming(headers, body, 0)?;
             let pushed = self.take_whole(&repository, digest, incoming).await?;
             return Ok(stored(&repository, &pushed.digest));
         }
@@ -163,6 +163,21 @@ impl Inner {
         upload.finish(digest).await.or_fail(Code::BlobUnknown)
     }
 
+    /// Takes the body of a request that holds a blob, after so many bytes of it.
+    fn incoming(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        received: u64,
+    ) -> Result<Incoming, Failure> {
+        let mut incoming = Incoming::new(headers, body, self.options.body_idle)?;
+        if let Some(limit) = self.options.max_blob {
+            incoming.limit(limit.saturating_sub(received))?;
+        }
+        incoming.charge(self.quota.clone());
+        Ok(incoming)
+    }
+
     /// Takes the body of a request that continues an upload, and checks that it does.
     fn next_chunk(
         &self,
@@ -170,7 +185,7 @@ impl Inner {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Incoming, Failure> {
-        let mut incoming = Incoming::new(headers, body, self.options.body_idle)?;
+        let mut incoming = self.incoming(headers, body, session.received())?;
         let Some(value) = headers.get(header::CONTENT_RANGE) else {
             return Ok(incoming);
         };

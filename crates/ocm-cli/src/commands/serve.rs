@@ -1,12 +1,15 @@
 //! `ocm serve`.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use ocm::oci::{MemoryStore, StoreRef};
 use ocm::registry::{
-    Authentication, AuthenticationOptions, Registry, RegistryOptions, Scheme, Server,
+    AccessEntry, AccessLog, Authentication, AuthenticationOptions, Policy, Quota, Registry,
+    RegistryOptions, Scheme, Server, ServerOptions, Tls,
 };
 use ocm::{Ocm, Use};
 
@@ -23,7 +26,8 @@ pub(crate) struct Args {
     /// The directory or archive
     path: Option<PathBuf>,
 
-    /// The address to listen at; port 0 takes a free one
+    /// The address to listen at; port 0 takes a free one, `systemd` the socket that systemd hands
+    /// over
     #[arg(long, default_value = "127.0.0.1:5001", value_name = "ADDRESS")]
     listen: String,
 
@@ -31,8 +35,54 @@ pub(crate) struct Args {
     #[arg(long)]
     read_only: bool,
 
+    /// Speak TLS with this chain of certificates (PEM), which is read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
     #[command(flatten)]
     access: Access,
+
+    #[command(flatten)]
+    limits: Limits,
+
+    /// Answer `/metrics`, in the text format of Prometheus
+    #[arg(long)]
+    metrics: bool,
+
+    /// Write each request to stderr, once it is answered, as a line of JSON
+    #[arg(long)]
+    access_log: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Limits {
+    /// Refuse manifests of more than so many bytes
+    #[arg(long, value_name = "BYTES")]
+    max_manifest: Option<u64>,
+
+    /// Refuse blobs of more than so many bytes
+    #[arg(long, value_name = "BYTES")]
+    max_blob: Option<u64>,
+
+    /// Refuse what would make the directory larger than so many bytes
+    #[arg(long, value_name = "BYTES")]
+    quota: Option<u64>,
+
+    /// How many connections are served at a time; more wait
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: Option<u32>,
+
+    /// How long a connection may be without a request, and the head of one may take
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    head_timeout: Option<u64>,
+
+    /// How long a client may send less than 1 KiB, or take nothing of an answer
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    body_timeout: Option<u64>,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -74,33 +124,119 @@ enum Auth {
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let (store, read_only) = open(&args, &session.ocm).await?;
-    let options = RegistryOptions {
-        read_only,
-        ..RegistryOptions::default()
-    };
-    let registry = match authentication(&args.access, &session.ocm).await? {
-        Some(authentication) => Registry::authenticated(store, options, authentication),
-        None => Registry::new(store, options),
-    };
-    let server = Server::bind(&args.listen).await;
-    let server = server.map_err(|error| match error.kind() {
-        ErrorKind::InvalidInput => usage(format!(
-            "`{}` is no address such as `127.0.0.1:5001`",
-            args.listen
-        )),
-        _ => anyhow::Error::new(error),
-    })?;
+    let registry = Registry::with_policy(
+        store,
+        registry_options(&args, read_only),
+        policy(&args, read_only, &session.ocm).await?,
+    );
+    let mut server = listen(&args.listen).await?;
+    server = server
+        .with_options(server_options(&args.limits))
+        .with_metrics(registry.metrics());
+    let mut scheme = "http";
+    if let (Some(certificates), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        let (certificates, key) = (session.ocm.path(certificates), session.ocm.path(key));
+        server = server.with_tls(Tls::open(certificates, key).await?);
+        scheme = "https";
+    }
     let what = args
         .path
         .as_ref()
         .map_or("memory".to_owned(), |path| path.display().to_string());
     let mode = if read_only { " (read-only)" } else { "" };
     session.ui.note(&format!(
-        "serving {what}{mode}, listening on http://{}",
+        "serving {what}{mode}, listening on {scheme}://{}",
         server.address()
     ));
     server.serve(registry.router(), super::interrupted()).await;
     Ok(())
+}
+
+fn registry_options(args: &Args, read_only: bool) -> RegistryOptions {
+    let default = RegistryOptions::default();
+    RegistryOptions {
+        read_only,
+        metrics: args.metrics,
+        max_manifest: args.limits.max_manifest.unwrap_or(default.max_manifest),
+        max_blob: args.limits.max_blob,
+        body_idle: seconds(args.limits.body_timeout, default.body_idle),
+        ..default
+    }
+}
+
+fn server_options(limits: &Limits) -> ServerOptions {
+    let default = ServerOptions::default();
+    let connections = limits
+        .max_connections
+        .and_then(|it| usize::try_from(it).ok());
+    ServerOptions {
+        max_connections: connections.unwrap_or(default.max_connections),
+        head_timeout: seconds(limits.head_timeout, default.head_timeout),
+        write_idle: seconds(limits.body_timeout, default.write_idle),
+        ..default
+    }
+}
+
+fn seconds(given: Option<u64>, default: Duration) -> Duration {
+    given.map_or(default, Duration::from_secs)
+}
+
+async fn policy(args: &Args, read_only: bool, ocm: &Ocm) -> anyhow::Result<Policy> {
+    let quota = match (args.limits.quota, &args.path) {
+        (None, _) => None,
+        (Some(limit), Some(path)) if !read_only => Some(Quota::new(ocm.path(path), limit).await?),
+        _ => return Err(usage("--quota is for a directory that is written to")),
+    };
+    Ok(Policy {
+        authentication: authentication(&args.access, ocm).await?,
+        quota,
+        access_log: args
+            .access_log
+            .then(|| Arc::new(JsonLines) as Arc<dyn AccessLog>),
+    })
+}
+
+/// The access log, a line for each request.
+#[derive(Debug)]
+struct JsonLines;
+
+impl AccessLog for JsonLines {
+    fn write(&self, entry: &AccessEntry) {
+        #[derive(serde::Serialize)]
+        struct Line<'a> {
+            time: String,
+            #[serde(flatten)]
+            entry: &'a AccessEntry,
+        }
+        let time = jiff::Timestamp::now().to_string();
+        let Ok(mut line) = serde_json::to_vec(&Line { time, entry }) else {
+            return;
+        };
+        line.push(b'\n');
+        // A log that cannot be written must not stop the server.
+        let _ = std::io::stderr().lock().write_all(&line);
+    }
+}
+
+async fn listen(address: &str) -> anyhow::Result<Server> {
+    if address == "systemd" {
+        let listener = listenfd::ListenFd::from_env().take_tcp_listener(0);
+        let listener = listener.context("cannot take the socket that systemd hands over")?;
+        let Some(listener) = listener else {
+            return Err(usage(
+                "systemd has handed over no socket (LISTEN_FDS, LISTEN_PID)",
+            ));
+        };
+        return Ok(Server::from_listener(listener)?);
+    }
+    Server::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => usage(format!(
+                "`{address}` is no address such as `127.0.0.1:5001`"
+            )),
+            _ => anyhow::Error::new(error),
+        })
 }
 
 async fn authentication(access: &Access, ocm: &Ocm) -> anyhow::Result<Option<Authentication>> {

@@ -168,3 +168,36 @@ fn a_password_is_asked_for_and_given() {
     let wrong = cli.run("serve --htpasswd missing").to_string();
     assert!(wrong.contains("cannot read"), "{wrong}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_socket_that_systemd_hands_over_is_served() {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
+    use std::process::{Command, Stdio};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Descriptor 3 is the first that systemd hands over.
+    let script =
+        "exec 3<&0; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve --listen systemd --access-log";
+    let mut server = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_ocm")])
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    let request = "GET /v2/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    server.kill().unwrap();
+    let log = server.wait_with_output().unwrap().stderr;
+    let log = String::from_utf8(log).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(log.contains(r#""method":"GET","path":"/v2/""#), "{log}");
+    let missing = signed().run("serve --listen systemd");
+    assert_eq!(missing.code, Some(2));
+}

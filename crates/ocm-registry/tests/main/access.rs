@@ -12,7 +12,7 @@ use ocm_oci::{
     RegistryIdentity, RepositoryName,
 };
 use ocm_registry::{
-    Authentication, AuthenticationOptions, Registry, RegistryOptions, Scheme, Server,
+    Authentication, AuthenticationOptions, Policy, Registry, RegistryOptions, Scheme, Server,
 };
 use reqwest::{Method, Response};
 use tempfile::TempDir;
@@ -71,8 +71,12 @@ async fn world(change: impl FnOnce(&mut AuthenticationOptions)) -> World {
     options.token_key = Some(key);
     change(&mut options);
     let authentication = Authentication::open(options).await.unwrap();
+    let policy = Policy {
+        authentication: Some(authentication),
+        ..Policy::default()
+    };
     let store = Arc::new(MemoryStore::new());
-    let registry = Registry::authenticated(store, RegistryOptions::default(), authentication);
+    let registry = Registry::with_policy(store, RegistryOptions::default(), policy);
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     World {
         registry: Fixture::of(server, &registry),

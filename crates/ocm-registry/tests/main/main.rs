@@ -8,10 +8,12 @@
 mod access;
 mod blobs;
 mod edges;
+mod limits;
 mod listing;
 mod manifests;
 mod server;
 mod store;
 mod streaming;
 mod support;
+mod tls;
 mod uploads;

@@ -1,0 +1,147 @@
+//! TLS: real handshakes, and files that change.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ocm_oci::MemoryStore;
+use ocm_registry::{Registry, RegistryOptions, Server, Tls};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use reqwest::{Certificate, Client};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::{Fixture, PATIENCE, read_all};
+
+struct World {
+    registry: Fixture,
+    directory: TempDir,
+}
+
+/// Writes a certificate of its own and returns a client that trusts nothing else.
+fn identity(directory: &Path) -> Client {
+    let (certificate, client) = certificate(directory);
+    std::fs::write(directory.join("cert.pem"), certificate).unwrap();
+    client
+}
+
+/// Writes a key alone, and returns the certificate that belongs to it.
+fn certificate(directory: &Path) -> (String, Client) {
+    let names = vec!["localhost".to_owned()];
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
+    std::fs::write(directory.join("key.pem"), signing_key.serialize_pem()).unwrap();
+    let trusted = Certificate::from_pem(cert.pem().as_bytes()).unwrap();
+    let client = Client::builder()
+        .no_proxy()
+        .tls_certs_only([trusted])
+        // Each request shows the certificate anew.
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap();
+    (cert.pem(), client)
+}
+
+async fn world() -> (World, Client) {
+    let directory = tempfile::tempdir().unwrap();
+    let client = identity(directory.path());
+    let tls = open(directory.path()).await.unwrap();
+    let server = Server::bind("127.0.0.1:0").await.unwrap().with_tls(tls);
+    let registry = Registry::new(Arc::new(MemoryStore::new()), RegistryOptions::default());
+    let registry = Fixture::of(server, &registry);
+    (
+        World {
+            registry,
+            directory,
+        },
+        client,
+    )
+}
+
+async fn open(directory: &Path) -> Result<Tls, ocm_registry::FileError> {
+    Tls::open(directory.join("cert.pem"), directory.join("key.pem")).await
+}
+
+impl World {
+    async fn answers(&self, client: &Client) -> bool {
+        let url = format!("https://localhost:{}/v2/", self.registry.address.port());
+        let answer = client.get(url).send().await;
+        answer.is_ok_and(|answer| {
+            assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+            answer.status() == 200
+        })
+    }
+
+    async fn comes_to_answer(&self, client: &Client) {
+        let waiting = async {
+            while !self.answers(client).await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_while_serving() {
+    let (world, first) = world().await;
+    assert!(world.answers(&first).await);
+    let second = identity(world.directory.path());
+    world.comes_to_answer(&second).await;
+    assert!(!world.answers(&first).await);
+}
+
+#[tokio::test]
+async fn files_that_are_wrong_leave_the_old_ones_in_use() {
+    let (world, first) = world().await;
+    let path = world.directory.path();
+    // A key without its certificate, as in the middle of a replacement.
+    let (new, second) = certificate(path);
+    let until = tokio::time::Instant::now() + Duration::from_millis(1500);
+    while tokio::time::Instant::now() < until {
+        assert!(world.answers(&first).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    std::fs::write(path.join("cert.pem"), new).unwrap();
+    world.comes_to_answer(&second).await;
+}
+
+#[tokio::test]
+async fn clients_that_do_not_speak_tls_harm_nobody() {
+    let (world, client) = world().await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(world.registry.connect().await);
+    }
+    let mut plain = world.registry.connect().await;
+    plain
+        .write_all(b"GET /v2/ HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(!read_all(&mut plain).await.contains("HTTP/1.1 200"));
+    assert!(world.answers(&client).await);
+}
+
+#[tokio::test]
+async fn files_that_are_wrong_from_the_start_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let missing = open(path).await.unwrap_err().to_string();
+    assert!(
+        missing.starts_with("cannot read ") && missing.ends_with("cert.pem"),
+        "{missing}"
+    );
+    identity(path);
+    certificate(path);
+    for (file, text) in [
+        ("other.pem", ""),
+        ("cert.pem", ""),
+        ("cert.pem", "nonsense"),
+    ] {
+        std::fs::write(path.join(file), text).unwrap();
+        let error = open(path).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot use ") && error.ends_with("key.pem"),
+            "{error}"
+        );
+    }
+}

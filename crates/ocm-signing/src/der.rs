@@ -150,13 +150,13 @@ fn curve(parameters: &[u8]) -> Option<Curve> {
     Curve::from_oid(&oid.to_id_string())
 }
 
-fn whole_sequence(der: &[u8]) -> Option<&[u8]> {
+pub(crate) fn whole_sequence(der: &[u8]) -> Option<&[u8]> {
     let (rest, outer) = Any::from_der(der).ok()?;
     (rest.is_empty() && outer.tag() == Tag::Sequence).then_some(outer.data)
 }
 
 /// Splits the content of a sequence; ten elements are more than any structure here has.
-fn children(mut content: &[u8]) -> Option<Vec<Any<'_>>> {
+pub(crate) fn children(mut content: &[u8]) -> Option<Vec<Any<'_>>> {
     let mut children = Vec::new();
     while !content.is_empty() {
         if children.len() == 10 {

@@ -12,6 +12,7 @@ mod certificate;
 mod ecdsa;
 mod ed25519;
 mod private;
+mod protected;
 mod public;
 mod rsa;
 
@@ -122,8 +123,14 @@ pub enum Error {
     #[error("malformed PEM")]
     Pem(#[from] pem::Error),
     /// The private key is protected by a passphrase.
-    #[error("the private key is encrypted, which is not supported: decrypt it first")]
+    #[error("the private key is protected by a passphrase")]
     Encrypted,
+    /// The private key is protected in a way that is not known here.
+    #[error("the private key is protected in a way that is not supported ({scheme})")]
+    Protection { scheme: String },
+    /// The passphrase does not unlock the private key.
+    #[error("the passphrase is wrong, or the private key is damaged")]
+    Passphrase,
     /// There is something else.
     #[error("expected {expected}, found {found}")]
     Unexpected {

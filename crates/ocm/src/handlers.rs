@@ -34,8 +34,9 @@ pub(crate) trait Handler: Send + Sync {
     /// Returns the specification of a signer with one of [`Self::algorithms`].
     fn with_algorithm(&self, algorithm: &str) -> TypedSpec;
 
-    /// Returns the specification of a signer with a private key, if the key is of this kind.
-    fn with_key(&self, private_key: &[u8]) -> Option<TypedSpec>;
+    /// Returns the specification of a signer with a private key, if the key is of this kind. One
+    /// that is locked is of no kind without its passphrase.
+    fn with_key(&self, private_key: &[u8], passphrase: Option<&[u8]>) -> Option<TypedSpec>;
 
     /// Returns the fingerprint of the public key, or of the one in the first certificate, as
     /// [`Signatory::fingerprint`](ocm_signing::Signatory::fingerprint) has it, if the key is of
@@ -141,12 +142,15 @@ impl Ocm {
             return Ok(configured.unwrap_or_else(|| HANDLERS[0].with_algorithm(DEFAULT_ALGORITHM)));
         };
         let key = key.bytes.expose();
+        let passphrase = keys.passphrase.as_ref().map(|it| it.expose().as_bytes());
         if let Some(spec) = configured
-            && of_type(&spec).is_none_or(|handler| handler.with_key(key).is_some())
+            && of_type(&spec).is_none_or(|handler| handler.with_key(key, passphrase).is_some())
         {
             return Ok(spec);
         }
-        let suited = HANDLERS.iter().find_map(|handler| handler.with_key(key));
+        let suited = HANDLERS
+            .iter()
+            .find_map(|handler| handler.with_key(key, passphrase));
         // With a key of no kind, the first handler says what is wrong with it.
         Ok(suited.unwrap_or_else(|| HANDLERS[0].with_algorithm(DEFAULT_ALGORITHM)))
     }

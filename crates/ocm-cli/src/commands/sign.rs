@@ -297,7 +297,7 @@ fn with_hint(error: ocm::Error, args: &Args) -> anyhow::Error {
         }
         ocm::Error::PassphraseNeeded { .. } => {
             "name the environment variable that has it with --passphrase-env, or configure it as \
-             `passphrase` for the consumer GPG/v1alpha1"
+             `passphrase` beside the key"
                 .to_owned()
         }
         ocm::Error::NoToken { .. } => "set SIGSTORE_ID_TOKEN, run as a job that may have a token, \

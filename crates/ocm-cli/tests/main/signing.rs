@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use ocm_testkit::Cli;
 
-use crate::world::{PRODUCT, packed, registry, signed};
+use crate::world::{PRODUCT, conformance, packed, registry, signed};
 
 /// Returns a directory with the product, signed as `default` by `acme` and as `audit` by `auditor`.
 fn audited() -> Cli {
@@ -158,4 +158,24 @@ fn signers_of_an_archive_in_a_file_lose_no_signature() {
         cli.ok(&format!("transfer ctf shop {archive}"));
         sign_at_once(&cli, archive);
     }
+}
+
+#[test]
+fn a_key_that_is_protected_by_a_passphrase_signs() {
+    let mut cli = packed();
+    let keys = conformance("../crates/ocm-signing/testdata/keys");
+    cli.copy(keys.join("test-rsa-2048.encrypted.pkcs8.pem"), "locked");
+    cli.copy(keys.join("test-rsa-2048.pub.pkix.pem"), "acme.pub");
+    let sign = format!("sign cv -K locked {PRODUCT}");
+    let run = cli.run(&sign);
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("is protected by a passphrase"), "{run}");
+    let sign = format!("{sign} --passphrase-env PASS");
+    cli.set("PASS", "wrong");
+    let run = cli.run(&sign);
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("the passphrase is wrong"), "{run}");
+    cli.set("PASS", "x");
+    cli.ok(&sign);
+    cli.ok(&format!("verify cv -k acme.pub {PRODUCT}"));
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::protected::decrypt;
 use super::{
     Curve, EcdsaPrivateKey, Ed25519PrivateKey, Error, KeyFormat, Parts, PublicKey, RsaPrivateKey,
 };
@@ -50,6 +51,26 @@ impl PrivateKey {
             };
         }
         Err(parts.unexpected("a private key"))
+    }
+
+    /// Reads what [`PrivateKey::parse`] does, and unlocks a key that is protected by a passphrase:
+    /// PKCS#8 with PBES2, that is, PBKDF2 and AES-CBC (RFC 8018).
+    ///
+    /// # Errors
+    ///
+    /// As [`PrivateKey::parse`], or the passphrase is wrong, or the key is protected in another way.
+    pub fn parse_protected(bytes: &[u8], passphrase: &[u8]) -> Result<Self, Error> {
+        match Self::parse(bytes) {
+            Err(Error::Encrypted) => {}
+            other => return other,
+        }
+        let parts = Parts::read(bytes)?;
+        let mut blocks = parts.0.iter();
+        let protected = blocks.find(|(kind, _)| *kind == Kind::Encrypted);
+        let (_, block) = protected.ok_or_else(|| Error::Protection {
+            scheme: "PEM with the header DEK-Info".to_owned(),
+        })?;
+        Self::parse(&decrypt(&block.bytes, passphrase)?)
     }
 
     /// Makes a new RSA key of 2048, 3072 or 4096 bits.

@@ -165,6 +165,35 @@ fn encrypted_keys_are_called_so() {
 }
 
 #[test]
+fn a_passphrase_unlocks_a_key() {
+    let pem = key("test-rsa-2048.encrypted.pkcs8.pem");
+    for bytes in [pem.clone(), der(&pem)] {
+        let unlocked = PrivateKey::parse_protected(&bytes, b"x").unwrap();
+        assert_eq!(
+            unlocked.public_key().fingerprint(),
+            private_key().public_key().fingerprint()
+        );
+        let wrong = PrivateKey::parse_protected(&bytes, b"y").err();
+        assert_eq!(wrong, Some(Error::Passphrase));
+    }
+    let plain = key("test-rsa-2048.pkcs8.pem");
+    assert!(PrivateKey::parse_protected(&plain, b"x").is_ok());
+    let old = PrivateKey::parse_protected(&key("test-rsa-2048.encrypted.pkcs1.pem"), b"x");
+    assert!(matches!(old, Err(Error::Protection { .. })), "{old:?}");
+}
+
+#[test]
+fn a_damaged_protected_key_is_an_error() {
+    let whole = der(&key("test-rsa-2048.encrypted.pkcs8.pem"));
+    for at in 0..120 {
+        let mut broken = whole.clone();
+        broken[at] ^= 1;
+        let _ = PrivateKey::parse_protected(&broken, b"x");
+        let _ = PrivateKey::parse_protected(&whole[..at], b"x");
+    }
+}
+
+#[test]
 fn every_form_of_a_key_of_another_kind_is_the_same_key() {
     for (stem, forms, public, shown) in [
         (

@@ -1,7 +1,7 @@
 //! Keys: RSA, ECDSA and Ed25519, and certificates for them.
 
 use async_trait::async_trait;
-use ocm_config::ConsumerIdentity;
+use ocm_config::{ConsumerIdentity, Secret};
 use ocm_model::{SignatureInfo, TypedSpec};
 use ocm_signing::algorithm::SignatureAlgorithm;
 use ocm_signing::key::{self, Certificate, Curve, PrivateKey, PublicKey};
@@ -53,8 +53,8 @@ impl Handler for Keyed {
         TypedSpec::new(&format!("{kind}/v1alpha1")).with("signatureAlgorithm", algorithm)
     }
 
-    fn with_key(&self, private_key: &[u8]) -> Option<TypedSpec> {
-        let key = PrivateKey::parse(private_key).ok()?;
+    fn with_key(&self, private_key: &[u8], passphrase: Option<&[u8]>) -> Option<TypedSpec> {
+        let key = parse_private(private_key, passphrase).ok()?;
         Some(self.with_algorithm(SignatureAlgorithm::of_key(&key).as_str()))
     }
 
@@ -80,15 +80,31 @@ impl Handler for Keyed {
         let Signing {
             ocm, name, keys, ..
         } = wanted;
-        let private_key = match &keys.private_key {
-            Some(material) => Some(material.clone()),
-            None => configured(ocm, Part::Private, algorithm, name).await?,
-        };
+        let mut passphrase = keys.passphrase.clone();
+        let mut private_key = keys.private_key.clone();
+        if private_key.is_none()
+            && let Some(found) = configured(ocm, Part::Private, algorithm, name).await?
+        {
+            passphrase = passphrase.or(found.1);
+            private_key = Some(found.0);
+        }
         let private_key = private_key.ok_or_else(|| Error::NoPrivateKey {
             signature: (*name).to_owned(),
             algorithm: algorithm.to_string(),
         })?;
-        let signer = KeySigner::new(parse(&private_key, PrivateKey::parse)?, algorithm);
+        let passphrase = passphrase.as_ref().map(|it| it.expose().as_bytes());
+        let key = parse_private(private_key.bytes.expose(), passphrase);
+        let key = key.map_err(|source| match source {
+            key::Error::Encrypted => Error::PassphraseNeeded {
+                signature: (*name).to_owned(),
+                key: private_key.origin.clone(),
+            },
+            source => Error::Key {
+                what: private_key.origin.clone(),
+                source,
+            },
+        });
+        let signer = KeySigner::new(key?, algorithm);
         let unfit = |source: KeyError| Error::Signer {
             signature: (*name).to_owned(),
             source: source.into(),
@@ -103,7 +119,8 @@ impl Handler for Keyed {
             },
             None if chain => {
                 let configured = configured(ocm, Part::Public, algorithm, name).await?;
-                let configured = configured.as_ref().map(certificates).transpose()?;
+                let configured = configured.map(|(material, _)| certificates(&material));
+                let configured = configured.transpose()?;
                 signer.with_chain(configured.unwrap_or_default())
             }
             None => Ok(signer),
@@ -127,7 +144,8 @@ impl Handler for Keyed {
         if material.is_none() {
             let algorithm = SignatureAlgorithm::from_name(&signature.signature.algorithm);
             let algorithm = algorithm.unwrap_or(RsaAlgorithm::Pss.into());
-            material = configured(ocm, Part::Public, algorithm, name).await?;
+            let found = configured(ocm, Part::Public, algorithm, name).await?;
+            material = found.map(|(material, _)| material);
         }
         let trust = material.map(|material| parse(&material, Trust::parse));
         let mut trust = trust.transpose()?.unwrap_or_default();
@@ -200,6 +218,14 @@ fn default_algorithm(spec: &TypedSpec) -> SignatureAlgorithm {
     }
 }
 
+/// Reads a private key, and unlocks it if it is protected and there is a passphrase.
+fn parse_private(bytes: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKey, key::Error> {
+    match passphrase {
+        Some(passphrase) => PrivateKey::parse_protected(bytes, passphrase),
+        None => PrivateKey::parse(bytes),
+    }
+}
+
 fn parse<T>(
     material: &KeyMaterial,
     parse: impl Fn(&[u8]) -> Result<T, key::Error>,
@@ -218,13 +244,13 @@ enum Part {
     Public,
 }
 
-/// Reads a key that the configuration has for a signature.
+/// Reads a key that the configuration has for a signature, and what unlocks it.
 async fn configured(
     ocm: &Ocm,
     part: Part,
     algorithm: SignatureAlgorithm,
     signature: &str,
-) -> Result<Option<KeyMaterial>, Error> {
+) -> Result<Option<(KeyMaterial, Option<Secret<String>>)>, Error> {
     let kind = match algorithm {
         SignatureAlgorithm::Ecdsa(_) => "ECDSA/v1alpha1",
         SignatureAlgorithm::Ed25519 => "Ed25519/v1alpha1",
@@ -248,8 +274,8 @@ async fn configured(
         Part::Private => "private key",
         Part::Public => "public key",
     };
-    Ok(pem.map(|bytes| KeyMaterial {
-        origin: format!("the {what} that is configured for signature `{signature}`"),
-        bytes,
+    Ok(pem.map(|bytes| {
+        let origin = format!("the {what} that is configured for signature `{signature}`");
+        (KeyMaterial { origin, bytes }, found.passphrase())
     }))
 }

@@ -33,7 +33,7 @@ impl Handler for OpenPgp {
         TypedSpec::new(&format!("{TYPE}/v1alpha1"))
     }
 
-    fn with_key(&self, private_key: &[u8]) -> Option<TypedSpec> {
+    fn with_key(&self, private_key: &[u8], _: Option<&[u8]>) -> Option<TypedSpec> {
         KeyRing::is_one(private_key).then(|| self.with_algorithm(ALGORITHM))
     }
 

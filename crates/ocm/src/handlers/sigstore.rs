@@ -46,7 +46,7 @@ impl Handler for Sigstore {
     }
 
     /// A key alone does not ask for Sigstore.
-    fn with_key(&self, _: &[u8]) -> Option<TypedSpec> {
+    fn with_key(&self, _: &[u8], _: Option<&[u8]>) -> Option<TypedSpec> {
         None
     }
 

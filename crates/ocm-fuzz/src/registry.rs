@@ -27,6 +27,8 @@ fn path_of(route: &Route) -> String {
     match route {
         Route::Landing => "/".to_owned(),
         Route::Health => "/healthz".to_owned(),
+        Route::Ready => "/readyz".to_owned(),
+        Route::Metrics => "/metrics".to_owned(),
         Route::Token => "/token".to_owned(),
         Route::Base => "/v2/".to_owned(),
         Route::Catalog => "/v2/_catalog".to_owned(),

@@ -4,6 +4,7 @@
 //! stands, and refuses whatever a well-meant archive does not contain. [`tar_header`] and
 //! [`TarBlob`] write the same bytes for the same entries.
 
+mod extension;
 mod header;
 mod path;
 mod scan;
@@ -11,6 +12,8 @@ mod write;
 
 pub use scan::{TarEntry, TarKind, TarScan};
 pub use write::{TAR_END, TarBlob, tar_directory, tar_header, tar_padding};
+
+use crate::error::Error;
 
 /// The size of a header, and what the size of content is rounded up to.
 const BLOCK: usize = 512;
@@ -25,3 +28,8 @@ const EXTENSION_LIMIT: u64 = 64 * 1024;
 const ENTRY_LIMIT: usize = 1 << 20;
 
 const FORMAT: &str = "tar";
+
+/// Returns the error of an archive that is refused.
+fn malformed(reason: impl Into<String>) -> Error {
+    Error::malformed(FORMAT, reason)
+}

@@ -1,7 +1,7 @@
 //! Archives in one file, written.
 //!
-//! Everything goes to `.<name>.partial` beside the archive, which [`Push::commit`] completes and
-//! renames; until then the archive is as it was, and a writer that is dropped or killed leaves it
+//! Everything goes to `.<name>.partial` beside the archive, which
+//! [`Push::commit`](ocm_oci::Push::commit) completes and renames; until then the archive is as it was, and a writer that is dropped or killed leaves it
 //! so. Only one writer is possible at a time, and another one waits for it; where there are no
 //! locks, the one that commits later finds another archive than it has copied, and fails. What an
 //! existing archive has is copied first.
@@ -17,6 +17,7 @@ mod gzip;
 mod packing;
 mod partial;
 mod shelves;
+mod store;
 mod tar;
 mod upload;
 
@@ -25,14 +26,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use ocm_blob::{BlobRef, CHUNK, lazily, read_to_end};
 use ocm_digest::{Digest, HashAlgorithm};
-use ocm_oci::{
-    BlobUpload, Delete, Error, Fetch as _, Ingest, Outcome, Push, Pushed, RawManifest, Reference,
-    RepositoryName, Store, Tag,
-};
+use ocm_oci::{Error, Outcome, Pushed, RawManifest, Reference, RepositoryName, Tag};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard};
 
 use self::gzip::GzipPacking;
@@ -41,15 +38,14 @@ use self::packing::{Hold, Packing};
 use self::partial::Partial;
 use self::shelves::Shelves;
 use self::tar::TarPacking;
-use self::upload::ArchiveUpload;
 use crate::archive::CtfArchive;
 use crate::content::Content;
 use crate::facts::FactCache;
 use crate::index::ArtifactIndex;
 use crate::open::CtfFormat;
 use crate::packed::Scratch;
-use crate::reading::{self, Archive, impl_reading};
-use crate::sink::{Panicked, write_stream};
+use crate::reading::{self, Archive as _};
+use crate::sink::write_stream;
 use crate::tags::{Replaces, changed, tagged};
 
 /// How long a writer waits for another one.
@@ -57,7 +53,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 /// An archive in one file, opened for writing. Clones share it.
 ///
-/// What is pushed can be read at once; others see it after [`Push::commit`].
+/// What is pushed can be read at once; others see it after [`Push::commit`](ocm_oci::Push::commit).
 #[derive(Clone, Debug)]
 pub struct CtfArchiveWriter(Arc<Writer>);
 
@@ -442,168 +438,4 @@ const fn pushed(digest: Digest, size: u64, outcome: Outcome) -> Pushed {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing is changed here in more than one step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Archive for CtfArchiveWriter {
-    fn name(&self) -> &Arc<str> {
-        &self.0.name
-    }
-
-    fn content(&self) -> &Arc<dyn Content> {
-        &self.0.content
-    }
-
-    fn with_index<R>(&self, look: impl FnOnce(&ArtifactIndex) -> R) -> Result<R, Error> {
-        Ok(look(&lock(&self.0.names)))
-    }
-
-    fn facts(&self) -> &FactCache {
-        &self.0.facts
-    }
-}
-
-impl_reading!(CtfArchiveWriter);
-
-impl Store for CtfArchiveWriter {
-    fn location(&self) -> String {
-        self.0.name.to_string()
-    }
-
-    fn ingest(&self) -> Option<&dyn Ingest> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl Push for CtfArchiveWriter {
-    async fn push_blob(
-        &self,
-        _repository: &RepositoryName,
-        blob: &BlobRef,
-    ) -> Result<Pushed, Error> {
-        self.store(blob).await
-    }
-
-    async fn mount_blob(
-        &self,
-        repository: &RepositoryName,
-        _from: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<bool, Error> {
-        Ok(self.stat_blob(repository, digest).await?.is_some())
-    }
-
-    async fn push_manifest(
-        &self,
-        repository: &RepositoryName,
-        manifest: &RawManifest,
-        tag: Option<&Tag>,
-    ) -> Result<(), Error> {
-        self.put_manifest(repository, manifest, tag, Replaces::Anything)
-            .await
-    }
-
-    /// Compares with the archive as it is under the lock that writing takes.
-    async fn replace_manifest(
-        &self,
-        repository: &RepositoryName,
-        manifest: &RawManifest,
-        tag: &Tag,
-        expected: Option<&Digest>,
-    ) -> Result<(), Error> {
-        let replaces = Replaces::Only(expected.copied());
-        self.put_manifest(repository, manifest, Some(tag), replaces)
-            .await
-    }
-
-    /// Completes the archive, and replaces what was there by it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Changed`] if that is not what was copied at first, as may happen where there are no
-    /// locks; what has been pushed since is given up then.
-    async fn commit(&self) -> Result<(), Error> {
-        let mut session = Arc::clone(&self.0.session).write_owned().await;
-        let Some(current) = session.clone() else {
-            return Ok(());
-        };
-        let failed = |source| Error::blob("commit", &*self.0.name, source);
-        if !current.partial.is_target_unchanged().map_err(failed)? {
-            *session = None;
-            drop(current);
-            self.show(self.reopen().await?);
-            return Err(Error::Changed {
-                what: self.0.name.to_string(),
-            });
-        }
-        let index = lock(&self.0.names).write();
-        // The session ends with the work, also where nobody waits for it any more.
-        let work = tokio::task::spawn_blocking(move || {
-            current.packing.finish(&index, &current.partial)?;
-            *session = None;
-            Ok(())
-        });
-        let outcome = work
-            .await
-            .unwrap_or_else(|error| Err(Panicked::from(error).into()));
-        outcome.map_err(failed)
-    }
-}
-
-#[async_trait]
-impl Delete for CtfArchiveWriter {
-    /// Removes a tag, or a manifest with its tags, and its content unless something else refers to
-    /// it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] if there is none; [`Error::Unsupported`] for a manifest of a compressed
-    /// archive, whose content cannot be taken out.
-    async fn delete_manifest(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<(), Error> {
-        if self.with_index(|index| index.resolve(repository, reference).is_none())? {
-            return Err(reading::missing(self, repository, reference));
-        }
-        let writing = self.writing().await?;
-        let digest = match reference {
-            Reference::Tag(tag) => {
-                lock(&self.0.names).remove_tag(repository, tag);
-                return Ok(());
-            }
-            Reference::Digest(digest) => digest,
-        };
-        if self.0.format == CtfFormat::TarGzip {
-            return self.remove(&writing, digest);
-        }
-        lock(&self.0.names).remove_manifest(repository, digest);
-        match reading::need_of(self, digest)? {
-            Some(_) => Ok(()),
-            None => self.remove(&writing, digest),
-        }
-    }
-
-    /// Removes a blob that nothing refers to.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] if there is none, [`Error::Denied`] if it is still needed,
-    /// [`Error::Unsupported`] for a compressed archive.
-    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
-        if self.stat_blob(repository, digest).await?.is_none() {
-            let what = format!("blob {digest} of {}", self.0.name);
-            return Err(Error::not_found(what));
-        }
-        reading::refuse_needed(self, digest)?;
-        self.remove(&self.writing().await?, digest)
-    }
-}
-
-#[async_trait]
-impl Ingest for CtfArchiveWriter {
-    async fn begin(&self, _repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error> {
-        Ok(Box::new(ArchiveUpload::begin(self.clone()).await?))
-    }
 }

@@ -5,9 +5,10 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use ocm_digest::Digest;
 
+use super::extension::{Extension, refuse_global};
 use super::header::Header;
 use super::path::{link_target, sanitise};
-use super::{BLOCK, ENTRY_LIMIT, EXTENSION_LIMIT, FORMAT};
+use super::{BLOCK, ENTRY_LIMIT, EXTENSION_LIMIT, malformed};
 use crate::error::Error;
 
 /// Small, since of a large archive little more than its headers is read.
@@ -37,16 +38,16 @@ pub struct TarEntry {
     pub offset: u64,
     /// The size of the content in bytes.
     pub size: u64,
-    /// Where a symbolic link leads, from the directory that it is in: below the root of the archive,
-    /// as long as all directories are real ones when the links are made.
+    /// Where a symbolic link leads, from the directory that it is in: below the root of the
+    /// archive, as long as all directories are real ones when the links are made.
     pub link: Option<String>,
 }
 
 /// Goes through the entries of an archive from which nothing good is expected.
 ///
-/// Refused are links (see [`Self::with_links`]), devices, sparse files, paths that are absolute or lead out, two entries of
-/// one path, content that ends beyond the archive, a missing end mark, and sizes and numbers
-/// beyond limits. Long names of GNU and PAX are understood.
+/// Refused are links (see [`Self::with_links`]), devices, sparse files, paths that are absolute or
+/// lead out, two entries of one path, content that ends beyond the archive, a missing end mark, and
+/// sizes and numbers beyond limits. Long names of GNU and PAX are understood.
 #[derive(Debug)]
 pub struct TarScan<R> {
     reader: BufReader<R>,
@@ -61,14 +62,6 @@ pub struct TarScan<R> {
     seen: BTreeMap<u128, bool>,
     takes_links: bool,
     ended: bool,
-}
-
-/// What extended headers say about the entry that follows them.
-#[derive(Debug, Default)]
-struct Extension {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
 }
 
 impl<R: Read + Seek> TarScan<R> {
@@ -289,69 +282,8 @@ impl<R: Read> Read for TarContent<'_, R> {
     }
 }
 
-impl Extension {
-    fn read_pax(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        for record in records(bytes) {
-            let (key, value) = record?;
-            match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" => {
-                    let size = std::str::from_utf8(value).ok();
-                    let size = size.and_then(|text| text.parse().ok());
-                    self.size =
-                        Some(size.ok_or_else(|| malformed("an extended header has no size"))?);
-                }
-                _ if key.starts_with(b"GNU.sparse.") => {
-                    return Err(malformed("an extended header makes a sparse file"));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A global header may comment, but not change the entries.
-fn refuse_global(bytes: &[u8]) -> Result<(), Error> {
-    for record in records(bytes) {
-        let (key, _) = record?;
-        if matches!(key, b"path" | b"size" | b"linkpath") || key.starts_with(b"GNU.sparse.") {
-            return Err(malformed("a global header changes the entries"));
-        }
-    }
-    Ok(())
-}
-
-type Record<'a> = (&'a [u8], &'a [u8]);
-
-/// Splits PAX records: `<length> <key>=<value>\n`, the length counting all of it.
-fn records(mut rest: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Error>> {
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let record = split_record(rest);
-        rest = record.map_or(&[], |(_, rest)| rest);
-        let record = record.map(|(record, _)| record);
-        Some(record.ok_or_else(|| malformed("an extended header has a broken record")))
-    })
-}
-
-fn split_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let blank = bytes.iter().position(|&byte| byte == b' ')?;
-    let len: usize = std::str::from_utf8(&bytes[..blank]).ok()?.parse().ok()?;
-    let record = bytes.get(blank + 1..len)?.strip_suffix(b"\n")?;
-    let equals = record.iter().position(|&byte| byte == b'=')?;
-    Some(((&record[..equals], &record[equals + 1..]), &bytes[len..]))
-}
-
 fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
-}
-
-fn malformed(reason: impl Into<String>) -> Error {
-    Error::malformed(FORMAT, reason)
 }
 
 /// Returns the error of what the archive is read from, so that it can still be told by its kind.

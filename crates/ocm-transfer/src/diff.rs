@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ocm_model::element::Element;
-use ocm_model::{Descriptor, DigestSpec, Identity};
+use ocm_model::{Access, Descriptor, DigestSpec, Identity};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -76,7 +76,7 @@ pub struct FieldChange {
 /// Whether it counts where content lies.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Accesses {
-    /// Only where digests do not say that the content is the same.
+    /// Only where digests do not say that the content is the same, nor that it is another local blob.
     #[default]
     OfOtherContent,
     /// Always.
@@ -218,12 +218,16 @@ fn fields(
     new: &Map<String, Value>,
     accesses: Accesses,
 ) -> Vec<FieldChange> {
-    let is_same_content = same_content(old.get("digest"), new.get("digest"));
+    let digests = (stated(old.get("digest")), stated(new.get("digest")));
     let only_new = new.keys().filter(|key| !old.contains_key(*key));
     let mut fields = Vec::new();
     for key in old.keys().chain(only_new) {
         let (from, to) = (said(old.get(key)), said(new.get(key)));
-        if from == to || key == "access" && is_same_content && accesses != Accesses::All {
+        let says_nothing = || match &digests {
+            (Some(old), Some(new)) => old == new || is_only_local(from.as_ref(), to.as_ref()),
+            _ => false,
+        };
+        if from == to || key == "access" && accesses != Accesses::All && says_nothing() {
             continue;
         }
         if key == "labels" {
@@ -260,16 +264,22 @@ fn labels(old: Option<&Value>, new: Option<&Value>) -> Vec<FieldChange> {
     fields.collect()
 }
 
-/// Tells whether two digests are of the same content.
-fn same_content(old: Option<&Value>, new: Option<&Value>) -> bool {
-    let read = |value: Option<&Value>| -> Option<DigestSpec> {
-        let spec: DigestSpec = serde_json::from_value(value?.clone()).ok()?;
-        (spec.is_complete() && !spec.is_excluded()).then_some(spec)
+/// Tells whether two accesses are the same, but for which local blob it is: that the digests say.
+fn is_only_local(old: Option<&Value>, new: Option<&Value>) -> bool {
+    let kept = |value: Option<&Value>| -> Option<Value> {
+        let access = Access::from_json(value?.clone()).ok()?;
+        access.as_local_blob()?.digest()?;
+        let mut value = value?.clone();
+        value.as_object_mut()?.remove("localReference");
+        Some(value)
     };
-    match (read(old), read(new)) {
-        (Some(old), Some(new)) => old == new,
-        _ => false,
-    }
+    kept(old).is_some_and(|old| kept(new) == Some(old))
+}
+
+/// Returns a digest, if it says what the content is.
+fn stated(value: Option<&Value>) -> Option<DigestSpec> {
+    let spec: DigestSpec = serde_json::from_value(value?.clone()).ok()?;
+    (spec.is_complete() && !spec.is_excluded()).then_some(spec)
 }
 
 fn said(value: Option<&Value>) -> Option<Value> {
@@ -358,6 +368,34 @@ mod tests {
             lines(&old, &with(&[new]), Accesses::OfOtherContent),
             ["Changed Resource name=a: access digest"]
         );
+    }
+
+    #[test]
+    fn which_local_blob_it_is_counts_only_where_no_digest_says_so() {
+        let local = |digest: &str| {
+            let mut resource = resource("a", "1", digest);
+            let reference = format!("sha256:{}", digest.repeat(32));
+            resource["access"] = json!({"type": "LocalBlob/v1", "localReference": reference,
+                "mediaType": "text/plain"});
+            resource
+        };
+        let (old, new) = (local("00"), local("01"));
+        let changes = lines(
+            &with(&[old.clone()]),
+            &with(&[new.clone()]),
+            Accesses::default(),
+        );
+        assert_eq!(changes, ["Changed Resource name=a: digest"]);
+        let mut other = new.clone();
+        other["access"]["mediaType"] = json!("text/html");
+        let changes = lines(&with(&[old.clone()]), &with(&[other]), Accesses::default());
+        assert_eq!(changes, ["Changed Resource name=a: access digest"]);
+        let without = |mut resource: Value| {
+            resource["digest"] = Value::Null;
+            with(&[resource])
+        };
+        let changes = lines(&without(old), &without(new), Accesses::default());
+        assert_eq!(changes, ["Changed Resource name=a: access"]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ const PARALLEL: usize = 4;
 /// How much of a value is shown in one line.
 const SHOWN: usize = 60;
 
+/// How much of a digest: enough to tell two apart, and both in one line.
+const DIGEST_SHOWN: usize = 16;
+
 /// Show what differs between two component versions
 ///
 /// They may be at two places. Compares what the descriptors say, and, of resources whose digests
@@ -188,7 +191,14 @@ fn field_text(change: &FieldChange) -> String {
 
 /// Returns a value in one line, of a digest or a label what counts.
 fn short(value: &Value) -> String {
+    let is_digest = value.get("hashAlgorithm").is_some();
     let value = value.get("value").unwrap_or(value);
+    if let (true, Some(hex)) = (is_digest, value.as_str())
+        && hex.len() > DIGEST_SHOWN
+        && hex.is_ascii()
+    {
+        return format!("{}…", &hex[..DIGEST_SHOWN]);
+    }
     let text = match value {
         Value::String(text) => text.escape_debug().to_string(),
         other => other.to_string(),

@@ -55,7 +55,7 @@ const NEW: &str = "shop//acme.org/shop:1.1.0";
 #[test]
 fn descriptors_and_content_are_compared() {
     let cli = two_versions();
-    assert_snapshot!(cli.run(&format!("diff cv {OLD} {NEW}")), @r#"
+    assert_snapshot!(cli.run(&format!("diff cv {OLD} {NEW}")), @r"
     $ ocm diff cv shop//acme.org/shop:1.0.0 shop//acme.org/shop:1.1.0
     exit 0
     --- stdout
@@ -65,11 +65,10 @@ fn descriptors_and_content_are_compared() {
         value: s1.0.0 -> s1.1.0
     ~ reference name=leaf
         version: 1.0.0 -> 1.1.0
-        digest: 680fb48bc9cf2d4b24c01da4a790f05dce1c71cb911521682268d7ae1ded… -> 17cf0b918c6eb48c5e59180bff4cc3bf9b700ed9b8d83d9c429784971f48…
+        digest: 680fb48bc9cf2d4b… -> 17cf0b918c6eb48c…
     ~ resource name=notes
         version: 1.0.0 -> 1.1.0
-        access: {"localReference":"sha256:4fdbc441ea7b546100e086ac1e4fc5ae67… -> {"localReference":"sha256:b0d5fcac7492427d0767380786c6d7843c…
-        digest: 4fdbc441ea7b546100e086ac1e4fc5ae6749b7314311c99db05be450eca1… -> b0d5fcac7492427d0767380786c6d7843c342299a8a447ac2ccc8deaa78c…
+        digest: 4fdbc441ea7b5461… -> b0d5fcac7492427d…
         @@ -1,3 +1,3 @@
          alpha
         -beta
@@ -77,13 +76,11 @@ fn descriptors_and_content_are_compared() {
          gamma
     ~ resource name=data
         version: 1.0.0 -> 1.1.0
-        access: {"localReference":"sha256:d5186a0d45f84642a348d0e39cf63eed0b… -> {"localReference":"sha256:c99dbdd5e8dd8bf031f0afc7e0bf7218fc…
-        digest: d5186a0d45f84642a348d0e39cf63eed0ba17f895e76ad524cbddd826f8a… -> c99dbdd5e8dd8bf031f0afc7e0bf7218fca7c1153bd78e41c823115895b4…
+        digest: d5186a0d45f84642… -> c99dbdd5e8dd8bf0…
         content: 3 B -> 3 B
     ~ resource name=tree
         version: 1.0.0 -> 1.1.0
-        access: {"localReference":"sha256:4dbe331391ef1d70b37c65e03440b982b5… -> {"localReference":"sha256:426367e7d9046e5c23d80b304cb82f9d11…
-        digest: 4dbe331391ef1d70b37c65e03440b982b55a7f21e4126bf2b21607912292… -> 426367e7d9046e5c23d80b304cb82f9d11f1997a0c38bd488894bf7763f7…
+        digest: 4dbe331391ef1d70… -> 426367e7d9046e5c…
         ~ changed.txt: 15 B 644 -> 15 B 644
         - only-1.0.0: directory
         - only-1.0.0/file: 1 B 644
@@ -91,7 +88,7 @@ fn descriptors_and_content_are_compared() {
         + only-1.1.0/file: 1 B 644
         = 1 in both
     + resource name=new
-    "#);
+    ");
 }
 
 #[test]
@@ -160,19 +157,6 @@ fn descriptors_alone_are_compared_as_data() {
                 "to": "1.0.0"
               },
               {
-                "field": "access",
-                "from": {
-                  "localReference": "sha256:<digest>",
-                  "mediaType": "text/plain",
-                  "type": "LocalBlob/v1"
-                },
-                "to": {
-                  "localReference": "sha256:<digest>",
-                  "mediaType": "text/plain",
-                  "type": "LocalBlob/v1"
-                }
-              },
-              {
                 "field": "digest",
                 "from": {
                   "hashAlgorithm": "SHA-256",
@@ -198,19 +182,6 @@ fn descriptors_alone_are_compared_as_data() {
                 "to": "1.0.0"
               },
               {
-                "field": "access",
-                "from": {
-                  "localReference": "sha256:<digest>",
-                  "mediaType": "application/octet-stream",
-                  "type": "LocalBlob/v1"
-                },
-                "to": {
-                  "localReference": "sha256:<digest>",
-                  "mediaType": "application/octet-stream",
-                  "type": "LocalBlob/v1"
-                }
-              },
-              {
                 "field": "digest",
                 "from": {
                   "hashAlgorithm": "SHA-256",
@@ -234,19 +205,6 @@ fn descriptors_alone_are_compared_as_data() {
                 "field": "version",
                 "from": "1.1.0",
                 "to": "1.0.0"
-              },
-              {
-                "field": "access",
-                "from": {
-                  "localReference": "sha256:<digest>",
-                  "mediaType": "application/x-tar+gzip",
-                  "type": "LocalBlob/v1"
-                },
-                "to": {
-                  "localReference": "sha256:<digest>",
-                  "mediaType": "application/x-tar+gzip",
-                  "type": "LocalBlob/v1"
-                }
               },
               {
                 "field": "digest",

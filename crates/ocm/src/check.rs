@@ -50,11 +50,16 @@ pub struct CheckOptions {
 struct Item {
     component: ComponentVersionId,
     repository: RepositoryRef,
+    /// What the component version is stored as, if that is an artifact.
+    stored: Option<Arc<Artifact>>,
     kind: PartKind,
     identity: Identity,
     access: Option<Access>,
     digest: Option<DigestSpec>,
 }
+
+/// What component versions are stored as; `None` where that is no artifact.
+type Stored = Result<Option<Arc<Artifact>>, ocm_repository::Error>;
 
 impl Ocm {
     /// Looks for everything that a component version consists of: what it refers to all the way
@@ -105,12 +110,23 @@ impl Ocm {
             only_local: options.only_local,
             copy: options.copy.clone(),
         };
-        let (content, mut artifacts) = look_at_items(&look, items(&nodes), options).await;
+        let stored = stream::iter(&nodes)
+            .map(stored_as)
+            .buffered(options.copy.parallel());
+        let stored: Vec<Stored> = stored.collect().await;
+        let items = items(&nodes, &stored);
+        let (content, mut artifacts) = look_at_items(&look, items, options).await;
         parts.extend(content);
-        for node in &nodes {
-            let (fault, artifact) = look_at_stored(&look, node).await;
-            parts.extend(fault);
-            artifacts.extend(artifact.map(|artifact| (node.descriptor.id().clone(), artifact)));
+        for (node, stored) in nodes.iter().zip(&stored) {
+            match stored {
+                Ok(None) => {}
+                Ok(Some(artifact)) => {
+                    parts.extend(look_at_stored(&look, node, artifact).await);
+                    let artifact = Artifact::clone(artifact);
+                    artifacts.push((node.descriptor.id().clone(), artifact));
+                }
+                Err(error) => parts.push(stored_part(node, outcome_of(error))),
+            }
         }
         parts.extend(look.at_referrers(artifacts).await);
         Ok(CheckReport {
@@ -173,13 +189,24 @@ fn compare_references(nodes: &[Node], referenced: &Referenced, is_signed: bool) 
     parts
 }
 
+/// Asks what a component version is stored as.
+async fn stored_as(node: &Node) -> Stored {
+    let artifact = node
+        .repository
+        .stored_artifact(node.descriptor.id())
+        .await?;
+    Ok(artifact.map(Arc::new))
+}
+
 /// Returns the resources and sources of component versions.
-fn items(nodes: &[Node]) -> Vec<Item> {
+fn items(nodes: &[Node], stored: &[Stored]) -> Vec<Item> {
     let mut items = Vec::new();
-    for node in nodes {
+    for (node, stored) in nodes.iter().zip(stored) {
+        let stored = stored.as_ref().ok().and_then(Option::as_ref);
         let item = |kind, identity, access, digest| Item {
             component: node.descriptor.id().clone(),
             repository: RepositoryRef::clone(&node.repository),
+            stored: stored.cloned(),
             kind,
             identity,
             access,
@@ -228,14 +255,7 @@ async fn look_at_items(
 
 /// Looks at the artifact that a component version is stored as, without its local blobs. It is only
 /// reported where something is wrong: that it can be read is known.
-async fn look_at_stored(look: &Look, node: &Node) -> (Option<Part>, Option<Artifact>) {
-    let id = node.descriptor.id();
-    let fault = |outcome| Some(Part::new(id.clone(), PartKind::Stored, id, outcome));
-    let artifact = match node.repository.stored_artifact(id).await {
-        Ok(Some(artifact)) => artifact,
-        Ok(None) => return (None, None),
-        Err(error) => return (fault(outcome_of(&error)), None),
-    };
+async fn look_at_stored(look: &Look, node: &Node, artifact: &Artifact) -> Option<Part> {
     let resources = node.descriptor.resources();
     let sources = node.descriptor.sources();
     let accesses = (resources.iter().filter_map(|it| it.access.as_ref()))
@@ -243,11 +263,15 @@ async fn look_at_stored(look: &Look, node: &Node) -> (Option<Part>, Option<Artif
     let local: BTreeSet<Digest> = accesses
         .filter_map(|access| access.as_local_blob()?.digest())
         .collect();
-    let found = match look.at_artifact(&artifact, &local).await {
+    match look.at_artifact(artifact, &local).await {
         PartOutcome::Present { .. } | PartOutcome::Verified { .. } => None,
-        outcome => fault(outcome),
-    };
-    (found, Some(artifact))
+        outcome => Some(stored_part(node, outcome)),
+    }
+}
+
+fn stored_part(node: &Node, outcome: PartOutcome) -> Part {
+    let id = node.descriptor.id();
+    Part::new(id.clone(), PartKind::Stored, id, outcome)
 }
 
 impl fmt::Debug for Item {

@@ -22,21 +22,12 @@ fn everything_is_there() {
     --- stderr
     acme.org/bar/product:1.0.0 is complete in <dir>/shop: 7 parts, 4.7 KiB
     ");
-    assert_snapshot!(cli.run(&format!("check --only-local --content {PRODUCT}")), @r"
-    $ ocm check --only-local --content shop//acme.org/bar/product:1.0.0
-    exit 0
-    --- stdout
-    CHECKED    COMPONENT VERSION           WHAT                                                 OUTCOME
-    signature  acme.org/bar/product:1.0.0  default                                              present
-    reference  acme.org/bar/product:1.0.0  acme.org/bar/leaf:1.0.0                              present
-    resource   acme.org/bar/product:1.0.0  architecture=amd64,name=file,os=linux,version=1.0.0  verified, 6 B
-    resource   acme.org/bar/product:1.0.0  name=tree,version=1.0.0                              verified, 4.0 KiB
-    resource   acme.org/bar/product:1.0.0  name=image,version=1.0.0                             verified, 675 B
-    source     acme.org/bar/product:1.0.0  name=code,version=1.0.0                              elsewhere
-    resource   acme.org/bar/leaf:1.0.0     name=data,version=1.0.0                              verified, 9 B
-    --- stderr
-    acme.org/bar/product:1.0.0 is complete in <dir>/shop: 7 parts, 4.7 KiB
-    ");
+    let there = cli.run(&format!("check --only-local {PRODUCT}"));
+    let read = cli.run(&format!("check --only-local --content {PRODUCT}"));
+    assert_eq!(read.code, Some(0), "{read}");
+    assert_eq!(read.stderr, there.stderr);
+    assert!(read.stdout.contains("verified, 9 B"), "{read}");
+    assert_eq!(read.stdout, there.stdout.replace("present, ", "verified, "));
 }
 
 #[test]

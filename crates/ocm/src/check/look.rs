@@ -120,7 +120,7 @@ impl Look {
             return Ok(has_other(&expected, &actual));
         }
         if let (true, Some(digest), Some(size)) = (access.is_local(), blob.digest(), blob.size())
-            && let Some(artifact) = item.repository.stored_artifact(&item.component).await?
+            && let Some(artifact) = &item.stored
         {
             let media_type = blob.media_type().unwrap_or_default();
             let entry = Entry::new(media_type, digest, size);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ocm_digest::Digest;
 use ocm_model::{Access, ComponentVersionId};
+use ocm_oci::{CopyOptions, Depth, survey};
 use ocm_repository::{Artifact, Content, Error as RepositoryError, RepositoryRef};
 
 use crate::error::Error;
@@ -60,6 +61,13 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
     if version.action == Action::Skip {
         return Ok(());
     }
+    let failed = |error| Error::repository("look at", at(&version.id, target), error);
+    let stored = target.stored_artifact(&version.id).await.map_err(failed)?;
+    if let Some(stored) = stored
+        && let Some(fault) = first_fault(&stored).await.map_err(failed)?
+    {
+        return Err(incomplete(fault));
+    }
     let source = transfer.sources.get(&version.source)?;
     let sent = read(source, &version.id).await?.descriptor;
     let pairs = sent.resources().into_iter().zip(arrived.resources());
@@ -78,6 +86,12 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
         let Content::Artifact(there) = there else {
             continue;
         };
+        // What is local belongs to what the component version is stored as.
+        if !arrived.is_local()
+            && let Some(fault) = first_fault(&there).await.map_err(failed)?
+        {
+            return Err(incomplete(format!("{}: {fault}", plan.identity)));
+        }
         let here = content(transfer, source, &version.id, &sent).await;
         let here =
             here.map_err(|error| Error::repository("read", at(&version.id, source), error))?;
@@ -108,6 +122,21 @@ async fn content(
     } else {
         transfer.access.content(access).await
     }
+}
+
+/// Returns what an artifact lacks: a manifest or a blob that is not there, or has another size.
+async fn first_fault(artifact: &Artifact) -> Result<Option<String>, RepositoryError> {
+    let Artifact {
+        store,
+        repository,
+        root,
+    } = artifact;
+    let (except, options) = (BTreeSet::new(), CopyOptions::new(PARALLEL));
+    let survey = survey(store, repository, root, &except, Depth::Presence, &options).await;
+    let survey = survey.map_err(|error| {
+        RepositoryError::backend("look at", format!("artifact {}", root.digest), error)
+    })?;
+    Ok(survey.faults.first().map(ToString::to_string))
 }
 
 /// Returns something that refers to an artifact at its source, and not at the target.

@@ -1,7 +1,8 @@
 //! What refers to an artifact comes with it.
 
+use ocm_digest::Digest;
 use ocm_model::Identity;
-use ocm_oci::{Referrers as _, RepositoryName};
+use ocm_oci::{Delete as _, Referrers as _, RepositoryName};
 use ocm_repository::{AccessMethods, OWNER_NAME, OWNERSHIP};
 use ocm_transfer::{Error, ExecuteOptions, Transfer, TransferOptions, UploadAs};
 
@@ -10,7 +11,7 @@ use crate::world::{Build, Place, id, image, plan, transfer};
 const ID: &str = "acme.org/notes:1.0.0";
 
 /// Puts a component version with an image that it owns into a place.
-async fn owned(source: &Place) -> ocm_digest::Digest {
+async fn owned(source: &Place) -> Digest {
     let artifact = image(&source.store, "images/app", "1.0.0", "the layer").await;
     let digest = artifact.root.digest;
     let build = Build::new(source, ID).artifact("app", artifact, "acme/app:1.0.0");
@@ -75,7 +76,22 @@ async fn a_copy_is_checked_with_all_that_refers_to_it() {
     check_incomplete(planned.check_copy().await, "its digest is");
 }
 
-async fn check_owned(place: &Place, repository: &str, artifact: ocm_digest::Digest) {
+#[tokio::test]
+async fn a_blob_that_the_target_has_lost_is_noticed() {
+    let (source, target) = (Place::new(), Place::new());
+    let build = Build::new(&source, ID).blob("app", "the content");
+    build.await.stored().await;
+    let planned = plan(&source, &target, TransferOptions::default(), &[ID]);
+    let planned = planned.await.unwrap();
+    planned.execute(&ExecuteOptions::default()).await.unwrap();
+    planned.check_copy().await.unwrap();
+    let lost = Digest::sha256("the content");
+    let repository: RepositoryName = "component-descriptors/acme.org/notes".parse().unwrap();
+    target.store.delete_blob(&repository, &lost).await.unwrap();
+    check_incomplete(planned.check_copy().await, &lost.to_string());
+}
+
+async fn check_owned(place: &Place, repository: &str, artifact: Digest) {
     let repository: RepositoryName = repository.parse().unwrap();
     let known = place.store.referrers(&repository, &artifact).await.unwrap();
     let [record] = known.as_slice() else {

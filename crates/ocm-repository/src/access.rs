@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ocm_model::Access;
+use ocm_model::{Access, ComponentVersionId};
 
 use crate::content::Content;
 use crate::error::Error;
+use crate::repository::RepositoryRef;
 
 /// Reaches content of some access types, such as images in registries or files on web servers.
 #[async_trait]
@@ -76,5 +77,24 @@ impl AccessMethods {
     /// No method knows the type, or the content cannot be reached.
     pub async fn content(&self, access: &Access) -> Result<Content, Error> {
         self.method(access, "reading")?.content(access).await
+    }
+
+    /// Returns the content behind an access of a component version: local content from the
+    /// repository that has the component version, other content from where it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`AccessMethods::content`] and [`ComponentRepository::local_content`](crate::ComponentRepository::local_content).
+    pub async fn content_of(
+        &self,
+        repository: &RepositoryRef,
+        id: &ComponentVersionId,
+        access: &Access,
+    ) -> Result<Content, Error> {
+        if access.is_local() {
+            repository.local_content(id, access).await
+        } else {
+            self.content(access).await
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use ocm_digest::Digest;
-use ocm_model::{Access, ComponentVersionId};
+use ocm_model::{Access, Descriptor};
 use ocm_oci::{CopyOptions, Depth, survey};
-use ocm_repository::{Artifact, Content, Error as RepositoryError, RepositoryRef};
+use ocm_repository::{Artifact, Content, Error as RepositoryError};
 
 use crate::error::Error;
 use crate::gather::{at, read};
@@ -70,20 +70,29 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
     }
     let source = transfer.sources.get(&version.source)?;
     let sent = read(source, &version.id).await?.descriptor;
-    let pairs = sent.resources().into_iter().zip(arrived.resources());
-    let moved = pairs.zip(&version.resources);
+    let accesses = |descriptor: &Descriptor| -> Vec<Option<Access>> {
+        let resources = descriptor.resources().into_iter().map(|it| it.access);
+        let sources = descriptor.sources().into_iter().map(|it| it.access);
+        resources.chain(sources).collect()
+    };
+    let pairs = accesses(&sent).into_iter().zip(accesses(&arrived));
+    let moved = pairs.zip(version.resources.iter().chain(&version.sources));
     for ((sent, arrived), plan) in moved.filter(|(_, plan)| plan.step.moves()) {
-        let (Some(sent), Some(arrived)) = (sent.access, arrived.access) else {
-            continue;
+        let Some(arrived) = arrived else {
+            return Err(incomplete(format!("{} has no access", plan.identity)));
         };
-        let there = match content(transfer, target, &version.id, &arrived).await {
+        let there = match transfer
+            .access
+            .content_of(target, &version.id, &arrived)
+            .await
+        {
             Ok(content) => content,
-            Err(error) if error.is_not_found() => {
+            Err(error) if is_missing(&error) => {
                 return Err(incomplete(format!("{} is missing", plan.identity)));
             }
             Err(error) => return Err(Error::repository("read", at(&version.id, target), error)),
         };
-        let Content::Artifact(there) = there else {
+        let (Content::Artifact(there), Some(sent)) = (there, sent) else {
             continue;
         };
         // What is local belongs to what the component version is stored as.
@@ -92,7 +101,7 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
         {
             return Err(incomplete(format!("{}: {fault}", plan.identity)));
         }
-        let here = content(transfer, source, &version.id, &sent).await;
+        let here = transfer.access.content_of(source, &version.id, &sent).await;
         let here =
             here.map_err(|error| Error::repository("read", at(&version.id, source), error))?;
         let Content::Artifact(here) = here else {
@@ -111,17 +120,8 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
     Ok(())
 }
 
-async fn content(
-    transfer: &Transfer,
-    repository: &RepositoryRef,
-    id: &ComponentVersionId,
-    access: &Access,
-) -> Result<Content, RepositoryError> {
-    if access.is_local() {
-        repository.local_content(id, access).await
-    } else {
-        transfer.access.content(access).await
-    }
+fn is_missing(error: &RepositoryError) -> bool {
+    error.is_not_found() || matches!(error, RepositoryError::NoLocalBlob { .. })
 }
 
 /// Returns what an artifact lacks: a manifest or a blob that is not there, or has another size.

@@ -1,6 +1,9 @@
 //! What becomes of a label that is not signed and differs between source and target: the merge
 //! algorithms of the first Go implementation, which a label names in its field `merge`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use ocm_model::json;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -108,12 +111,11 @@ fn join_lists(old: &[Value], new: &[Value], ignored: &[String]) -> Vec<Value> {
         }
         other => other.clone(),
     };
-    let mut known: Vec<Value> = new.iter().map(relevant).collect();
+    let key = |entry: &Value| json::compact(&relevant(entry));
+    let mut known: BTreeSet<Vec<u8>> = new.iter().map(key).collect();
     let mut joined = new.to_vec();
     for entry in old {
-        let what = relevant(entry);
-        if !known.contains(&what) {
-            known.push(what);
+        if known.insert(key(entry)) {
             joined.push(entry.clone());
         }
     }
@@ -128,19 +130,22 @@ fn join_entries(config: &Config, old: &[Value], new: &[Value]) -> Result<Vec<Val
         field => field,
     };
     let mut joined = new.to_vec();
+    let mut known: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+    for (position, entry) in new.iter().enumerate() {
+        if let Some(key) = entry.get(field) {
+            known.entry(json::compact(key)).or_default().push(position);
+        }
+    }
     for entry in old {
         let Some(key) = entry.get(field).filter(|key| !key.is_null()) else {
             continue;
         };
-        let mut is_new = true;
-        for known in joined
-            .iter_mut()
-            .filter(|known| known.get(field) == Some(key))
-        {
-            is_new = false;
-            *known = merge_entry(config, key, entry, known)?;
+        let positions = known.entry(json::compact(key)).or_default();
+        for &position in &*positions {
+            joined[position] = merge_entry(config, key, entry, &joined[position])?;
         }
-        if is_new {
+        if positions.is_empty() {
+            positions.push(joined.len());
             joined.push(entry.clone());
         }
     }

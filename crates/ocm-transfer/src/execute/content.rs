@@ -47,11 +47,7 @@ impl Mover {
         step: &Step,
     ) -> Result<Brought, Error> {
         let failed = |source| self.failed(element, source);
-        let content = if access.is_local() {
-            self.source.local_content(&self.id, access).await
-        } else {
-            self.access.content(access).await
-        };
+        let content = self.access.content_of(&self.source, &self.id, access).await;
         let content = content.map_err(failed)?;
         let prepared = Expectation::of(digest).prepare(content).await;
         let Ready {

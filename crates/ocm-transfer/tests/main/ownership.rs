@@ -79,8 +79,8 @@ async fn a_copy_is_checked_with_all_that_refers_to_it() {
 #[tokio::test]
 async fn a_blob_that_the_target_has_lost_is_noticed() {
     let (source, target) = (Place::new(), Place::new());
-    let build = Build::new(&source, ID).blob("app", "the content");
-    build.await.stored().await;
+    let build = Build::new(&source, ID).blob("app", "the content").await;
+    build.source("code", "the code").await.stored().await;
     let planned = plan(&source, &target, TransferOptions::default(), &[ID]);
     let planned = planned.await.unwrap();
     planned.execute(&ExecuteOptions::default()).await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::metadata::Metadata;
 use crate::{generate, layers, links};
 
 /// Runs all checks, the quick ones first, and stops at the first that fails.
@@ -22,6 +23,7 @@ pub(crate) fn test() -> Result<()> {
             "warnings",
         ])
     })?;
+    step("lints of each feature", lint_features)?;
     step("generated documents", || generate::generate(true))?;
     step("tests", || cargo(&["test", "--workspace", "--all-targets"]))?;
     step("doc tests", || cargo(&["test", "--workspace", "--doc"]))?;
@@ -30,6 +32,21 @@ pub(crate) fn test() -> Result<()> {
         command.env("RUSTDOCFLAGS", "-D warnings");
         succeed(command)
     })
+}
+
+/// Looks at the façade, and what it is made of, with each of its features alone, and with none.
+fn lint_features() -> Result<()> {
+    let metadata = Metadata::load()?;
+    let facade = metadata.packages.iter().find(|it| it.name == "ocm");
+    let facade = facade.context("there is no package `ocm`")?;
+    let features = facade.features.keys().filter(|name| *name != "default");
+    for feature in features.map(String::as_str).chain([""]) {
+        let package = ["clippy", "--quiet", "--package", "ocm"];
+        let features = ["--no-default-features", "--features", feature];
+        let lints = ["--", "-D", "warnings"];
+        cargo(&[&package[..], &features, &lints].concat())?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "a developer reads along")]

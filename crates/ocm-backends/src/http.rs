@@ -29,7 +29,10 @@ use reqwest::{Client, Method, Response, StatusCode};
 use tokio::time::timeout;
 use url::Url;
 
-pub(crate) use self::blob::{HttpBlob, size_in};
+#[cfg(any(feature = "helm", feature = "npm", feature = "s3"))]
+pub(crate) use self::blob::HttpBlob;
+#[cfg(feature = "maven")]
+pub(crate) use self::blob::size_in;
 pub use self::config::WebConfig;
 pub(crate) use self::proof::Signer;
 use self::proof::{Proof, Trust};

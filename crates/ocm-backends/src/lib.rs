@@ -3,10 +3,18 @@
 //! Each technology is a module behind a feature of its name; all of them are on by default.
 
 pub mod access;
+#[cfg_attr(
+    not(feature = "docker"),
+    expect(dead_code, reason = "images of Docker need more of it than others")
+)]
 mod assembled;
 #[cfg(any(feature = "docker", feature = "git"))]
 mod body;
 #[cfg(feature = "http")]
+#[cfg_attr(
+    not(any(feature = "maven", feature = "npm")),
+    expect(dead_code, reason = "what packages are compared with")
+)]
 mod checksum;
 mod component_archive;
 #[cfg(feature = "docker")]
@@ -18,6 +26,14 @@ pub mod github;
 #[cfg(feature = "helm")]
 pub mod helm;
 #[cfg(feature = "http")]
+#[cfg_attr(
+    not(all(
+        feature = "helm",
+        feature = "maven",
+        any(feature = "npm", feature = "wget")
+    )),
+    expect(dead_code, reason = "each technology needs some of it")
+)]
 mod http;
 pub mod image;
 #[cfg(feature = "maven")]

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::address::Located;
 use crate::error::Error;
 use crate::kind::reason_of;
+use crate::serialise::display;
 use crate::session::{Ocm, Use};
 use crate::stated::as_stated;
 use crate::unpack::Packing;
@@ -254,11 +255,4 @@ fn size_of(content: &Content) -> Option<u64> {
         Content::Blob(blob) => blob.size(),
         Content::Artifact(_) => None,
     }
-}
-
-fn display<T: std::fmt::Display, S: serde::Serializer>(
-    value: &T,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
 }

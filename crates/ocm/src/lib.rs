@@ -38,6 +38,7 @@ mod replay;
 mod resolver;
 mod roots;
 mod rules;
+mod serialise;
 mod session;
 mod sign;
 #[cfg(feature = "git")]

@@ -6,6 +6,7 @@ use ocm_model::ComponentVersionId;
 use serde::Serialize;
 
 use crate::kind::Kind;
+use crate::serialise::display;
 
 /// What a component version consists of, and what of it is there.
 #[derive(Clone, Debug, Serialize)]
@@ -184,10 +185,6 @@ impl fmt::Display for PartKind {
             Self::Referrer => "referrer",
         })
     }
-}
-
-fn display<T: fmt::Display, S: serde::Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use ocm_model::{ComponentVersionId, DigestSpec, Identity};
 use ocm_signing::{Checked, SigningTime};
 use serde::Serialize;
 
+use crate::serialise::display;
+
 /// What was checked and found right.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -102,13 +104,6 @@ impl ContentOutcome {
             Self::Excluded | Self::Unchecked { .. } => 0,
         }
     }
-}
-
-fn display<T: std::fmt::Display, S: serde::Serializer>(
-    value: &T,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
 }
 
 fn signatures<S: serde::Serializer>(checked: &[Checked], to: S) -> Result<S::Ok, S::Error> {

@@ -55,7 +55,11 @@ pub enum PathState {
     },
 }
 
-/// Compares two archives; `None` if more is in them than can be kept.
+/// What is in an archive, by path.
+type Entries = BTreeMap<String, PathState>;
+
+/// Compares two archives; `None` if more is in them than can be kept. The second is opened when the
+/// first has been read, so that none waits open for the other.
 ///
 /// # Errors
 ///
@@ -64,25 +68,16 @@ pub(super) async fn compare(
     (from, old_packing): (&BlobRef, Packing),
     (to, new_packing): (&BlobRef, Packing),
 ) -> Result<Option<ContentDiff>, Error> {
-    let from = opened(from, old_packing).await?;
-    let to = opened(to, new_packing).await?;
-    let joined = tokio::task::spawn_blocking(move || compare_entries(from, to)).await;
-    joined.unwrap_or_else(|panic| Err(Error::source("content", panic)))
-}
-
-async fn opened(blob: &BlobRef, packing: Packing) -> Result<StreamReader, Error> {
-    let stream = blob.open().await?;
-    Ok(StreamReader::new(if packing.gzip {
-        gunzip(stream, u64::MAX)
-    } else {
-        stream
-    }))
-}
-
-fn compare_entries(from: StreamReader, to: StreamReader) -> Result<Option<ContentDiff>, Error> {
-    let (Some(mut old), Some(new)) = (entries(from)?, entries(to)?) else {
+    let Some(old) = entries(from, old_packing).await? else {
         return Ok(None);
     };
+    let Some(new) = entries(to, new_packing).await? else {
+        return Ok(None);
+    };
+    Ok(Some(compare_entries(old, new)))
+}
+
+fn compare_entries(mut old: Entries, new: Entries) -> ContentDiff {
     let (mut paths, mut unchanged) = (Vec::new(), 0);
     for (path, to) in new {
         let from = old.remove(&path);
@@ -110,12 +105,23 @@ fn compare_entries(from: StreamReader, to: StreamReader) -> Result<Option<Conten
         to: None,
     }));
     paths.sort_by(|left, right| left.path.cmp(&right.path));
-    Ok(Some(ContentDiff::Tree { paths, unchanged }))
+    ContentDiff::Tree { paths, unchanged }
 }
 
-/// Reads what is in an archive; `None` if it is more than can be kept.
-fn entries(mut reader: StreamReader) -> Result<Option<BTreeMap<String, PathState>>, Error> {
-    let mut entries = BTreeMap::new();
+/// Opens an archive and reads what is in it; `None` if it is more than can be kept.
+async fn entries(blob: &BlobRef, packing: Packing) -> Result<Option<Entries>, Error> {
+    let stream = blob.open().await?;
+    let reader = StreamReader::new(if packing.gzip {
+        gunzip(stream, u64::MAX)
+    } else {
+        stream
+    });
+    let joined = tokio::task::spawn_blocking(move || read_entries(reader)).await;
+    joined.unwrap_or_else(|panic| Err(Error::source("content", panic)))
+}
+
+fn read_entries(mut reader: StreamReader) -> Result<Option<Entries>, Error> {
+    let mut entries = Entries::new();
     let mut kept = 0;
     let mut scan = TarScan::stream(&mut reader).with_links();
     while let Some(entry) = scan.next_entry()? {
@@ -159,5 +165,84 @@ fn hashed(content: &mut impl Read) -> Result<(Digest, u64), Error> {
                 size += count as u64;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use futures::stream::{self, StreamExt as _};
+    use ocm_blob::{Blob, ByteStream, Bytes, TAR_END, tar_header};
+
+    use super::*;
+
+    const PLAIN: Packing = Packing {
+        tar: true,
+        gzip: false,
+    };
+
+    /// An archive that writes down when it is opened, and when it has been read to its end.
+    #[derive(Debug)]
+    struct Noted {
+        name: &'static str,
+        content: Vec<u8>,
+        notes: Arc<Mutex<Vec<String>>>,
+    }
+
+    #[async_trait]
+    impl Blob for Noted {
+        fn size(&self) -> Option<u64> {
+            Some(self.content.len() as u64)
+        }
+
+        fn digest(&self) -> Option<Digest> {
+            None
+        }
+
+        async fn open(&self) -> Result<ByteStream, Error> {
+            let (name, notes) = (self.name, Arc::clone(&self.notes));
+            notes.lock().unwrap().push(format!("{name} opened"));
+            let content = stream::iter([Ok(Bytes::from(self.content.clone()))]);
+            let end = stream::poll_fn(move |_| {
+                notes.lock().unwrap().push(format!("{name} read"));
+                std::task::Poll::Ready(None)
+            });
+            Ok(content.chain(end).boxed())
+        }
+    }
+
+    /// Compares two archives, and returns what was noted as well.
+    async fn noted(old: Vec<u8>, new: Vec<u8>) -> (Option<ContentDiff>, Vec<String>) {
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let blob = |name, content| -> BlobRef {
+            let notes = Arc::clone(&notes);
+            Arc::new(Noted {
+                name,
+                content,
+                notes,
+            })
+        };
+        let (old, new) = (blob("old", old), blob("new", new));
+        let compared = compare((&old, PLAIN), (&new, PLAIN)).await.unwrap();
+        let notes = notes.lock().unwrap().clone();
+        (compared, notes)
+    }
+
+    fn archive(path: &str) -> Vec<u8> {
+        let mut bytes = tar_header(path, 0, 0o644).unwrap();
+        bytes.extend_from_slice(&TAR_END);
+        bytes
+    }
+
+    #[tokio::test]
+    async fn the_second_archive_is_opened_when_the_first_has_been_read() {
+        let (compared, notes) = noted(archive("a"), archive("b")).await;
+        let Some(ContentDiff::Tree { paths, .. }) = compared else {
+            panic!("no tree");
+        };
+        assert_eq!(paths.len(), 2);
+        assert_eq!(notes, ["old opened", "old read", "new opened", "new read"]);
     }
 }

@@ -108,6 +108,9 @@ pub enum ContentDiff {
         from_size: Option<u64>,
         /// The bytes of the new one, if they are known.
         to_size: Option<u64>,
+        /// Why the files in them are not compared, if they are archives.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Content cannot be read.
     Unread {
@@ -229,6 +232,7 @@ async fn compare(from: &Content, to: &Content) -> Result<ContentDiff, Failure> {
         _ => Ok(ContentDiff::Bytes {
             from_size: size_of(from),
             to_size: size_of(to),
+            reason: None,
         }),
     }
 }
@@ -237,16 +241,15 @@ async fn compare_blobs(from: &BlobRef, to: &BlobRef) -> Result<ContentDiff, Fail
     let packing = |blob: &BlobRef| Packing::of(blob.media_type().unwrap_or_default());
     let (old_packing, new_packing) = (packing(from), packing(to));
     if old_packing.tar && new_packing.tar {
-        let compared = tree::compare((from, old_packing), (to, new_packing)).await?;
-        if let Some(compared) = compared {
-            return Ok(compared);
-        }
-    } else if let Some(unified) = text::compare(from, to).await? {
+        return Ok(tree::compare((from, old_packing), (to, new_packing)).await?);
+    }
+    if let Some(unified) = text::compare(from, to).await? {
         return Ok(ContentDiff::Text { unified });
     }
     Ok(ContentDiff::Bytes {
         from_size: from.size(),
         to_size: to.size(),
+        reason: None,
     })
 }
 

@@ -132,10 +132,17 @@ fn describe(text: &mut String, content: &ContentDiff) {
             }
         }
         ContentDiff::Same => line(text, 1, "content: the same"),
-        ContentDiff::Bytes { from_size, to_size } => {
+        ContentDiff::Bytes {
+            from_size,
+            to_size,
+            reason,
+        } => {
             let size = |size: &Option<u64>| size.map_or_else(|| "?".to_owned(), bytes);
             let sizes = format!("content: {} -> {}", size(from_size), size(to_size));
             line(text, 1, &sizes);
+            if let Some(reason) = reason {
+                line(text, 1, &format!("files not compared: {reason}"));
+            }
         }
         ContentDiff::Unread { reason } => line(text, 1, &format!("content: not read: {reason}")),
         _ => {}

@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 use ocm_testkit::Cli;
 
+use crate::hostile::{entry, tar};
 use crate::world::{PRODUCT, empty, stored};
 
 /// Returns a directory with two versions of a component in the archive `shop`.
@@ -291,4 +292,38 @@ fn a_copy_in_a_registry_does_not_differ() {
     );
     let run = cli.run(&format!("diff cv --accesses --exit-code {PRODUCT} {copy}"));
     assert_eq!(run.code, Some(1), "{run}");
+}
+
+#[test]
+fn of_an_archive_that_would_not_be_unpacked_size_and_reason_are_shown() {
+    let cli = empty();
+    for (version, kind) in [("1.0.0", b'0'), ("1.1.0", b'1')] {
+        cli.write("files.tar", tar(&[entry("file", kind, 0, b"")]));
+        cli.write(
+            "shop.yaml",
+            format!(
+                "name: acme.org/shop
+version: {version}
+provider: {{name: acme}}
+resources:
+- {{name: files, type: blob, version: 1.0.0, input: {{type: file, path: files.tar, mediaType: application/x-tar}}}}
+"
+            ),
+        );
+        cli.ok("add cv -r shop shop.yaml");
+    }
+    assert_snapshot!(cli.run(&format!("diff cv {OLD} {NEW}")), @r"
+    $ ocm diff cv shop//acme.org/shop:1.0.0 shop//acme.org/shop:1.1.0
+    exit 0
+    --- stdout
+    --- <dir>/shop//acme.org/shop:1.0.0
+    +++ <dir>/shop//acme.org/shop:1.1.0
+    ~ resource name=files
+        digest: 3ff0e6906b385d6e… -> 2c001ded313cba6b…
+        content: 1.5 KiB -> 1.5 KiB
+        files not compared: the new archive: malformed tar: entry `file` is a hard link
+    ");
+    let run = cli.run(&format!("diff cv -o json {OLD} {NEW}"));
+    let reason = r#""reason": "the new archive: malformed tar: entry `file` is a hard link""#;
+    assert!(run.stdout.contains(reason), "{run}");
 }

@@ -13,7 +13,7 @@ use crate::world::{LEAF_DATA, empty, names, packed, stored};
 const LARGE: u64 = 5 << 30;
 
 /// Returns an entry of a tar: a header that claims a size, and content.
-fn entry(path: &str, kind: u8, size: u64, content: &[u8]) -> Vec<u8> {
+pub(crate) fn entry(path: &str, kind: u8, size: u64, content: &[u8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
     header[..path.len()].copy_from_slice(path.as_bytes());
     header[100..108].copy_from_slice(b"0000644\0");
@@ -38,7 +38,7 @@ fn file(path: &str) -> Vec<u8> {
 }
 
 /// Returns a tar of entries.
-fn tar(entries: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn tar(entries: &[Vec<u8>]) -> Vec<u8> {
     let mut tar = entries.concat();
     tar.extend_from_slice(&[0; 1024]);
     tar

@@ -27,7 +27,7 @@ pub(super) async fn compare(from: &BlobRef, to: &BlobRef) -> Result<Option<Strin
 
 /// Reads a text; `None` if it is too large, or none.
 async fn text(blob: &BlobRef) -> Result<Option<String>, Error> {
-    // Whoever does not know the size has to be read, at least in part.
+    // Where the size is not known, it may be large, and is not read to find out.
     if blob.size().is_none_or(|size| size > MAX_SIZE) {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! The files of archives, compared without unpacking them: each archive is read once.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 
 use ocm_blob::{BlobRef, Error, StreamReader, TarKind, TarScan, gunzip};
 use ocm_digest::{Digest, Digester, HashAlgorithm};
@@ -58,23 +58,39 @@ pub enum PathState {
 /// What is in an archive, by path.
 type Entries = BTreeMap<String, PathState>;
 
-/// Compares two archives; `None` if more is in them than can be kept. The second is opened when the
-/// first has been read, so that none waits open for the other.
+/// What became of reading an archive.
+enum Listing {
+    Read(Entries),
+    /// It holds what is not compared, or is malformed.
+    Refused {
+        reason: String,
+    },
+}
+
+/// Compares two archives. Of those whose files are not compared, it says why and how large they
+/// are. The second is opened when the first has been read, so that none waits open for the other.
 ///
 /// # Errors
 ///
-/// One of them cannot be read, or is malformed.
+/// One of them cannot be read.
 pub(super) async fn compare(
     (from, old_packing): (&BlobRef, Packing),
     (to, new_packing): (&BlobRef, Packing),
-) -> Result<Option<ContentDiff>, Error> {
-    let Some(old) = entries(from, old_packing).await? else {
-        return Ok(None);
+) -> Result<ContentDiff, Error> {
+    let sizes = |which, reason| ContentDiff::Bytes {
+        from_size: from.size(),
+        to_size: to.size(),
+        reason: Some(format!("{which}: {reason}")),
     };
-    let Some(new) = entries(to, new_packing).await? else {
-        return Ok(None);
+    let old = match list(from, old_packing).await? {
+        Listing::Read(entries) => entries,
+        Listing::Refused { reason } => return Ok(sizes("the old archive", reason)),
     };
-    Ok(Some(compare_entries(old, new)))
+    let new = match list(to, new_packing).await? {
+        Listing::Read(entries) => entries,
+        Listing::Refused { reason } => return Ok(sizes("the new archive", reason)),
+    };
+    Ok(compare_entries(old, new))
 }
 
 fn compare_entries(mut old: Entries, new: Entries) -> ContentDiff {
@@ -108,19 +124,24 @@ fn compare_entries(mut old: Entries, new: Entries) -> ContentDiff {
     ContentDiff::Tree { paths, unchanged }
 }
 
-/// Opens an archive and reads what is in it; `None` if it is more than can be kept.
-async fn entries(blob: &BlobRef, packing: Packing) -> Result<Option<Entries>, Error> {
+/// Opens an archive and reads what is in it.
+async fn list(blob: &BlobRef, packing: Packing) -> Result<Listing, Error> {
     let stream = blob.open().await?;
     let reader = StreamReader::new(if packing.gzip {
         gunzip(stream, u64::MAX)
     } else {
         stream
     });
-    let joined = tokio::task::spawn_blocking(move || read_entries(reader)).await;
-    joined.unwrap_or_else(|panic| Err(Error::source("content", panic)))
+    let joined = tokio::task::spawn_blocking(move || read(reader)).await;
+    match joined.unwrap_or_else(|panic| Err(Error::source("content", panic))) {
+        Err(error @ Error::Malformed { .. }) => Ok(Listing::Refused {
+            reason: error.to_string(),
+        }),
+        listing => listing,
+    }
 }
 
-fn read_entries(mut reader: StreamReader) -> Result<Option<Entries>, Error> {
+fn read(mut reader: StreamReader) -> Result<Listing, Error> {
     let mut entries = Entries::new();
     let mut kept = 0;
     let mut scan = TarScan::stream(&mut reader).with_links();
@@ -129,7 +150,9 @@ fn read_entries(mut reader: StreamReader) -> Result<Option<Entries>, Error> {
         let target = entry.link.unwrap_or_default();
         kept += path.len() + target.len() + ENTRY;
         if kept > MAX_KEPT {
-            return Ok(None);
+            return Ok(Listing::Refused {
+                reason: "it holds more than is compared".to_owned(),
+            });
         }
         let state = match entry.kind {
             TarKind::Directory => PathState::Directory,
@@ -150,7 +173,7 @@ fn read_entries(mut reader: StreamReader) -> Result<Option<Entries>, Error> {
     drop(scan);
     // What follows the end of the archive belongs to the content that is checked.
     while reader.next_chunk()?.is_some() {}
-    Ok(Some(entries))
+    Ok(Listing::Read(entries))
 }
 
 fn hashed(content: &mut impl Read) -> Result<(Digest, u64), Error> {
@@ -158,13 +181,24 @@ fn hashed(content: &mut impl Read) -> Result<(Digest, u64), Error> {
     let (mut buffer, mut size) = (vec![0; ocm_blob::CHUNK], 0);
     loop {
         let count = content.read(&mut buffer);
-        match count.map_err(|error| Error::source("a file in a tar", error))? {
+        match count.map_err(unreadable)? {
             0 => return Ok((digester.finish(), size)),
             count => {
                 digester.update(&buffer[..count]);
                 size += count as u64;
             }
         }
+    }
+}
+
+/// Returns the error of what the archive is read from, so that it can still be told by its kind.
+fn unreadable(error: io::Error) -> Error {
+    match StreamReader::cause(&error) {
+        Some(cause) => cause.clone(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Error::malformed("tar", "it ends in a file, so it may be cut off")
+        }
+        None => Error::source("a file in a tar", error),
     }
 }
 
@@ -214,7 +248,7 @@ mod tests {
     }
 
     /// Compares two archives, and returns what was noted as well.
-    async fn noted(old: Vec<u8>, new: Vec<u8>) -> (Option<ContentDiff>, Vec<String>) {
+    async fn noted(old: Vec<u8>, new: Vec<u8>) -> (ContentDiff, Vec<String>) {
         let notes = Arc::new(Mutex::new(Vec::new()));
         let blob = |name, content| -> BlobRef {
             let notes = Arc::clone(&notes);
@@ -239,10 +273,59 @@ mod tests {
     #[tokio::test]
     async fn the_second_archive_is_opened_when_the_first_has_been_read() {
         let (compared, notes) = noted(archive("a"), archive("b")).await;
-        let Some(ContentDiff::Tree { paths, .. }) = compared else {
+        let ContentDiff::Tree { paths, .. } = compared else {
             panic!("no tree");
         };
         assert_eq!(paths.len(), 2);
         assert_eq!(notes, ["old opened", "old read", "new opened", "new read"]);
+    }
+
+    /// A file that becomes a hard link by its type in the header.
+    fn hard_link() -> Vec<u8> {
+        let mut bytes = archive("a");
+        bytes[156] = b'1';
+        // The checksum of the header is the sum of its bytes.
+        bytes[153] += 1;
+        bytes
+    }
+
+    #[tokio::test]
+    async fn of_archives_that_are_refused_sizes_and_reason_are_shown() {
+        let cut_off = [&tar_header("a", 9, 0o644).unwrap()[..], b"text"].concat();
+        for (old, new, why, opened) in [
+            (
+                hard_link(),
+                archive("b"),
+                "the old archive: malformed tar: entry `a` is a hard link",
+                1,
+            ),
+            (
+                archive("b"),
+                hard_link(),
+                "the new archive: malformed tar: entry `a` is a hard link",
+                2,
+            ),
+            (
+                cut_off,
+                archive("b"),
+                "the old archive: malformed tar: it ends in a file, so it may be cut off",
+                1,
+            ),
+        ] {
+            let sizes = (Some(old.len() as u64), Some(new.len() as u64));
+            let (compared, notes) = noted(old, new).await;
+            let ContentDiff::Bytes {
+                from_size,
+                to_size,
+                reason,
+            } = compared
+            else {
+                panic!("no sizes: {compared:?}");
+            };
+            assert_eq!((from_size, to_size), sizes);
+            assert_eq!(reason.as_deref(), Some(why));
+            let count = notes.iter().filter(|note| note.ends_with("opened")).count();
+            assert_eq!(count, opened);
+        }
     }
 }

@@ -17,6 +17,7 @@ use ocm_model::element::Element as _;
 use ocm_model::{Access, ComponentVersionId, DigestSpec, Identity, RepositorySpec};
 use ocm_oci::{CopyOptions, Depth};
 use ocm_repository::{Artifact, RepositoryRef};
+use ocm_signing::nested;
 use ocm_signing::references::Referenced;
 
 use self::look::{Look, moved, outcome_of};
@@ -98,11 +99,14 @@ impl Ocm {
         let nodes = self
             .gather_readable(root, &options.lookup, None, unreadable)
             .await?;
-        let nodes = tree::with_kept_digests(&nodes)?;
+        let (mut nodes, contradictions) = tree::fill_kept_digests(&nodes);
+        parts.extend(kept_digests(&nodes[0], &contradictions));
+        let completed = tree::complete_kept_digests(&mut nodes);
         let referenced = tree::below(&nodes);
+        parts.extend(compare_signatures(&nodes[0], &referenced, &completed));
         let is_signed = !nodes[0].descriptor.signatures().is_empty();
-        parts.extend(compare_signatures(&nodes[0], &referenced));
-        parts.extend(compare_references(&nodes, &referenced, is_signed));
+        let needs_digests = is_signed && completed.is_ok();
+        parts.extend(compare_references(&nodes, &referenced, needs_digests));
 
         let look = Look {
             methods: self.access_methods(&repository).await?,
@@ -137,18 +141,38 @@ impl Ocm {
     }
 }
 
-/// Compares the digests that signatures sign with that of the descriptor.
-fn compare_signatures(root: &Node, referenced: &Referenced) -> Vec<Part> {
+/// Says which of the digests that the root keeps are not those that stand below. It is only reported
+/// where something is wrong: whether they are what somebody has signed, the signatures say.
+fn kept_digests(root: &Node, contradictions: &[nested::Error]) -> Option<Part> {
+    if contradictions.is_empty() {
+        return None;
+    }
+    let reasons: Vec<String> = contradictions.iter().map(ToString::to_string).collect();
+    let reason = reasons.join("; ");
+    let outcome = PartOutcome::Wrong { reason };
+    let id = root.descriptor.id().clone();
+    Some(Part::new(id, PartKind::Signature, "nestedDigests", outcome))
+}
+
+/// Compares the digests that signatures sign with that of the descriptor, if what it lacks of
+/// digests could be completed.
+fn compare_signatures(
+    root: &Node,
+    referenced: &Referenced,
+    completed: &Result<(), Error>,
+) -> Vec<Part> {
     let signatures = root.descriptor.signatures().into_iter();
     let parts = signatures.map(|signature| {
-        let outcome = match compare(&root.descriptor, &signature.digest, referenced) {
-            Ok(()) => PartOutcome::Present { size: None },
-            Err(actual) => PartOutcome::Wrong {
+        let compared = || compare(&root.descriptor, &signature.digest, referenced);
+        let outcome = match completed.as_ref().map(|()| compared()) {
+            Ok(Ok(())) => PartOutcome::Present { size: None },
+            Ok(Err(actual)) => PartOutcome::Wrong {
                 reason: format!(
                     "it signs digest {}, the descriptor has {actual}",
                     signature.digest.value
                 ),
             },
+            Err(error) => outcome_of(error),
         };
         let id = root.descriptor.id().clone();
         Part::new(id, PartKind::Signature, signature.name, outcome)
@@ -156,9 +180,9 @@ fn compare_signatures(root: &Node, referenced: &Referenced) -> Vec<Part> {
     parts.collect()
 }
 
-/// Compares the digests of references with the descriptors that are there. Where somebody has
-/// signed the root, each must have one.
-fn compare_references(nodes: &[Node], referenced: &Referenced, is_signed: bool) -> Vec<Part> {
+/// Compares the digests of references with the descriptors that are there. Each must have one where
+/// `needs_digests`: somebody has signed the root.
+fn compare_references(nodes: &[Node], referenced: &Referenced, needs_digests: bool) -> Vec<Part> {
     let by_id: BTreeMap<_, _> = nodes
         .iter()
         .map(|node| (node.descriptor.id(), &node.descriptor))
@@ -175,7 +199,7 @@ fn compare_references(nodes: &[Node], referenced: &Referenced, is_signed: bool) 
                 .digest
                 .as_ref()
                 .is_some_and(DigestSpec::is_complete);
-            let outcome = if !has_digest && !is_signed {
+            let outcome = if !has_digest && !needs_digests {
                 PartOutcome::Present { size: None }
             } else {
                 match check_reference(id, &reference, child, referenced) {

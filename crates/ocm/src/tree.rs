@@ -136,28 +136,53 @@ pub(crate) fn bottom_up(nodes: &[Node]) -> Result<Vec<usize>, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Kept`] if one states another digest.
+/// [`Error::Kept`] if one states another digest, otherwise as [`complete_kept_digests`].
 pub(crate) fn with_kept_digests(nodes: &[Node]) -> Result<Vec<Node>, Error> {
-    let root = &nodes[0].descriptor;
-    let kept = root.nested_digests();
-    if kept.is_empty() {
-        return Ok(nodes.to_vec());
+    let (mut filled, contradictions) = fill_kept_digests(nodes);
+    if let Some(contradiction) = contradictions.into_iter().next() {
+        return Err(contradiction.into());
     }
-    let filled = nodes.iter().map(|node| {
-        Ok(Node {
-            descriptor: nested::with_kept(&node.descriptor, &kept)?,
-            repository: node.repository.clone(),
-        })
-    });
-    let mut filled = filled.collect::<Result<Vec<_>, Error>>()?;
+    complete_kept_digests(&mut filled)?;
+    Ok(filled)
+}
+
+/// Returns the component versions with the digests that the root keeps for them, except for those
+/// that state another one: they stay as they are, and what contradicts is returned with them.
+pub(crate) fn fill_kept_digests(nodes: &[Node]) -> (Vec<Node>, Vec<nested::Error>) {
+    let kept = nodes[0].descriptor.nested_digests();
+    let (mut filled, mut contradictions) = (nodes.to_vec(), Vec::new());
+    if kept.is_empty() {
+        return (filled, contradictions);
+    }
+    for node in &mut filled {
+        match nested::with_kept(&node.descriptor, &kept) {
+            Ok(descriptor) => node.descriptor = descriptor,
+            Err(contradiction) => contradictions.push(contradiction),
+        }
+    }
+    (filled, contradictions)
+}
+
+/// Computes what a root that keeps digests has lost of them.
+///
+/// # Errors
+///
+/// [`Error::Restate`] or [`Error::Cycle`] if it cannot be computed. What the root signs cannot be
+/// told then.
+pub(crate) fn complete_kept_digests(nodes: &mut [Node]) -> Result<(), Error> {
+    let root = &nodes[0].descriptor;
+    if root.nested_digests().is_empty() {
+        return Ok(());
+    }
     let algorithms = root.signatures().into_iter().find_map(|signature| {
         let normalisation = signature.digest.normalisation_algorithm.parse().ok()?;
         Some((normalisation, signature.digest.algorithm()?))
     });
-    if let Some((normalisation, hash)) = algorithms {
-        complete_references(&mut filled, &bottom_up(nodes)?, normalisation, hash)?;
-    }
-    Ok(filled)
+    let Some((normalisation, hash)) = algorithms else {
+        return Ok(());
+    };
+    let order = bottom_up(nodes)?;
+    complete_references(nodes, &order, normalisation, hash)
 }
 
 /// Fills in digests of references that are missing, from the bottom up.

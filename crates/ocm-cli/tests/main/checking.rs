@@ -1,8 +1,9 @@
 //! `ocm check`: what of a component version is there.
 
 use insta::assert_snapshot;
+use ocm_testkit::Cli;
 
-use crate::world::{LEAF_DATA, PRODUCT, empty, odd, registry, signed, stored, tamper};
+use crate::world::{LEAF_DATA, PRODUCT, conformance, empty, odd, registry, signed, stored, tamper};
 
 #[test]
 fn everything_is_there() {
@@ -206,4 +207,94 @@ fn several_are_checked_and_none_that_is_not_there() {
     );
     assert_eq!(cli.run(&format!("check {leaf}9")).code, Some(3));
     assert_eq!(empty().run("check shop//acme.org/a:1.0.0").code, Some(3));
+}
+
+const ROOT: &str = "tree//acme.org/root:1.0.0";
+
+/// The first Go tool has signed this root, which keeps the digests of what is below, and has lost
+/// those of component versions.
+fn tree_top() -> Cli {
+    let cli = empty();
+    cli.copy(conformance("ctf/v1-tree-top"), "tree");
+    cli.ok(&format!("check {ROOT}"));
+    cli
+}
+
+/// Puts something else in the place of `acme.org/leaf:1.0.0`.
+fn replace_leaf(cli: &Cli, elements: &str) {
+    let leaf = "name: acme.org/leaf\nversion: 1.0.0\nprovider: {name: acme.org}\n";
+    cli.write("leaf.yaml", format!("{leaf}{elements}"));
+    cli.ok("add cv -r tree --component-version-conflict-policy replace leaf.yaml");
+}
+
+#[test]
+fn content_that_the_root_keeps_another_digest_of_is_a_fault_among_others() {
+    let cli = tree_top();
+    replace_leaf(
+        &cli,
+        "resources:\n- {name: data, type: blob, input: {type: utf8, text: other}}\n",
+    );
+    assert_snapshot!(cli.run(&format!("check {ROOT}")), @r"
+    $ ocm check tree//acme.org/root:1.0.0
+    exit 4
+    --- stdout
+    CHECKED    COMPONENT VERSION      WHAT                     OUTCOME
+    signature  acme.org/root:1.0.0    nestedDigests            WRONG: `name=data,version=1.0.0` of acme.org/leaf:1.0.0 has another digest than the root of the signed tree keeps for it
+    signature  acme.org/root:1.0.0    sig                      WRONG: it signs digest <digest>, the descriptor has <digest>
+    signature  acme.org/root:1.0.0    second                   WRONG: it signs digest <digest>, the descriptor has <digest>
+    reference  acme.org/root:1.0.0    acme.org/middle:1.0.0    present
+    reference  acme.org/root:1.0.0    acme.org/leaf:1.0.0      present
+    reference  acme.org/middle:1.0.0  acme.org/leaf:1.0.0      present
+    resource   acme.org/middle:1.0.0  name=data,version=1.0.0  present, 11 B
+    resource   acme.org/leaf:1.0.0    name=data,version=1.0.0  present, 5 B
+    --- stderr
+    error: component version acme.org/root:1.0.0 is not complete in <dir>/tree: 3 of 8 parts
+    ");
+}
+
+#[test]
+fn signatures_of_a_root_that_cannot_be_completed_are_reported() {
+    let cli = tree_top();
+    replace_leaf(
+        &cli,
+        "componentReferences:\n- {name: root, componentName: acme.org/root, version: 1.0.0}\n",
+    );
+    assert_snapshot!(cli.run(&format!("check {ROOT}")), @r"
+    $ ocm check tree//acme.org/root:1.0.0
+    exit 4
+    --- stdout
+    CHECKED    COMPONENT VERSION      WHAT                     OUTCOME
+    signature  acme.org/root:1.0.0    sig                      WRONG: acme.org/root:1.0.0 refers to itself, directly or by others
+    signature  acme.org/root:1.0.0    second                   WRONG: acme.org/root:1.0.0 refers to itself, directly or by others
+    reference  acme.org/root:1.0.0    acme.org/middle:1.0.0    present
+    reference  acme.org/root:1.0.0    acme.org/leaf:1.0.0      present
+    reference  acme.org/middle:1.0.0  acme.org/leaf:1.0.0      present
+    reference  acme.org/leaf:1.0.0    acme.org/root:1.0.0      present
+    resource   acme.org/middle:1.0.0  name=data,version=1.0.0  present, 11 B
+    --- stderr
+    error: component version acme.org/root:1.0.0 is not complete in <dir>/tree: 2 of 7 parts
+    ");
+}
+
+#[test]
+fn signatures_of_a_root_are_not_compared_where_something_below_is_missing() {
+    let cli = tree_top();
+    let index = cli.read("tree/artifact-index.json");
+    let mut index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let artifacts = index["artifacts"].as_array_mut().unwrap();
+    artifacts.retain(|it| it["repository"] != "component-descriptors/acme.org/leaf");
+    cli.write("tree/artifact-index.json", index.to_string());
+    assert_snapshot!(cli.run(&format!("check {ROOT}")), @r"
+    $ ocm check tree//acme.org/root:1.0.0
+    exit 3
+    --- stdout
+    CHECKED    COMPONENT VERSION      WHAT                     OUTCOME
+    reference  acme.org/root:1.0.0    acme.org/leaf:1.0.0      MISSING: component version acme.org/leaf:1.0.0 not found in <dir>/tree
+    signature  acme.org/root:1.0.0    sig                      NOT READABLE: the references of acme.org/middle:1.0.0 cannot be signed under jsonNormalisation/v3: component version acme.org/leaf:1.0.0 is referred to, but not available
+    signature  acme.org/root:1.0.0    second                   NOT READABLE: the references of acme.org/middle:1.0.0 cannot be signed under jsonNormalisation/v3: component version acme.org/leaf:1.0.0 is referred to, but not available
+    reference  acme.org/root:1.0.0    acme.org/middle:1.0.0    present
+    resource   acme.org/middle:1.0.0  name=data,version=1.0.0  present, 11 B
+    --- stderr
+    error: component version acme.org/root:1.0.0 is not complete in <dir>/tree: 3 of 5 parts
+    ");
 }

@@ -11,8 +11,10 @@ use ocm_oci::{
     CopyOptions, Depth, Descriptor as Entry, Moved, Outcome, Survey, check_blob, look_at, survey,
 };
 use ocm_repository::{AccessMethods, Artifact, Content};
+use ocm_signing::references::RestateError;
 
 use super::{Item, Part, PartKind, PartOutcome};
+use crate::error::Error;
 use crate::kind::{Kind, causes, reason_of};
 use crate::stated::{as_stated, states_artifact};
 use crate::verify::content::{Read, open, read};
@@ -267,4 +269,7 @@ fn is_malformed(error: &(dyn StdError + 'static)) -> bool {
         matches!(error, ocm_repository::Error::Malformed { .. })
     }) || (error.downcast_ref())
         .is_some_and(|error: &ocm_blob::Error| matches!(error, ocm_blob::Error::Malformed { .. }))
+        || (error.downcast_ref())
+            .is_some_and(|error: &RestateError| matches!(error, RestateError::TooDeep { .. }))
+        || (error.downcast_ref()).is_some_and(|error: &Error| matches!(error, Error::Cycle { .. }))
 }

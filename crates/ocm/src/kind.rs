@@ -43,6 +43,16 @@ impl Kind {
         }
         kinds().next().unwrap_or(Self::Other)
     }
+
+    /// Says which of several faults decides what is made of all of them, the larger the rather:
+    /// something that is wrong before something that is missing, and that before everything else.
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::VerificationFailed => 2,
+            Self::NotFound => 1,
+            _ => 0,
+        }
+    }
 }
 
 /// Returns an error and its causes, outermost first. Other than [`StdError::source`], it sees

@@ -1,7 +1,10 @@
 //! `ocm check`.
 
+use std::cmp::Reverse;
+
+use ocm::model::RepositorySpec;
 use ocm::oci::{CopyOptions, Depth};
-use ocm::{CheckOptions, CheckReport, Part, PartOutcome};
+use ocm::{CheckOptions, CheckReport, Kind, Part, PartOutcome};
 
 use super::Session;
 use crate::output::{Columns, Format, bytes, count, data};
@@ -44,38 +47,58 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let lookup = args.lookup.iter().map(|text| session.repository(text));
     let lookup: Vec<_> = lookup.collect::<Result<_, _>>()?;
-    let mut reports = Vec::new();
+    let (mut reports, mut faults) = (Vec::new(), Vec::new());
     for reference in &args.references {
-        let located = session.reference(reference).await?;
-        let progress = Progress::start(&session.ui, "checking");
-        let options = CheckOptions {
-            lookup: lookup.clone(),
-            depth: if args.content {
-                Depth::Content
-            } else {
-                Depth::Presence
-            },
-            only_local: args.only_local,
-            copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
-            progress: progress.of_verification(),
-        };
-        let report = session.ocm.check(&located, &options).await;
-        progress.finish();
-        reports.push(report?);
-    }
-    match data(args.output, &reports)? {
-        Some(text) => session.ui.print(&text)?,
-        None => session.ui.print(&table(&reports))?,
-    }
-    let mut first = None;
-    for report in &reports {
-        match report.verdict() {
-            Ok(()) => session.ui.note(&summary(report)),
-            Err(incomplete) if first.is_none() => first = Some(incomplete),
-            Err(incomplete) => session.ui.warn(&incomplete.to_string()),
+        match check(reference, &lookup, &args, session).await {
+            Ok(report) => {
+                faults.extend(report.verdict().err().map(anyhow::Error::from));
+                reports.push(report);
+            }
+            Err(error) => faults.push(error),
         }
     }
-    first.map_or(Ok(()), |incomplete| Err(incomplete.into()))
+    if !reports.is_empty() {
+        match data(args.output, &reports)? {
+            Some(text) => session.ui.print(&text)?,
+            None => session.ui.print(&table(&reports))?,
+        }
+    }
+    for report in reports.iter().filter(|report| report.verdict().is_ok()) {
+        session.ui.note(&summary(report));
+    }
+    let severity = |fault: &anyhow::Error| Kind::of(fault.as_ref()).severity();
+    let severest = (0..faults.len()).min_by_key(|&index| Reverse(severity(&faults[index])));
+    let Some(severest) = severest.map(|index| faults.remove(index)) else {
+        return Ok(());
+    };
+    for fault in faults {
+        session.ui.warn(&format!("{fault:#}"));
+    }
+    Err(severest)
+}
+
+async fn check(
+    reference: &str,
+    lookup: &[RepositorySpec],
+    args: &Args,
+    session: &Session,
+) -> anyhow::Result<CheckReport> {
+    let located = session.reference(reference).await?;
+    let progress = Progress::start(&session.ui, "checking");
+    let options = CheckOptions {
+        lookup: lookup.to_vec(),
+        depth: if args.content {
+            Depth::Content
+        } else {
+            Depth::Presence
+        },
+        only_local: args.only_local,
+        copy: CopyOptions::new(args.concurrency_limit).with_progress(progress.of_copies()),
+        progress: progress.of_verification(),
+    };
+    let report = session.ocm.check(&located, &options).await;
+    progress.finish();
+    Ok(report?)
 }
 
 fn table(reports: &[CheckReport]) -> String {

@@ -209,6 +209,40 @@ fn several_are_checked_and_none_that_is_not_there() {
     assert_eq!(empty().run("check shop//acme.org/a:1.0.0").code, Some(3));
 }
 
+#[test]
+fn of_several_the_severest_fault_decides_and_all_reports_are_printed() {
+    let cli = signed();
+    let leaf = "leaf//acme.org/bar/leaf:1.0.0";
+    cli.ok("transfer cv shop//acme.org/bar/leaf:1.0.0 leaf");
+    std::fs::remove_file(cli.path(format!("leaf/blobs/sha256.{LEAF_DATA}"))).unwrap();
+    let none = "shop//acme.org/bar/none:1.0.0";
+    let run = cli.run(&format!("check --only-local {none} {PRODUCT} -o ndjson"));
+    assert_eq!(
+        (run.code, run.stdout.lines().count()),
+        (Some(3), 1),
+        "{run}"
+    );
+    cli.write(format!("shop/blobs/sha256.{LEAF_DATA}"), "leaf");
+    assert_snapshot!(cli.run(&format!("check --only-local {none} {leaf} {PRODUCT}")), @r"
+    $ ocm check --only-local shop//acme.org/bar/none:1.0.0 leaf//acme.org/bar/leaf:1.0.0 shop//acme.org/bar/product:1.0.0
+    exit 4
+    --- stdout
+    CHECKED    COMPONENT VERSION           WHAT                                                 OUTCOME
+    resource   acme.org/bar/leaf:1.0.0     name=data,version=1.0.0                              MISSING: blob sha256:<digest> of component-descriptors/acme.org/bar/leaf not found
+    signature  acme.org/bar/product:1.0.0  default                                              present
+    reference  acme.org/bar/product:1.0.0  acme.org/bar/leaf:1.0.0                              present
+    resource   acme.org/bar/product:1.0.0  architecture=amd64,name=file,os=linux,version=1.0.0  present, 6 B
+    resource   acme.org/bar/product:1.0.0  name=tree,version=1.0.0                              present, 4.0 KiB
+    resource   acme.org/bar/product:1.0.0  name=image,version=1.0.0                             present, 675 B
+    source     acme.org/bar/product:1.0.0  name=code,version=1.0.0                              elsewhere
+    resource   acme.org/bar/leaf:1.0.0     name=data,version=1.0.0                              WRONG: cannot use blob sha256:<digest> of component-descriptors/acme.org/bar/leaf: content has 4 bytes, expected 9
+    --- stderr
+    warning: component version acme.org/bar/none:1.0.0 not found in <dir>/shop
+    warning: component version acme.org/bar/leaf:1.0.0 is not complete in <dir>/leaf: 1 of 1 parts
+    error: component version acme.org/bar/product:1.0.0 is not complete in <dir>/shop: 1 of 7 parts
+    ");
+}
+
 const ROOT: &str = "tree//acme.org/root:1.0.0";
 
 /// The first Go tool has signed this root, which keeps the digests of what is below, and has lost

@@ -1,5 +1,6 @@
 //! What a check reports: each part, and what it was found to be.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use ocm_model::ComponentVersionId;
@@ -115,16 +116,10 @@ impl CheckReport {
     ///
     /// # Errors
     ///
-    /// Something is not. What is wrong decides its [`Kind`] before what is missing, and that before
-    /// what cannot be read.
+    /// Something is not. The severest fault decides its [`Kind`], see [`Kind::severity`].
     pub fn verdict(&self) -> Result<(), Incomplete> {
         let kinds: Vec<Kind> = self.parts.iter().filter_map(Part::fault).collect();
-        let severity = |kind: &&Kind| match kind {
-            Kind::VerificationFailed => 0,
-            Kind::NotFound => 1,
-            _ => 2,
-        };
-        match kinds.iter().min_by_key(severity) {
+        match kinds.iter().min_by_key(|kind| Reverse(kind.severity())) {
             None => Ok(()),
             Some(&kind) => Err(Incomplete {
                 component: self.component.clone(),

@@ -379,23 +379,20 @@ mod tests {
                 "mediaType": "text/plain"});
             resource
         };
-        let (old, new) = (local("00"), local("01"));
-        let changes = lines(
-            &with(&[old.clone()]),
-            &with(&[new.clone()]),
-            Accesses::default(),
-        );
-        assert_eq!(changes, ["Changed Resource name=a: digest"]);
-        let mut other = new.clone();
+        let mut other = local("01");
         other["access"]["mediaType"] = json!("text/html");
-        let changes = lines(&with(&[old.clone()]), &with(&[other]), Accesses::default());
-        assert_eq!(changes, ["Changed Resource name=a: access digest"]);
         let without = |mut resource: Value| {
             resource["digest"] = Value::Null;
-            with(&[resource])
+            resource
         };
-        let changes = lines(&without(old), &without(new), Accesses::default());
-        assert_eq!(changes, ["Changed Resource name=a: access"]);
+        for (old, new, fields) in [
+            (local("00"), local("01"), "digest"),
+            (local("00"), other, "access digest"),
+            (without(local("00")), without(local("01")), "access"),
+        ] {
+            let changes = lines(&with(&[old]), &with(&[new]), Accesses::default());
+            assert_eq!(changes, [format!("Changed Resource name=a: {fields}")]);
+        }
     }
 
     #[test]

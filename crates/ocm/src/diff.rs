@@ -21,7 +21,6 @@ use crate::serialise::display;
 use crate::session::{Ocm, Use};
 use crate::stated::as_stated;
 use crate::unpack::Packing;
-use crate::verify::content::open;
 
 pub use self::artifact::{ArtifactChange, ArtifactPart};
 pub use self::tree::{PathChange, PathState};
@@ -185,7 +184,10 @@ impl Loaded {
         let Some(access) = resource.access.as_ref().filter(|access| !access.is_none()) else {
             return Ok(None);
         };
-        let content = open(&self.methods, &self.id, &self.repository, access).await?;
+        let content = self
+            .methods
+            .content_of(&self.repository, &self.id, access)
+            .await?;
         as_stated(content, resource.digest.as_ref()).await.map(Some)
     }
 }

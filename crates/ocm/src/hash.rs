@@ -14,7 +14,6 @@ use crate::session::Ocm;
 use crate::stated::to_state;
 use crate::tree::Node;
 use crate::verify::ContentCheck;
-use crate::verify::content::open;
 
 /// How component versions are hashed.
 #[derive(Clone, Debug)]
@@ -169,7 +168,7 @@ impl Ocm {
             return Ok(None);
         };
         let methods = self.access_methods(&node.repository).await?;
-        let content = open(&methods, id, &node.repository, access).await?;
+        let content = methods.content_of(&node.repository, id, access).await?;
         let (digest, _) = to_state(content, request.hash, &request.copy).await?;
         Ok(Some(digest))
     }

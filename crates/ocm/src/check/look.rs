@@ -17,7 +17,7 @@ use super::{Item, Part, PartKind, PartOutcome};
 use crate::error::Error;
 use crate::kind::{Kind, causes, reason_of};
 use crate::stated::{as_stated, states_artifact};
-use crate::verify::content::{Read, open, read};
+use crate::verify::content::{Read, read};
 
 /// How many artifacts may refer to those of one component version, directly or not.
 const MAX_REFERRERS: usize = 100_000;
@@ -43,7 +43,10 @@ impl Look {
         if is_left_alone && !access.is_local() {
             return (PartOutcome::Elsewhere, None);
         }
-        let content = open(&self.methods, &item.component, &item.repository, access).await;
+        let content = self
+            .methods
+            .content_of(&item.repository, &item.component, access)
+            .await;
         match content {
             Err(error) => (outcome_of(&error), None),
             Ok(Content::Artifact(artifact)) => {

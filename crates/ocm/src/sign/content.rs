@@ -13,7 +13,7 @@ use crate::session::Ocm;
 use crate::stated::{as_stated, to_state};
 use crate::tree::Node;
 use crate::verify::VerifyError;
-use crate::verify::content::{Read, open, read, size_of};
+use crate::verify::content::{Read, read, size_of};
 
 /// A resource whose content is looked at.
 struct Task {
@@ -151,7 +151,7 @@ async fn look(
             source,
         })
     };
-    let content = open(methods, &id, &repository, &access).await;
+    let content = methods.content_of(&repository, &id, &access).await;
     let content = content.map_err(|source| Error::NotReached {
         id: id.clone(),
         resource: resource.clone(),

@@ -103,7 +103,7 @@ impl Ocm {
             Ok(stated) => stated,
             Err(outcome) => return Ok(outcome),
         };
-        let content = match open(methods, id, repository, access).await {
+        let content = match methods.content_of(repository, id, access).await {
             Ok(content) => content,
             Err(error) if access.is_local() => return Err(failed(error.into())),
             Err(error) => return Ok(unchecked(reason_of(&error))),
@@ -120,20 +120,6 @@ impl Ocm {
                 actual: digest,
             }),
         }
-    }
-}
-
-/// Finds the content of a resource.
-pub(crate) async fn open(
-    methods: &AccessMethods,
-    id: &ComponentVersionId,
-    repository: &RepositoryRef,
-    access: &Access,
-) -> Result<Content, ocm_repository::Error> {
-    if access.is_local() {
-        repository.local_content(id, access).await
-    } else {
-        methods.content(access).await
     }
 }
 

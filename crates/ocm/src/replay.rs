@@ -43,6 +43,23 @@ impl Ocm {
         Ok(Transfer::from_plan(plan, target, sources, access)?)
     }
 
+    /// Returns the repositories from which a stored plan reads, each once.
+    ///
+    /// # Errors
+    ///
+    /// The plan names one that cannot be one.
+    pub fn places(&self, plan: &TransferPlan) -> Result<Vec<RepositorySpec>, Error> {
+        let names = plan.sources();
+        let mut places = Vec::new();
+        for name in &names {
+            let place = self.named(without_number(name, |place| names.contains(place)))?;
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
     /// Plans what the second Go tool has stored as a graph of transformations.
     ///
     /// Component versions are read where they come from, not taken from the document, which may

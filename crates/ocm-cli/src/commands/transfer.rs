@@ -190,12 +190,9 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         return Err(usage("no version is admitted by the constraint"));
     }
     let (_, first) = &repositories[0];
-    let others: Vec<RepositorySpec> = repositories[1..]
-        .iter()
-        .map(|(spec, _)| spec.clone())
-        .collect();
-    let resolvers = ocm.resolvers(first).await?.and_in(&others);
-    move_all(roots, resolvers, target, &args.shape, session).await
+    let resolvers = ocm.resolvers(first).await?;
+    let places: Vec<RepositorySpec> = repositories.into_iter().map(|(spec, _)| spec).collect();
+    move_all(roots, resolvers, &places, target, &args.shape, session).await
 }
 
 /// Opens a repository, unless it is open already.
@@ -214,9 +211,8 @@ async fn open_once(
 
 pub(crate) async fn run_archive(args: ArchiveArgs, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
-    let source = ocm
-        .open(&session.repository(&args.source)?, Use::Read)
-        .await?;
+    let place = session.repository(&args.source)?;
+    let source = ocm.open(&place, Use::Read).await?;
     let roots = Root::all(&source).await?;
     if roots.is_empty() {
         session
@@ -224,12 +220,22 @@ pub(crate) async fn run_archive(args: ArchiveArgs, session: &Session) -> anyhow:
             .note(&format!("no components in {}", args.source));
     }
     let resolvers = ocm.resolvers(&source).await?;
-    move_all(roots, resolvers, &args.target, &args.shape, session).await
+    move_all(
+        roots,
+        resolvers,
+        &[place],
+        &args.target,
+        &args.shape,
+        session,
+    )
+    .await
 }
 
+/// Moves component versions that come from `places`; `resolvers` are those of the first.
 async fn move_all(
     roots: Vec<Root>,
     resolvers: Resolvers,
+    places: &[RepositorySpec],
     target: &str,
     shape: &Shape,
     session: &Session,
@@ -239,8 +245,8 @@ async fn move_all(
     let spec = session.repository(target)?;
     let repository = ocm.open(&spec, Use::Write).await?;
     let rules = super::rules(shape.strict);
-    let lookup = shape.lookup.iter().map(|text| session.repository(text));
-    let resolvers = resolvers.and_in(&lookup.collect::<Result<Vec<_>, _>>()?);
+    let lookup = lookup(places, shape, session)?;
+    let resolvers = resolvers.and_in(&lookup);
     let mut planner = Planner::new(repository)
         .with_options(options(shape, session).await?)
         .with_access(ocm.access_methods_among(resolvers.clone()).await?)
@@ -251,19 +257,34 @@ async fn move_all(
     }
     let transfer = planner.plan(roots).await.map_err(with_hint)?;
     session.ui.warn_broken(&rules);
-    carry_out(&transfer, target, start, shape, session).await
+    carry_out(&transfer, target, &lookup, start, shape, session).await
+}
+
+/// Returns where else what is referred to is looked for: in `places`, then in what `--lookup`
+/// names.
+fn lookup(
+    places: &[RepositorySpec],
+    shape: &Shape,
+    session: &Session,
+) -> anyhow::Result<Vec<RepositorySpec>> {
+    let mut all = places.to_vec();
+    for text in &shape.lookup {
+        all.push(session.repository(text)?);
+    }
+    Ok(all)
 }
 
 /// Carries a plan out, or only shows it.
 async fn carry_out(
     transfer: &Transfer,
     target: &str,
+    lookup: &[RepositorySpec],
     start: Instant,
     shape: &Shape,
     session: &Session,
 ) -> anyhow::Result<()> {
     if shape.verified.is_asked() {
-        shape.verified.check(transfer, session).await?;
+        shape.verified.check(transfer, lookup, session).await?;
     }
     if shape.dry_run {
         return show::print_plan(transfer.plan(), shape.output, session);

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::world::{PRODUCT, check_product, packed, registry, signed};
+use crate::world::{PRODUCT, check_product, empty, packed, registry, signed};
 
 #[test]
 fn what_is_signed_is_copied() {
@@ -89,4 +89,53 @@ fn a_stored_plan_is_verified_too() {
     assert_eq!(refused.code, Some(4), "{refused}");
     cli.ok("transfer cv --plan plan.json --verify acme.pub");
     check_product(&cli, "far");
+}
+
+#[test]
+fn what_is_referred_to_is_verified_wherever_it_is() {
+    let cli = empty();
+    for (name, reference) in [("base", None), ("desk", None), ("shop", Some("base"))] {
+        let references = reference.map_or_else(String::new, |it| {
+            format!(
+                "componentReferences:\n\
+                 - {{name: {it}, componentName: acme.org/{it}, version: 1.0.0}}\n"
+            )
+        });
+        cli.write(
+            format!("{name}.yaml"),
+            format!(
+                "name: acme.org/{name}\nversion: 1.0.0\nprovider: {{name: acme}}\n{references}"
+            ),
+        );
+        cli.ok(&format!("add cv -r all {name}.yaml"));
+    }
+    cli.ok("create keypair acme --bits 2048");
+    for name in ["shop", "desk"] {
+        cli.ok(&format!("sign cv -K acme all//acme.org/{name}:1.0.0"));
+    }
+    cli.ok("transfer cv all//acme.org/shop:1.0.0 one");
+    cli.ok("transfer cv all//acme.org/base:1.0.0 two");
+    cli.ok("transfer cv all//acme.org/desk:1.0.0 two");
+    let shop = "one//acme.org/shop:1.0.0";
+    cli.ok(&format!(
+        "transfer cv -r --verify acme.pub --lookup two {shop} far"
+    ));
+    cli.ok(&format!(
+        "transfer cv -r --verify acme.pub {shop} two//acme.org/desk:1.0.0 farther"
+    ));
+    cli.ok(&format!(
+        "transfer cv -r --verify acme.pub two//acme.org/desk:1.0.0 {shop} around"
+    ));
+    let flat = cli.ok(&format!("transfer cv {shop} flat --dry-run -o json"));
+    cli.write("flat.json", flat);
+    let refused = cli.run("transfer cv --plan flat.json --verify acme.pub");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    let verified = cli.run("transfer cv --plan flat.json --verify acme.pub --lookup two");
+    assert_eq!(verified.code, Some(0), "{verified}");
+    assert!(!verified.to_string().contains("no effect"), "{verified}");
+    let deep = cli.ok(&format!(
+        "transfer cv -r --lookup two {shop} deep --dry-run -o json"
+    ));
+    cli.write("deep.json", deep);
+    cli.ok("transfer cv --plan deep.json --verify acme.pub");
 }

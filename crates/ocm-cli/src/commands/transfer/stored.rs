@@ -6,7 +6,7 @@ use std::time::Instant;
 use ocm::transfer::plan::MAX_SIZE;
 use ocm::transfer::{Error, TransferPlan, is_transformation_graph, read_transformation_graph};
 
-use super::{Args, carry_out, policy, with_hint};
+use super::{Args, carry_out, lookup, policy, with_hint};
 use crate::commands::Session;
 use crate::error::{hinted, usage};
 
@@ -22,21 +22,24 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
     let unusable = |error: Error| anyhow::Error::new(error).context(format!("cannot use {file}"));
     if is_graph {
         for graph in read_transformation_graph(&bytes).map_err(unusable)? {
+            let sources = graph.versions.iter().filter_map(|it| it.source.clone());
+            let lookup = lookup(&sources.collect::<Vec<_>>(), &args.shape, session)?;
             let transfer = session.ocm.plan_graph(graph, policy(&args.shape)).await;
             let transfer = transfer.map_err(of_plan)?;
             let target = transfer.plan().target.clone();
-            carry_out(&transfer, &target, start, &args.shape, session).await?;
+            carry_out(&transfer, &target, &lookup, start, &args.shape, session).await?;
         }
         return Ok(());
     }
     let plan = TransferPlan::read(&bytes).map_err(unusable)?;
     let target = plan.target.clone();
+    let lookup = lookup(&session.ocm.places(&plan)?, &args.shape, session)?;
     let transfer = session.ocm.reopen(plan).await?;
     transfer
         .check_standing()
         .await
         .map_err(|error| of_plan(error.into()))?;
-    carry_out(&transfer, &target, start, &args.shape, session).await
+    carry_out(&transfer, &target, &lookup, start, &args.shape, session).await
 }
 
 /// Adds what helps where a plan is too old.
@@ -78,7 +81,10 @@ fn ignored(args: &Args, is_graph: bool) -> impl Iterator<Item = &'static str> {
         ("--enforce", shape.enforce && !is_graph),
         ("--skip-existing", shape.skip_existing && !is_graph),
         ("--strict", shape.strict),
-        ("--lookup", !shape.lookup.is_empty()),
+        (
+            "--lookup",
+            !shape.lookup.is_empty() && !shape.verified.is_asked(),
+        ),
         ("--omit-access-types", !shape.omit_access_types.is_empty()),
     ];
     flags

@@ -1,5 +1,6 @@
 //! Verifying what a transfer starts from, before anything is written.
 
+use ocm::model::RepositorySpec;
 use ocm::signing::policy::Requirement;
 use ocm::transfer::Transfer;
 use ocm::{Trust, VerifyOptions};
@@ -33,8 +34,14 @@ impl Verified {
     }
 
     /// Verifies the component versions that a transfer starts from: their signatures, and their
-    /// references all the way down. Content is checked while it moves.
-    pub(super) async fn check(&self, transfer: &Transfer, session: &Session) -> anyhow::Result<()> {
+    /// references all the way down, which are looked for in `lookup` as well. Content is checked
+    /// while it moves.
+    pub(super) async fn check(
+        &self,
+        transfer: &Transfer,
+        lookup: &[RepositorySpec],
+        session: &Session,
+    ) -> anyhow::Result<()> {
         let ocm = &session.ocm;
         let mut trust = Trust::default();
         for key in &self.verify {
@@ -48,6 +55,7 @@ impl Verified {
             timestamps: Some(ocm.timestamp_verifier(&trust.roots)?),
             trust,
             skip_content: true,
+            lookup: lookup.to_vec(),
             ..VerifyOptions::new(ocm::Timestamp::now())
         };
         for (repository, version) in transfer.roots()? {

@@ -14,7 +14,7 @@ use ocm::oci::CopyOptions;
 use ocm::repository::RepositoryRef;
 use ocm::transfer::{
     ExecuteOptions, Inspector, Planner, Policy, Recursion, ResourceCopy, Root, Transfer,
-    TransferOptions, UploadAs,
+    TransferOptions, TransferReport, UploadAs,
 };
 use ocm::{Resolvers, Use};
 
@@ -257,7 +257,12 @@ async fn move_all(
     }
     let transfer = planner.plan(roots).await.map_err(with_hint)?;
     session.ui.warn_broken(&rules);
-    carry_out(&transfer, target, &lookup, start, shape, session).await
+    let planned = Planned {
+        transfer,
+        target: target.to_owned(),
+        lookup,
+    };
+    carry_out(&[planned], start, shape, session).await
 }
 
 /// Returns where else what is referred to is looked for: in `places`, then in what `--lookup`
@@ -274,21 +279,63 @@ fn lookup(
     Ok(all)
 }
 
-/// Carries a plan out, or only shows it.
+/// A transfer to one repository.
+struct Planned {
+    transfer: Transfer,
+    /// The target, as the user calls it.
+    target: String,
+    /// Where verifying looks for what is referred to.
+    lookup: Vec<RepositorySpec>,
+}
+
+/// Carries plans out, or only shows them. All are verified before the first begins.
 async fn carry_out(
-    transfer: &Transfer,
-    target: &str,
-    lookup: &[RepositorySpec],
+    all: &[Planned],
     start: Instant,
     shape: &Shape,
     session: &Session,
 ) -> anyhow::Result<()> {
     if shape.verified.is_asked() {
-        shape.verified.check(transfer, lookup, session).await?;
+        for planned in all {
+            let Planned {
+                transfer, lookup, ..
+            } = planned;
+            shape.verified.check(transfer, lookup, session).await?;
+        }
     }
     if shape.dry_run {
-        return show::print_plan(transfer.plan(), shape.output, session);
+        let plans = all.iter().map(|planned| planned.transfer.plan());
+        return show::print_plans(&plans.collect::<Vec<_>>(), shape.output, session);
     }
+    let mut done = Vec::new();
+    let mut failure = None;
+    let mut start = start;
+    for planned in all {
+        match execute(&planned.transfer, shape, session).await {
+            Ok(report) => done.push(show::Done {
+                report,
+                target: &planned.target,
+                elapsed: start.elapsed(),
+            }),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+        start = Instant::now();
+    }
+    if !done.is_empty() {
+        show::print_reports(&done, shape.output, session)?;
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Carries a plan out.
+async fn execute(
+    transfer: &Transfer,
+    shape: &Shape,
+    session: &Session,
+) -> anyhow::Result<TransferReport> {
     session.targets.keep(transfer.target());
     let progress = Progress::start(&session.ui, "transferring");
     progress.plan(transfer.plan());
@@ -303,7 +350,7 @@ async fn carry_out(
     if shape.verified.is_asked() {
         transfer.check_copy().await?;
     }
-    show::print_report(&report, target, start.elapsed(), shape.output, session)
+    Ok(report)
 }
 
 /// Returns what happens to what the target has.

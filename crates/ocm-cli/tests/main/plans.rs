@@ -194,6 +194,63 @@ fn a_specification_of_the_go_tool_is_about_one_state_of_its_source() {
     assert!(!cli.path("target").exists());
 }
 
+/// Returns the document that the Go tool has written, with the base first, and the shop going
+/// elsewhere.
+fn to_two_targets(cli: &ocm_testkit::Cli) -> String {
+    let text = String::from_utf8(cli.read("archive.yaml")).unwrap();
+    let [shop, base] = ["Shop", "Base"].map(|name| {
+        text.find(&format!("- id: transformAcmeOrg{name}100Get"))
+            .unwrap()
+    });
+    let (head, shop, base) = (&text[..shop], &text[shop..base], &text[base..]);
+    format!("{head}{base}{}", shop.replace("./target", "./second"))
+}
+
+#[test]
+fn a_specification_with_two_targets_is_carried_out_in_one_go() {
+    let cli = of_go();
+    cli.write("two.yaml", to_two_targets(&cli));
+    let list = |text: String| -> Vec<serde_json::Value> { serde_json::from_str(&text).unwrap() };
+    let plans = list(cli.ok("transfer cv --plan two.yaml --dry-run -o json"));
+    assert_eq!(plans.len(), 2);
+    let reports = list(cli.ok("transfer cv --plan two.yaml -o json"));
+    let added: Vec<_> = reports.iter().map(|report| &report["added"]).collect();
+    assert_eq!(added, [1, 1]);
+    assert!(cli.ok("list target").contains("acme.org/base"));
+    assert!(cli.ok("list second").contains("acme.org/shop"));
+}
+
+#[test]
+fn nothing_is_written_if_the_second_target_cannot_be_planned() {
+    let cli = of_go();
+    cli.write("two.yaml", to_two_targets(&cli));
+    cli.write(
+        "shop.yaml",
+        "name: acme.org/shop\nversion: 1.0.0\nprovider: {name: other}\n",
+    );
+    cli.ok("add cv -r second shop.yaml");
+    let refused = cli.run("transfer cv --plan two.yaml");
+    assert_eq!(refused.code, Some(6), "{refused}");
+    assert!(!cli.path("target").exists());
+}
+
+#[test]
+fn nothing_is_written_if_what_goes_to_the_second_target_is_not_signed() {
+    let cli = of_go();
+    cli.write("two.yaml", to_two_targets(&cli));
+    cli.ok("create keypair acme --bits 2048");
+    cli.ok("sign cv -K acme source//acme.org/base:1.0.0");
+    let refused = cli.run("transfer cv --plan two.yaml --verify acme.pub");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    let text = refused.to_string();
+    assert!(text.contains("verified acme.org/base:1.0.0"), "{text}");
+    assert!(
+        text.contains("acme.org/shop:1.0.0 is not verified"),
+        "{text}"
+    );
+    assert!(!cli.path("target").exists());
+}
+
 #[test]
 fn a_report_says_what_was_done_and_how_fast() {
     let cli = signed();

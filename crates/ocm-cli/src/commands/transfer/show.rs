@@ -10,35 +10,40 @@ use serde::Serialize;
 use crate::commands::Session;
 use crate::output::{Columns, Format, bytes, count, data};
 
-pub(super) fn print_plan(
-    plan: &TransferPlan,
+/// Prints plans: one as the document that is carried out later, several as a list.
+pub(super) fn print_plans(
+    plans: &[&TransferPlan],
     format: Format,
     session: &Session,
 ) -> anyhow::Result<()> {
-    let text = match format {
-        Format::Json => plan.write_json() + "\n",
-        Format::Yaml => ocm::model::yaml::to_string(plan)?,
-        Format::Ndjson => serde_json::to_string(plan)? + "\n",
-        Format::Table | Format::Wide | Format::Tree => {
-            let mut columns = Columns::new(&["COMPONENT VERSION", "ACTION", "RESOURCE", "STEP"]);
-            for version in &plan.component_versions {
-                let id = version.id.to_string();
-                if version.resources.is_empty() {
-                    columns.row([id.clone(), action(version.action), "-".into(), "-".into()]);
-                }
-                for resource in &version.resources {
-                    columns.row([
-                        id.clone(),
-                        action(version.action),
-                        resource.identity.to_string(),
-                        step(&resource.step),
-                    ]);
-                }
-            }
-            columns.render()
-        }
+    let text = match (format, plans) {
+        (Format::Json, [plan]) => plan.write_json() + "\n",
+        (Format::Yaml, [plan]) => ocm::model::yaml::to_string(plan)?,
+        _ => match data(format, plans)? {
+            Some(text) => text,
+            None => table(plans),
+        },
     };
     session.ui.print(&text)
+}
+
+fn table(plans: &[&TransferPlan]) -> String {
+    let mut columns = Columns::new(&["COMPONENT VERSION", "ACTION", "RESOURCE", "STEP"]);
+    for version in plans.iter().flat_map(|plan| &plan.component_versions) {
+        let id = version.id.to_string();
+        if version.resources.is_empty() {
+            columns.row([id.clone(), action(version.action), "-".into(), "-".into()]);
+        }
+        for resource in &version.resources {
+            columns.row([
+                id.clone(),
+                action(version.action),
+                resource.identity.to_string(),
+                step(&resource.step),
+            ]);
+        }
+    }
+    columns.render()
 }
 
 fn step(step: &Step) -> String {
@@ -71,7 +76,8 @@ const RATED: u64 = 1024 * 1024;
 struct Timed<'a> {
     #[serde(flatten)]
     report: &'a TransferReport,
-    /// From the start of planning to the end.
+    /// From the start of planning to the end; of several transfers, from the end of the one
+    /// before.
     seconds: f64,
     bytes_per_second: u64,
 }
@@ -86,23 +92,30 @@ fn rate(bytes: u64, elapsed: Duration) -> u64 {
     (bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64
 }
 
-pub(super) fn print_report(
-    report: &TransferReport,
-    target: &str,
-    elapsed: Duration,
+/// A transfer that has been carried out.
+pub(super) struct Done<'a> {
+    pub(super) report: TransferReport,
+    /// The target, as the user calls it.
+    pub(super) target: &'a str,
+    pub(super) elapsed: Duration,
+}
+
+pub(super) fn print_reports(
+    done: &[Done<'_>],
     format: Format,
     session: &Session,
 ) -> anyhow::Result<()> {
-    let timed = Timed {
-        report,
-        seconds: elapsed.as_secs_f64(),
-        bytes_per_second: rate(report.blobs.moved, elapsed),
-    };
-    let text = if let Some(text) = data(format, [timed])? {
+    let timed = done.iter().map(|it| Timed {
+        report: &it.report,
+        seconds: it.elapsed.as_secs_f64(),
+        bytes_per_second: rate(it.report.blobs.moved, it.elapsed),
+    });
+    let text = if let Some(text) = data(format, timed)? {
         text
     } else {
         let mut columns = Columns::new(&["COMPONENT VERSION", "OUTCOME"]);
-        for version in &report.component_versions {
+        let reports = done.iter().map(|it| &it.report);
+        for version in reports.flat_map(|report| &report.component_versions) {
             let outcome = match version.action {
                 Action::Add => "added",
                 Action::Update => "updated",
@@ -114,6 +127,20 @@ pub(super) fn print_report(
         columns.render()
     };
     session.ui.print(&text)?;
+    for it in done {
+        note(it, session);
+    }
+    std::io::stderr().flush().ok();
+    Ok(())
+}
+
+/// Says on stderr what a transfer has done.
+fn note(done: &Done<'_>, session: &Session) {
+    let Done {
+        report,
+        target,
+        elapsed,
+    } = done;
     for note in &report.notes {
         session.ui.warn(&format!(
             "{} {} of {}: {}",
@@ -135,10 +162,8 @@ pub(super) fn print_report(
         if blobs.moved < RATED {
             String::new()
         } else {
-            format!(" at {}/s", bytes(rate(blobs.moved, elapsed)))
+            format!(" at {}/s", bytes(rate(blobs.moved, *elapsed)))
         },
         elapsed.as_secs_f64(),
     ));
-    std::io::stderr().flush().ok();
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ocm::transfer::plan::MAX_SIZE;
 use ocm::transfer::{Error, TransferPlan, is_transformation_graph, read_transformation_graph};
 
-use super::{Args, carry_out, lookup, policy, with_hint};
+use super::{Args, Planned, carry_out, lookup, policy, with_hint};
 use crate::commands::Session;
 use crate::error::{hinted, usage};
 
@@ -21,15 +21,20 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
     }
     let unusable = |error: Error| anyhow::Error::new(error).context(format!("cannot use {file}"));
     if is_graph {
+        // All of it stands before the first target is written.
+        let mut all = Vec::new();
         for graph in read_transformation_graph(&bytes).map_err(unusable)? {
             let sources = graph.versions.iter().filter_map(|it| it.source.clone());
             let lookup = lookup(&sources.collect::<Vec<_>>(), &args.shape, session)?;
             let transfer = session.ocm.plan_graph(graph, policy(&args.shape)).await;
             let transfer = transfer.map_err(of_plan)?;
-            let target = transfer.plan().target.clone();
-            carry_out(&transfer, &target, &lookup, start, &args.shape, session).await?;
+            all.push(Planned {
+                target: transfer.plan().target.clone(),
+                transfer,
+                lookup,
+            });
         }
-        return Ok(());
+        return carry_out(&all, start, &args.shape, session).await;
     }
     let plan = TransferPlan::read(&bytes).map_err(unusable)?;
     let target = plan.target.clone();
@@ -39,7 +44,12 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
         .check_standing()
         .await
         .map_err(|error| of_plan(error.into()))?;
-    carry_out(&transfer, &target, &lookup, start, &args.shape, session).await
+    let planned = Planned {
+        transfer,
+        target,
+        lookup,
+    };
+    carry_out(&[planned], start, &args.shape, session).await
 }
 
 /// Adds what helps where a plan is too old.

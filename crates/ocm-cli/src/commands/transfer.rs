@@ -255,12 +255,14 @@ async fn move_all(
     if shape.dry_run || session.ui.shows_progress() {
         planner = planner.measuring();
     }
-    let transfer = planner.plan(roots).await.map_err(with_hint)?;
+    let transfer = planner.plan(roots).await;
+    let transfer = transfer.map_err(|error| with_hint(error, Origin::Flags))?;
     session.ui.warn_broken(&rules);
     let planned = Planned {
         transfer,
         target: target.to_owned(),
         lookup,
+        origin: Origin::Flags,
     };
     carry_out(&[planned], start, shape, session).await
 }
@@ -286,6 +288,18 @@ struct Planned {
     target: String,
     /// Where verifying looks for what is referred to.
     lookup: Vec<RepositorySpec>,
+    origin: Origin,
+}
+
+/// What a plan was made from, and so what helps if it does not work out.
+#[derive(Clone, Copy)]
+enum Origin {
+    /// The flags of this command.
+    Flags,
+    /// A plan of ours, which says everything.
+    Plan,
+    /// A graph of the Go tool, which says everything but the policy.
+    Graph,
 }
 
 /// Carries plans out, or only shows them. All are verified before the first begins.
@@ -311,7 +325,7 @@ async fn carry_out(
     let mut failure = None;
     let mut start = start;
     for planned in all {
-        match execute(&planned.transfer, shape, session).await {
+        match execute(planned, shape, session).await {
             Ok(report) => done.push(show::Done {
                 report,
                 target: &planned.target,
@@ -332,10 +346,13 @@ async fn carry_out(
 
 /// Carries a plan out.
 async fn execute(
-    transfer: &Transfer,
+    planned: &Planned,
     shape: &Shape,
     session: &Session,
 ) -> anyhow::Result<TransferReport> {
+    let Planned {
+        transfer, origin, ..
+    } = planned;
     session.targets.keep(transfer.target());
     let progress = Progress::start(&session.ui, "transferring");
     progress.plan(transfer.plan());
@@ -346,7 +363,7 @@ async fn execute(
     };
     let outcome = transfer.execute(&execute).await;
     progress.finish();
-    let report = outcome.map_err(with_hint)?;
+    let report = outcome.map_err(|error| with_hint(error, *origin))?;
     if shape.verified.is_asked() {
         transfer.check_copy().await?;
     }
@@ -403,22 +420,79 @@ async fn options(shape: &Shape, session: &Session) -> anyhow::Result<TransferOpt
     })
 }
 
-fn with_hint(error: ocm::transfer::Error) -> anyhow::Error {
+/// Adds what helps.
+fn with_hint(error: ocm::transfer::Error, origin: Origin) -> anyhow::Error {
+    match hint(&error, origin) {
+        Some(hint) => hinted(error, hint),
+        None => error.into(),
+    }
+}
+
+/// Says what helps. A transfer may have begun, so that nothing is said of what is written.
+fn hint(error: &ocm::transfer::Error, origin: Origin) -> Option<String> {
     use ocm::transfer::Error;
 
-    match &error {
-        Error::Conflict { .. } => hinted(error, "replace what the target has with --overwrite"),
-        Error::BeyondReach { elements } => {
+    Some(match (error, origin) {
+        (Error::Conflict { .. }, Origin::Flags | Origin::Graph) => {
+            "replace what the target has with --overwrite".to_owned()
+        }
+        (Error::Conflict { .. }, Origin::Plan) => {
+            "plan again with --dry-run --overwrite to replace what the target has".to_owned()
+        }
+        (Error::BeyondReach { elements }, Origin::Flags | Origin::Plan) => {
             let types: BTreeSet<&str> = elements
                 .iter()
                 .map(|element| element.access_type.as_str())
                 .collect();
             let types = types.into_iter().collect::<Vec<_>>().join(",");
-            hinted(
-                error,
-                format!("leave it where it is with --omit-access-types {types}"),
-            )
+            let flag = format!("--omit-access-types {types}");
+            match origin {
+                Origin::Plan => {
+                    format!("plan again with --dry-run {flag} to leave it where it is")
+                }
+                _ => format!("leave it where it is with {flag}"),
+            }
         }
-        _ => error.into(),
+        (Error::ChangedSince { .. }, Origin::Flags) => "run the command again".to_owned(),
+        (Error::ChangedSince { .. }, Origin::Plan | Origin::Graph) => {
+            "plan again with --dry-run".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ocm::transfer::Error;
+
+    use super::{Origin, hint};
+
+    #[test]
+    fn hints_fit_what_the_plan_was_made_from() {
+        let changed = Error::ChangedSince {
+            id: "acme.org/app:1.0.0".parse().unwrap(),
+            location: "far".to_owned(),
+        };
+        let conflict = Error::Conflict {
+            target: "far".to_owned(),
+            conflicts: Vec::new(),
+        };
+        let beyond = Error::BeyondReach {
+            elements: Vec::new(),
+        };
+        for (error, origin, start) in [
+            (&changed, Origin::Flags, "run the command again"),
+            (&changed, Origin::Plan, "plan again"),
+            (&changed, Origin::Graph, "plan again"),
+            (&conflict, Origin::Flags, "replace"),
+            (&conflict, Origin::Plan, "plan again"),
+            (&conflict, Origin::Graph, "replace"),
+            (&beyond, Origin::Flags, "leave it"),
+            (&beyond, Origin::Plan, "plan again"),
+        ] {
+            let hint = hint(error, origin).unwrap();
+            assert!(hint.starts_with(start), "{hint}");
+        }
+        assert_eq!(hint(&beyond, Origin::Graph), None);
     }
 }

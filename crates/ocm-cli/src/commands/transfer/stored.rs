@@ -6,7 +6,7 @@ use std::time::Instant;
 use ocm::transfer::plan::MAX_SIZE;
 use ocm::transfer::{Error, TransferPlan, is_transformation_graph, read_transformation_graph};
 
-use super::{Args, Planned, carry_out, lookup, policy, with_hint};
+use super::{Args, Origin, Planned, carry_out, lookup, policy, with_hint};
 use crate::commands::Session;
 use crate::error::{hinted, usage};
 
@@ -27,11 +27,12 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
             let sources = graph.versions.iter().filter_map(|it| it.source.clone());
             let lookup = lookup(&sources.collect::<Vec<_>>(), &args.shape, session)?;
             let transfer = session.ocm.plan_graph(graph, policy(&args.shape)).await;
-            let transfer = transfer.map_err(of_plan)?;
+            let transfer = transfer.map_err(|error| of_plan(error, Origin::Graph))?;
             all.push(Planned {
                 target: transfer.plan().target.clone(),
                 transfer,
                 lookup,
+                origin: Origin::Graph,
             });
         }
         return carry_out(&all, start, &args.shape, session).await;
@@ -43,22 +44,23 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
     transfer
         .check_standing()
         .await
-        .map_err(|error| of_plan(error.into()))?;
+        .map_err(|error| of_plan(error.into(), Origin::Plan))?;
     let planned = Planned {
         transfer,
         target,
         lookup,
+        origin: Origin::Plan,
     };
     carry_out(&[planned], start, &args.shape, session).await
 }
 
 /// Adds what helps where a plan is too old.
-fn of_plan(error: ocm::Error) -> anyhow::Error {
+fn of_plan(error: ocm::Error, origin: Origin) -> anyhow::Error {
     match error {
         ocm::Error::Transfer(error @ Error::ChangedSince { .. }) => {
             hinted(error, "plan again with --dry-run: nothing has been written")
         }
-        ocm::Error::Transfer(error) => with_hint(error),
+        ocm::Error::Transfer(error) => with_hint(error, origin),
         error => error.into(),
     }
 }

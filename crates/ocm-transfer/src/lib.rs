@@ -75,6 +75,7 @@ mod reference;
 mod report;
 mod standing;
 mod step;
+mod stored;
 mod transfer;
 mod transformation;
 
@@ -88,7 +89,6 @@ pub use planner::{Inspector, Planner, Resolver, Root};
 pub use progress::TransferProgress;
 pub use report::{Blobs, Note, TransferReport, VersionReport};
 pub use step::{Choice, Step, resource_step, source_step};
+pub use stored::StoredPlan;
 pub use transfer::Transfer;
-pub use transformation::{
-    GraphTransfer, GraphVersion, is_transformation_graph, read_transformation_graph,
-};
+pub use transformation::{GraphTransfer, GraphVersion, read_transformation_graph};

@@ -62,20 +62,32 @@ impl TransferPlan {
     /// [`Error::Plan`] if the bytes are too many or no plan, if a component version is planned
     /// twice, or before one that it refers to.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
+        // What is written here is JSON, some of which is no YAML: control characters in texts.
+        if let Some(plan) = Self::from_json(bytes)? {
+            return Ok(plan);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| Error::plan(error.to_string()))?;
+        let plan: Self =
+            ocm_model::yaml::from_str(text).map_err(|error| Error::plan(error.to_string()))?;
+        plan.checked()
+    }
+
+    /// Reads a plan from JSON; `None` if it is none.
+    pub(crate) fn from_json(bytes: &[u8]) -> Result<Option<Self>, Error> {
         if bytes.len() > MAX_SIZE {
             return Err(Error::plan(format!("it has more than {MAX_SIZE} bytes")));
         }
-        let text = std::str::from_utf8(bytes).map_err(|error| Error::plan(error.to_string()))?;
-        // What is written here is JSON, some of which is no YAML: control characters in texts.
-        let mut plan: Self = match serde_json::from_str(text) {
-            Ok(plan) => plan,
-            Err(_) => {
-                ocm_model::yaml::from_str(text).map_err(|error| Error::plan(error.to_string()))?
-            }
-        };
-        plan.check()?;
-        plan.totals = Totals::of(&plan.component_versions);
-        Ok(plan)
+        match serde_json::from_slice::<Self>(bytes) {
+            Ok(plan) => plan.checked().map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Checks a plan that was read, and counts anew.
+    pub(crate) fn checked(mut self) -> Result<Self, Error> {
+        self.check()?;
+        self.totals = Totals::of(&self.component_versions);
+        Ok(self)
     }
 
     /// Writes the plan as JSON, indented.

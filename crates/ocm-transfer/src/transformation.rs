@@ -53,11 +53,6 @@ pub struct GraphVersion {
     pub steps: Vec<Step>,
 }
 
-/// Tells a graph of transformations from other documents.
-pub fn is_transformation_graph(bytes: &[u8]) -> bool {
-    document(bytes).is_ok_and(|document| document.get("transformations").is_some())
-}
-
 /// Reads a graph of transformations from JSON or YAML.
 ///
 /// # Errors
@@ -65,8 +60,13 @@ pub fn is_transformation_graph(bytes: &[u8]) -> bool {
 /// [`Error::Plan`] if the bytes are too many or no graph, or if it has a transformation or an
 /// expression that the Go tool does not write for a transfer.
 pub fn read_transformation_graph(bytes: &[u8]) -> Result<Vec<GraphTransfer>, Error> {
+    transfers(document(bytes)?)
+}
+
+/// Takes a document for a graph of transformations.
+pub(crate) fn transfers(document: Value) -> Result<Vec<GraphTransfer>, Error> {
     let graph: Graph =
-        serde_json::from_value(document(bytes)?).map_err(|error| Error::plan(error.to_string()))?;
+        serde_json::from_value(document).map_err(|error| Error::plan(error.to_string()))?;
     let mut nodes = BTreeMap::new();
     for node in &graph.transformations {
         if nodes.insert(node.id.as_str(), node).is_some() {
@@ -99,7 +99,7 @@ pub fn read_transformation_graph(bytes: &[u8]) -> Result<Vec<GraphTransfer>, Err
     Ok(transfers)
 }
 
-fn document(bytes: &[u8]) -> Result<Value, Error> {
+pub(crate) fn document(bytes: &[u8]) -> Result<Value, Error> {
     if bytes.len() > MAX_SIZE {
         return Err(Error::plan(format!("it has more than {MAX_SIZE} bytes")));
     }

@@ -92,8 +92,16 @@ fn what_is_no_plan_is_refused() {
     exit 2
     --- stderr
     error: cannot use plan.json
-      caused by: transfer plan cannot be used: line 1, column 2: missing field `target`
+      caused by: transfer plan cannot be used: missing field `target`
     ");
+    cli.write("graph.yaml", "environment: {}\ntransformations: [\n");
+    let malformed = cli.run("transfer cv --plan graph.yaml --overwrite");
+    assert_eq!(malformed.code, Some(2), "{malformed}");
+    let text = malformed.to_string();
+    assert!(
+        !text.contains("no effect") && text.contains("line "),
+        "{text}"
+    );
     assert_snapshot!(cli.run("transfer cv --plan missing.json"), @r"
     $ ocm transfer cv --plan missing.json
     exit 2

@@ -2,9 +2,7 @@
 
 use ocm_model::RepositorySpec;
 use ocm_transfer::plan::MAX_SIZE;
-use ocm_transfer::{
-    GraphTransfer, Step, TransferPlan, is_transformation_graph, read_transformation_graph,
-};
+use ocm_transfer::{GraphTransfer, Step, StoredPlan, read_transformation_graph};
 
 fn document(name: &str) -> String {
     let path = concat!(
@@ -80,11 +78,19 @@ fn what_the_go_tool_has_stored_is_read() {
 
 #[test]
 fn a_graph_is_told_from_a_plan() {
-    assert!(is_transformation_graph(document("archive").as_bytes()));
-    let plan = format!("{{\"type\": \"{}\"}}", TransferPlan::TYPE);
-    for other in [plan.as_str(), "", "[]", "transformations", "{", "\u{0}"] {
-        assert!(!is_transformation_graph(other.as_bytes()), "{other}");
+    let graph = StoredPlan::read(document("archive").as_bytes()).unwrap();
+    assert!(matches!(graph, StoredPlan::Graph(_)), "{graph:?}");
+    for other in [
+        "",
+        "[]",
+        "transformations",
+        "{",
+        "\u{0}",
+        "transformations: [",
+    ] {
+        assert!(StoredPlan::read(other.as_bytes()).is_err(), "{other}");
     }
+    assert!(StoredPlan::read(&vec![b' '; MAX_SIZE + 1]).is_err());
 }
 
 /// Checks that a document with one change is refused, and why.

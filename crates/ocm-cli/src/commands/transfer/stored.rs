@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::time::Instant;
 
 use ocm::transfer::plan::MAX_SIZE;
-use ocm::transfer::{Error, TransferPlan, is_transformation_graph, read_transformation_graph};
+use ocm::transfer::{Error, StoredPlan};
 
 use super::{Args, Origin, Planned, carry_out, lookup, policy, with_hint};
 use crate::commands::Session;
@@ -13,31 +13,34 @@ use crate::error::{hinted, usage};
 pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::Result<()> {
     let start = Instant::now();
     let bytes = read(file, session)?;
-    let is_graph = is_transformation_graph(&bytes);
+    let unusable = |error: Error| anyhow::Error::new(error).context(format!("cannot use {file}"));
+    let stored = StoredPlan::read(&bytes).map_err(unusable)?;
+    let is_graph = matches!(stored, StoredPlan::Graph(_));
     for flag in ignored(args, is_graph) {
         session
             .ui
             .warn(&format!("{flag} has no effect with --transfer-spec"));
     }
-    let unusable = |error: Error| anyhow::Error::new(error).context(format!("cannot use {file}"));
-    if is_graph {
-        // All of it stands before the first target is written.
-        let mut all = Vec::new();
-        for graph in read_transformation_graph(&bytes).map_err(unusable)? {
-            let sources = graph.versions.iter().filter_map(|it| it.source.clone());
-            let lookup = lookup(&sources.collect::<Vec<_>>(), &args.shape, session)?;
-            let transfer = session.ocm.plan_graph(graph, policy(&args.shape)).await;
-            let transfer = transfer.map_err(|error| of_plan(error, Origin::Graph))?;
-            all.push(Planned {
-                target: transfer.plan().target.clone(),
-                transfer,
-                lookup,
-                origin: Origin::Graph,
-            });
+    let plan = match stored {
+        StoredPlan::Plan(plan) => *plan,
+        StoredPlan::Graph(graphs) => {
+            // All of it stands before the first target is written.
+            let mut all = Vec::new();
+            for graph in graphs {
+                let sources = graph.versions.iter().filter_map(|it| it.source.clone());
+                let lookup = lookup(&sources.collect::<Vec<_>>(), &args.shape, session)?;
+                let transfer = session.ocm.plan_graph(graph, policy(&args.shape)).await;
+                let transfer = transfer.map_err(|error| of_plan(error, Origin::Graph))?;
+                all.push(Planned {
+                    target: transfer.plan().target.clone(),
+                    transfer,
+                    lookup,
+                    origin: Origin::Graph,
+                });
+            }
+            return carry_out(&all, start, &args.shape, session).await;
         }
-        return carry_out(&all, start, &args.shape, session).await;
-    }
-    let plan = TransferPlan::read(&bytes).map_err(unusable)?;
+    };
     let target = plan.target.clone();
     let lookup = lookup(&session.ocm.places(&plan)?, &args.shape, session)?;
     let transfer = session.ocm.reopen(plan).await?;

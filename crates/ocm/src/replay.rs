@@ -10,7 +10,9 @@ use ocm_model::{ComponentVersionId, Descriptor, NormalisationAlgorithm, Reposito
 use ocm_oci::{MemoryStore, StoreRef};
 use ocm_repository::{Expected, RepositoryRef};
 use ocm_transfer::plan::VersionPlan;
-use ocm_transfer::{GraphTransfer, Planner, Policy, Root, Transfer, TransferOptions, TransferPlan};
+use ocm_transfer::{
+    GraphTransfer, Planner, Policy, ResourceCopy, Root, Transfer, TransferOptions, TransferPlan,
+};
 
 use crate::error::Error;
 use crate::session::{Ocm, Use};
@@ -106,8 +108,11 @@ impl Ocm {
         }
         let home = opened.values().next().unwrap_or(&target);
         let access = self.access_methods(home).await?;
+        // The document has a step for each resource. What it would copy, and the target has when
+        // this is planned, is copied all the same if the target loses it meanwhile.
         let options = TransferOptions {
             existing,
+            copy_resources: ResourceCopy::All,
             ..TransferOptions::default()
         };
         let planner = Planner::new(target)

@@ -42,7 +42,7 @@ pub(crate) struct Args {
         long,
         visible_alias = "plan",
         value_name = "FILE",
-        conflicts_with = "places"
+        conflicts_with_all = ["places", "strict"]
     )]
     transfer_spec: Option<String>,
 

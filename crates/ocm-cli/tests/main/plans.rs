@@ -120,6 +120,13 @@ fn what_is_no_plan_is_refused() {
     ");
 }
 
+#[test]
+fn the_schema_is_not_looked_at_again() {
+    let run = signed().run("transfer cv --plan plan.json --strict");
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("cannot be used with"), "{run}");
+}
+
 /// Returns a directory with the archive and the documents that the Go tool has written.
 fn of_go() -> ocm_testkit::Cli {
     let cli = empty();

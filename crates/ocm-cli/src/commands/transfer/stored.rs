@@ -95,7 +95,6 @@ fn ignored(args: &Args, is_graph: bool) -> impl Iterator<Item = &'static str> {
         ("--overwrite", shape.overwrite && !is_graph),
         ("--enforce", shape.enforce && !is_graph),
         ("--skip-existing", shape.skip_existing && !is_graph),
-        ("--strict", shape.strict),
         (
             "--lookup",
             !shape.lookup.is_empty() && !shape.verified.is_asked(),

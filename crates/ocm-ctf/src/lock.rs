@@ -38,6 +38,23 @@ pub(crate) fn try_exclusive(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Tells whether the file that was opened is still the one of that name. Between opening and locking,
+/// somebody may have renamed or removed it.
+#[cfg(unix)]
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+        _ => false,
+    }
+}
+
+/// Tells whether there is a file of that name.
+#[cfg(not(unix))]
+pub(crate) fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
 fn ignore_unsupported(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),

@@ -320,15 +320,19 @@ impl CtfArchiveWriter {
         self.store_bytes(digest, manifest.bytes().clone()).await?;
         drop(turn);
         let reference = tag.map_or(Reference::Digest(digest), |tag| tag.clone().into());
-        let listed = self.with_index(|index| {
+        let is_listed = |index: &ArtifactIndex| {
             let listed = index.resolve(repository, &reference);
             listed.is_some_and(|listed| listed.digest == digest)
-        })?;
-        if listed {
+        };
+        // What is expected is compared with what is there now, not with what was there once.
+        if replaces == Replaces::Anything && self.with_index(is_listed)? {
             return Ok(());
         }
         // The session may replace the index when it starts, so it starts before the change.
         let _writing = self.writing().await?;
+        if self.with_index(is_listed)? {
+            return Ok(());
+        }
         let mut names = lock(&self.0.names);
         if let Some(tag) = tag
             && !replaces.admits(tagged(&names, repository, tag))

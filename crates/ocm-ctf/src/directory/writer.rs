@@ -10,6 +10,9 @@ use crate::index::INDEX_FILE;
 use crate::lock;
 use crate::temporary::remove_stale;
 
+/// How often a directory is created anew that others take away.
+const ATTEMPTS: u32 = 100;
+
 /// One of those who write to a directory. Who has created it takes it away again if there is nothing
 /// in it, and nobody else writes.
 #[derive(Debug)]
@@ -32,12 +35,19 @@ impl Writer {
         blobs: &Path,
         failed: impl Fn(&'static str, &Path, io::Error) -> Error,
     ) -> Result<Self, Error> {
+        let mut attempts = 0;
         loop {
+            attempts += 1;
+            // Somebody else may just have taken it away as empty.
+            let is_gone =
+                |error: &io::Error| error.kind() == io::ErrorKind::NotFound && attempts < ATTEMPTS;
             let (made_root, made_blobs) = (!root.exists(), !blobs.exists());
-            std::fs::create_dir_all(blobs).map_err(|source| failed("create", blobs, source))?;
+            match std::fs::create_dir_all(blobs) {
+                Err(error) if is_gone(&error) => continue,
+                created => created.map_err(|source| failed("create", blobs, source))?,
+            }
             match join(root, blobs) {
-                // Somebody else has just taken it away as empty.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_gone(&error) => {}
                 Err(source) => return Err(failed("lock", blobs, source)),
                 Ok(lock) => {
                     return Ok(Self {
@@ -56,12 +66,19 @@ impl Writer {
 /// Opens the directory of the blobs and shares its lock.
 fn join(root: &Path, blobs: &Path) -> io::Result<File> {
     let writer = lock::open_directory(blobs)?;
-    if lock::try_exclusive(&writer)? {
+    let is_alone = lock::try_exclusive(&writer)?;
+    if !is_alone {
+        lock::shared(&writer)?;
+    }
+    // The lock of a directory that has been removed says nothing of the one that is there now.
+    if !lock::is_at(&writer, blobs) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    if is_alone {
         remove_stale(root)?;
         remove_stale(blobs)?;
+        lock::shared(&writer)?;
     }
-    lock::shared(&writer)?;
-    std::fs::metadata(blobs)?;
     Ok(writer)
 }
 

@@ -75,7 +75,7 @@ impl Partial {
                 return Ok(None);
             }
             // Between opening and locking, its owner may have renamed or removed it.
-            if is_at(&file, &path) {
+            if lock::is_at(&file, &path) {
                 file.set_len(0).map_err(|source| failed("create", source))?;
                 // What a killed writer was copying; nobody else can be, under this lock.
                 let _ = std::fs::remove_file(beside(target, "rewrite"));
@@ -171,18 +171,4 @@ fn beside(target: &Path, suffix: &str) -> PathBuf {
     name.push(".");
     name.push(suffix);
     target.with_file_name(name)
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
 }

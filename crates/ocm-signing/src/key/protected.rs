@@ -83,8 +83,12 @@ impl<'a> Scheme<'a> {
         let [salt, rounds, rest @ ..] = parts.as_slice() else {
             return Err(MALFORMED);
         };
-        let rounds = rounds.as_u32().ok().filter(|rounds| *rounds <= MAX_ROUNDS);
-        let rounds = rounds.and_then(NonZeroU32::new).ok_or(MALFORMED)?;
+        let rounds = rounds.as_u32().map_err(|_| MALFORMED)?;
+        if rounds > MAX_ROUNDS {
+            let scheme = format!("PBKDF2 with {rounds} rounds");
+            return Err(Error::Protection { scheme });
+        }
+        let rounds = NonZeroU32::new(rounds).ok_or(MALFORMED)?;
         // Between them may stand the length of the key, which the cipher says, too.
         let function = rest.iter().find(|part| part.tag() == Tag::Sequence);
         let derivation = function.map_or(Ok(pbkdf2::PBKDF2_HMAC_SHA1), hmac)?;

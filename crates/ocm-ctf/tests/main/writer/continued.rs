@@ -171,6 +171,8 @@ async fn a_tag_is_only_replaced_where_it_points_to_what_is_expected() {
             let replaced = store.replace_manifest(&name, manifest, &tag, expected.as_ref());
             replaced.await
         };
+        let error = set(&first, Some(&first)).await.unwrap_err();
+        assert!(matches!(error, Error::Changed { .. }), "{}", chain(&error));
         let third = push_small(&store, "3.0").await;
         for expected in [None, Some(&first)] {
             let error = set(&third, expected).await.unwrap_err();

@@ -29,13 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const REMEMBERED: Duration = Duration::from_mins(5);
 const MAX_REMEMBERED: usize = 1024;
 
+/// Salt and hash of a password that nobody has.
+const NOBODY: &str = "Oa5HmpsiEgQWnH6uZvVIzeDsTwfkfJhV4DZ9ybYmvWcpRZUPgWNjK";
+
 /// The users of a file.
 #[derive(Debug)]
 pub(crate) struct Users {
     hashes: BTreeMap<String, String>,
     /// What the password of nobody is compared with, so that it takes as long.
     nobody: String,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     /// The passwords that were right, by a digest with a key that only this process has.
     remembered: Mutex<BTreeMap<[u8; 32], Instant>>,
     key: [u8; 32],
@@ -81,11 +84,8 @@ impl Users {
         getrandom::fill(&mut key).map_err(|_| Error::Random)?;
         Ok(Self {
             hashes,
-            nobody: format!(
-                "$2y${highest:02}${}",
-                "Oa5HmpsiEgQWnH6uZvVIzeDsTwfkfJhV4DZ9ybYmvWcpRZUPgWNjK"
-            ),
-            turns: Semaphore::new(PARALLEL),
+            nobody: format!("$2y${highest:02}${NOBODY}"),
+            turns: Arc::new(Semaphore::new(PARALLEL)),
             remembered: Mutex::default(),
             key,
         })
@@ -100,14 +100,19 @@ impl Users {
         if self.remembers(&proof) {
             return Outcome::Right;
         }
-        let Ok(Ok(_turn)) = timeout(PATIENCE, self.turns.acquire()).await else {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let Ok(Ok(turn)) = timeout(PATIENCE, turn).await else {
             return Outcome::Busy;
         };
         let known = self.hashes.get(name);
         let hash = known.unwrap_or(&self.nobody).clone();
         let password = password.to_owned();
-        let compared = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash)).await;
-        let right = known.is_some() && matches!(compared, Ok(Ok(true)));
+        let compared = tokio::task::spawn_blocking(move || {
+            // The work goes on when the client goes away, and so does its turn.
+            let _turn = turn;
+            bcrypt::verify(password, &hash)
+        });
+        let right = known.is_some() && matches!(compared.await, Ok(Ok(true)));
         if right {
             self.remember(proof);
             Outcome::Right
@@ -198,6 +203,19 @@ mod tests {
             assert_eq!(users.check("alice", &[b'a'; 2000]).await, Outcome::Wrong);
         }
         assert_eq!(users.remembered.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_makes_no_room_before_its_password_is_compared() {
+        // Much work, so that none of it is done while this looks.
+        let text = format!("alice:$2y$11${NOBODY}");
+        let users = Arc::new(Users::parse(text.as_bytes()).unwrap());
+        for left in (0..PARALLEL).rev() {
+            let mut check = Box::pin(users.check("alice", b"a"));
+            assert!(futures::poll!(&mut check).is_pending());
+            drop(check);
+            assert_eq!(users.turns.available_permits(), left);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower_service::Service as _;
@@ -31,9 +31,10 @@ use crate::tls::Tls;
 pub struct ServerOptions {
     /// Connections at a time; more wait to be accepted. Default: 4096.
     pub max_connections: usize,
-    /// How long the head of a request may take, and how long a connection may be without one.
-    /// Default: two minutes, longer than clients keep idle connections, so that they are the ones
-    /// that close.
+    /// How long the head of a request may take, and how long a connection may be without one; of
+    /// the first, handshakes are a part. By HTTP/2, a connection that had a request stays for as
+    /// long as the client answers pings, which go out as often as this. Default: two minutes,
+    /// longer than clients keep idle connections, so that they are the ones that close.
     pub head_timeout: Duration,
     /// How long a client may take nothing of an answer. Default: one minute.
     pub write_idle: Duration,
@@ -152,6 +153,7 @@ impl Server {
             http: Arc::new(http(self.options.head_timeout)),
             tls: self.tls.map(Arc::new),
             metrics: self.metrics,
+            head_timeout: self.options.head_timeout,
             write_idle: self.options.write_idle,
             router,
         };
@@ -182,6 +184,7 @@ struct Connections {
     http: Arc<auto::Builder<TokioExecutor>>,
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
+    head_timeout: Duration,
     write_idle: Duration,
     router: Router,
 }
@@ -216,7 +219,9 @@ impl Connections {
             tracing::debug!(%peer, %error, "cannot set options of a connection");
         }
         let stream = Guarded::new(stream, self.write_idle, Arc::clone(&self.metrics.traffic));
+        let asked = Arc::new(Notify::new());
         let service = Service {
+            asked: Arc::clone(&asked),
             router: self.router.clone(),
             connection: Connection {
                 peer,
@@ -225,22 +230,27 @@ impl Connections {
         };
         let (http, tls) = (Arc::clone(&self.http), self.tls.clone());
         let watcher = self.graceful.watcher();
+        let head_timeout = self.head_timeout;
         self.tasks.spawn(async move {
-            let served = match tls {
-                None => {
-                    let connection = http.serve_connection(TokioIo::new(stream), service);
-                    watcher.watch(connection).await
-                }
-                Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => {
+            let serving = async {
+                match tls {
+                    None => {
                         let connection = http.serve_connection(TokioIo::new(stream), service);
                         watcher.watch(connection).await
                     }
-                    Err(error) => Err(error.into()),
-                },
+                    Some(tls) => {
+                        let stream = TokioIo::new(tls.accept(stream).await?);
+                        watcher.watch(http.serve_connection(stream, service)).await
+                    }
+                }
             };
-            if let Err(error) = served {
-                tracing::debug!(%peer, error, "a connection broke");
+            tokio::select! {
+                served = serving => if let Err(error) = served {
+                    tracing::debug!(%peer, error, "a connection broke");
+                },
+                () = silence(&asked, head_timeout) => {
+                    tracing::debug!(%peer, "a connection is closed, as no request came");
+                }
             }
             drop(permit);
         });
@@ -256,9 +266,19 @@ impl Connections {
     }
 }
 
+/// Is ready when no first request came in time. Before it, the server does not know whether to read
+/// HTTP/1.1 or HTTP/2, and has no time-out of its own.
+async fn silence(asked: &Notify, patience: Duration) {
+    if timeout(patience, asked.notified()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// The router, and what it cannot see of the connection.
 #[derive(Clone)]
 struct Service {
+    /// Told of requests.
+    asked: Arc<Notify>,
     router: Router,
     connection: Connection,
 }
@@ -269,6 +289,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = RouteFuture<Infallible>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.asked.notify_one();
         request.extensions_mut().insert(self.connection);
         // A clone is what the trait of the router wants, and costs a counter.
         self.router.clone().call(request)

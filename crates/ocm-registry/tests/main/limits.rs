@@ -91,6 +91,43 @@ async fn a_head_that_drips_is_cut_and_other_clients_are_not() {
 }
 
 #[tokio::test]
+async fn a_connection_without_a_request_makes_room() {
+    let registry = with_server(ServerOptions {
+        max_connections: 1,
+        head_timeout: Duration::from_millis(300),
+        ..ServerOptions::default()
+    })
+    .await;
+    // Nothing at all, and what both versions of HTTP may begin with.
+    for start in [&b""[..], b"P"] {
+        let mut silent = registry.connect().await;
+        silent.write_all(start).await.unwrap();
+        expect(registry.get("/v2/").await, 200).await;
+        assert_eq!(read_all(&mut silent).await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_a_request_is_kept_while_it_is_answered() {
+    let limit = Duration::from_millis(300);
+    let registry = with_server(ServerOptions {
+        head_timeout: limit,
+        ..ServerOptions::default()
+    })
+    .await;
+    let location = registry.begin("a").await;
+    let mut connection = registry.connect().await;
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(2 * limit).await;
+    connection.write_all(b"x").await.unwrap();
+    let answer = read_all(&mut connection).await;
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_body_that_drips_is_cut_and_one_that_moves_is_not() {
     let idle = Duration::from_millis(400);
     let registry = Fixture::with(RegistryOptions {

@@ -5,11 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ocm_oci::MemoryStore;
-use ocm_registry::{Registry, RegistryOptions, Server, Tls};
+use ocm_registry::{Registry, RegistryOptions, Server, ServerOptions, Tls};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use reqwest::{Certificate, Client};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::support::{Fixture, PATIENCE, read_all};
 
@@ -42,10 +49,15 @@ fn certificate(directory: &Path) -> (String, Client) {
 }
 
 async fn world() -> (World, Client) {
+    serve(ServerOptions::default()).await
+}
+
+async fn serve(options: ServerOptions) -> (World, Client) {
     let directory = tempfile::tempdir().unwrap();
     let client = identity(directory.path());
     let tls = open(directory.path()).await.unwrap();
     let server = Server::bind("127.0.0.1:0").await.unwrap().with_tls(tls);
+    let server = server.with_options(options);
     let registry = Registry::new(Arc::new(MemoryStore::new()), RegistryOptions::default());
     let registry = Fixture::of(server, &registry);
     (
@@ -69,6 +81,22 @@ impl World {
             assert_eq!(answer.version(), reqwest::Version::HTTP_2);
             answer.status() == 200
         })
+    }
+
+    /// Agrees on keys, and says nothing more.
+    async fn shake_hands(&self) -> TlsStream<TcpStream> {
+        let certificate = CertificateDer::from_pem_file(self.directory.path().join("cert.pem"));
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = self.registry.connect().await;
+        connector.connect(name, stream).await.unwrap()
     }
 
     async fn comes_to_answer(&self, client: &Client) {
@@ -118,6 +146,18 @@ async fn clients_that_do_not_speak_tls_harm_nobody() {
         .await
         .unwrap();
     assert!(!read_all(&mut plain).await.contains("HTTP/1.1 200"));
+    assert!(world.answers(&client).await);
+}
+
+#[tokio::test]
+async fn a_client_that_is_silent_after_the_handshake_makes_room() {
+    let (world, client) = serve(ServerOptions {
+        max_connections: 1,
+        head_timeout: Duration::from_secs(1),
+        ..ServerOptions::default()
+    })
+    .await;
+    let _silent = world.shake_hands().await;
     assert!(world.answers(&client).await);
 }
 

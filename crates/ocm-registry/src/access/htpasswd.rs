@@ -16,6 +16,9 @@ use tokio::time::{Instant, timeout};
 /// The cost beyond which a hash is refused: each check would take many seconds.
 const MAX_COST: u32 = 17;
 
+/// The cost of comparing where there are no users.
+const NO_COST: u32 = 10;
+
 /// The longest password that is looked at, in bytes. bcrypt itself takes the first 72.
 const MAX_PASSWORD: usize = 1024;
 
@@ -59,7 +62,7 @@ impl Users {
     pub(crate) fn parse(content: &[u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(content).map_err(|_| Error::Encoding)?;
         let mut hashes = BTreeMap::new();
-        let mut highest = 10;
+        let mut highest = None;
         for (line, text) in (1..).zip(text.lines()) {
             let text = text.trim();
             if text.is_empty() || text.starts_with('#') {
@@ -69,10 +72,11 @@ impl Users {
             if name.is_empty() || name.chars().any(char::is_control) {
                 return Err(Error::Line { line });
             }
-            highest = highest.max(cost(hash).ok_or_else(|| Error::Hash {
+            let cost = cost(hash).ok_or_else(|| Error::Hash {
                 line,
                 name: name.to_owned(),
-            })?);
+            })?;
+            highest = highest.max(Some(cost));
             if hashes.insert(name.to_owned(), hash.to_owned()).is_some() {
                 return Err(Error::Twice {
                     line,
@@ -80,6 +84,7 @@ impl Users {
                 });
             }
         }
+        let highest = highest.unwrap_or(NO_COST);
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|_| Error::Random)?;
         Ok(Self {
@@ -220,12 +225,12 @@ mod tests {
 
     #[test]
     fn nobody_is_compared_with_as_much_work_as_anybody() {
-        let text = format!(
-            "alice:{}\n",
-            "$2y$13$Oa5HmpsiEgQWnH6uZvVIzeDsTwfkfJhV4DZ9ybYmvWcpRZUPgWNjK"
-        );
-        let users = Users::parse(text.as_bytes()).unwrap();
-        assert_eq!(cost(&users.nobody), Some(13));
+        for (costs, expected) in [(&[4][..], 4), (&[5, 5], 5), (&[4, 13], 13), (&[], NO_COST)] {
+            let lines = costs.iter().zip('a'..);
+            let lines = lines.map(|(cost, name)| format!("{name}:$2y${cost:02}${NOBODY}\n"));
+            let users = Users::parse(lines.collect::<String>().as_bytes()).unwrap();
+            assert_eq!(cost(&users.nobody), Some(expected), "{costs:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -456,6 +456,18 @@ async fn a_form_may_ask_for_a_token() {
 }
 
 #[tokio::test]
+async fn a_password_in_a_query_proves_nothing() {
+    let world = token().await;
+    let path = "/token?grant_type=password&username=alice&password=alice&service=ocm-registry\
+        &scope=repository:acme/shop:pull";
+    let anyone = json(world.get("", path).await).await;
+    let anyone = anyone["token"].as_str().unwrap();
+    let tags = "/v2/acme/shop/tags/list";
+    let refused = world.with_token(anyone, Method::GET, tags).await;
+    expect_error(refused, 401, "UNAUTHORIZED").await;
+}
+
+#[tokio::test]
 async fn registries_of_one_key_and_name_take_each_others_tokens() {
     let with_key = |host: &'static str| {
         world(move |options| {

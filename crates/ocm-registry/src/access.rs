@@ -169,8 +169,8 @@ impl Authentication {
         }
     }
 
-    /// Finds out who asks, and whether they may do what they ask for.
-    pub(crate) async fn admit(
+    /// Finds out who asks.
+    pub(crate) async fn identify(
         &self,
         asking: &Asking<'_>,
         route: &Route,
@@ -180,7 +180,6 @@ impl Authentication {
             Need::Nothing => None,
             _ => Proof::read(asking.headers).map_err(|()| self.challenge(asking, &need, None))?,
         };
-        let has_proof = proof.is_some();
         let (subject, access) = match proof {
             None => (Subject::Anonymous, None),
             Some(Proof::Password { name, password }) => {
@@ -195,16 +194,32 @@ impl Authentication {
                 (subject, Some(access))
             }
         };
-        let rights = Rights {
+        Ok(self.rights(subject, access).await)
+    }
+
+    async fn rights(&self, subject: Subject, access: Option<Access>) -> Rights {
+        Rights {
             rules: Some(self.rules().await),
             subject,
             access,
-        };
+        }
+    }
+
+    /// Refuses what who asks may not do.
+    pub(crate) fn permit(
+        &self,
+        asking: &Asking<'_>,
+        route: &Route,
+        rights: &Rights,
+    ) -> Result<(), Failure> {
+        let need = Need::of(route);
         let permitted = match &need {
-            Need::Nothing => return Ok(rights),
+            Need::Nothing => return Ok(()),
             // Clients learn here how they are to prove who they are. Those that have a token for
             // nobody know already.
-            Need::Base if self.scheme == Scheme::Token => has_proof,
+            Need::Base if self.scheme == Scheme::Token => {
+                rights.user().is_some() || rights.access.is_some()
+            }
             Need::Base | Need::Catalog => rights.is_known(),
             Need::Repository(action, name) => rights.rules_permit(*action, name),
         };
@@ -217,7 +232,7 @@ impl Authentication {
         if !rights.access_covers(&need) {
             return Err(self.challenge(asking, &need, Some("insufficient_scope")));
         }
-        Ok(rights)
+        Ok(())
     }
 
     /// Returns the user with this password.
@@ -262,13 +277,13 @@ impl Authentication {
         Some(format!("{scheme}://{authority}/token"))
     }
 
-    /// Gives out a token, if this registry has some. `form` is the query, or the body of a POST
-    /// (RFC 6749, section 4.3).
-    pub(crate) async fn token(
+    /// Finds out who asks for a token, if this registry has some. `form` is the body of a POST (RFC
+    /// 6749, section 4.3), or what counts of the query of a GET.
+    pub(crate) async fn log_in(
         &self,
         asking: &Asking<'_>,
         form: &[(String, String)],
-    ) -> Result<String, Failure> {
+    ) -> Result<Rights, Failure> {
         if self.scheme != Scheme::Token {
             return Err(crate::route::Error::NoSuchPath.into());
         }
@@ -297,14 +312,15 @@ impl Authentication {
             }
             None => Subject::Anonymous,
         };
-        let rights = Rights {
-            rules: Some(self.rules().await),
-            subject,
-            access: None,
-        };
-        if rights.subject == Subject::Anonymous && !rights.is_known() {
+        let rights = self.rights(subject, None).await;
+        if !rights.is_known() {
             return Err(unauthorized(BASIC));
         }
+        Ok(rights)
+    }
+
+    /// Gives out a token for what a form asks for, as far as it may be done.
+    pub(crate) fn token(&self, rights: &Rights, form: &[(String, String)]) -> String {
         let scopes = form.iter().filter(|(key, _)| key == "scope");
         let wanted = Access::parse(scopes.map(|(_, value)| value.as_str()));
         let access = wanted.granted(|kind, name, action| rights.grant(kind, name, action));
@@ -316,7 +332,7 @@ impl Authentication {
             "token_type": "Bearer",
             "expires_in": self.tokens.life().as_secs(),
         });
-        Ok(body.to_string())
+        body.to_string()
     }
 }
 

@@ -189,6 +189,7 @@ fn log(method: &Method, path: &str, status: StatusCode, elapsed: Duration) {
 }
 
 impl Inner {
+    /// Answers a request. `user` is who has asked, as soon as that is proved.
     async fn answer(
         self: Arc<Self>,
         route: Result<Route, route::Error>,
@@ -210,13 +211,16 @@ impl Inner {
                 .is_some_and(|it| it.is_encrypted()),
         };
         if route == Route::Token {
-            return self.token(&asking, &parts, body).await;
+            return self.token(&asking, &parts, body, user).await;
         }
         let rights = match &self.authentication {
-            Some(authentication) => authentication.admit(&asking, &route).await?,
+            Some(authentication) => authentication.identify(&asking, &route).await?,
             None => Rights::everything(),
         };
         *user = rights.user().map(str::to_owned);
+        if let Some(authentication) = &self.authentication {
+            authentication.permit(&asking, &route, &rights)?;
+        }
         let query = Query::parse(parts.uri.query());
         if !route.writes() {
             return self.read(route, &query, &parts, &rights).await;
@@ -243,6 +247,7 @@ impl Inner {
         asking: &Asking<'_>,
         parts: &Parts,
         body: Body,
+        user: &mut Option<String>,
     ) -> Result<Response, Failure> {
         let authentication = self.authentication.as_ref();
         let authentication = authentication.ok_or(route::Error::NoSuchPath)?;
@@ -256,7 +261,9 @@ impl Inner {
         let form = form_urlencoded::parse(&form).into_owned();
         // Logs keep queries: a password there is taken for none, so that no client comes to use it.
         let form: Vec<_> = form.filter(|(key, _)| is_post || key == "scope").collect();
-        let mut response = json(authentication.token(asking, &form).await?);
+        let rights = authentication.log_in(asking, &form).await?;
+        *user = rights.user().map(str::to_owned);
+        let mut response = json(authentication.token(&rights, &form));
         let never = HeaderValue::from_static("no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, never);
         Ok(response)

@@ -17,7 +17,7 @@ use ocm_registry::{
 use reqwest::{Method, Response};
 use tempfile::TempDir;
 
-use crate::support::{Fixture, PATIENCE, expect, expect_error, header, json};
+use crate::support::{Fixture, Kept, PATIENCE, expect, expect_error, header, json};
 
 /// The passwords are the names. The cost is the least there is.
 const USERS: &str = "\
@@ -51,6 +51,7 @@ const fn now() -> u64 {
 
 struct World {
     registry: Fixture,
+    log: Arc<Kept>,
     directory: TempDir,
 }
 
@@ -71,8 +72,10 @@ async fn world(change: impl FnOnce(&mut AuthenticationOptions)) -> World {
     options.token_key = Some(key);
     change(&mut options);
     let authentication = Authentication::open(options).await.unwrap();
+    let log = Arc::new(Kept::default());
     let policy = Policy {
         authentication: Some(authentication),
+        access_log: Some(log.clone()),
         ..Policy::default()
     };
     let store = Arc::new(MemoryStore::new());
@@ -80,6 +83,7 @@ async fn world(change: impl FnOnce(&mut AuthenticationOptions)) -> World {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     World {
         registry: Fixture::of(server, &registry),
+        log,
         directory,
     }
 }
@@ -286,6 +290,21 @@ async fn each_method_needs_its_right() {
     }
     let denied = world.get("bob", "/v2/other/tags/list").await;
     expect_error(denied, 403, "DENIED").await;
+}
+
+#[tokio::test]
+async fn the_access_log_names_who_was_refused_or_logged_in() {
+    let world = token().await;
+    for (user, path, status, logged) in [
+        ("bob", "/v2/acme/secret/tags/list", 403, Some("bob")),
+        ("bob", "/token?scope=none", 200, Some("bob")),
+        ("carol", "/v2/acme/public/tags/list", 401, None),
+        ("", "/token", 200, None),
+    ] {
+        expect(world.get(user, path).await, status).await;
+        let entry = world.log.entry(path).await;
+        assert_eq!((entry.status, entry.user.as_deref()), (status, logged));
+    }
 }
 
 #[tokio::test]

@@ -1,17 +1,15 @@
 //! What clients are allowed: sizes, time, connections; and what is counted of them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ocm_digest::Digest;
 use ocm_oci::MemoryStore;
-use ocm_registry::{
-    AccessEntry, AccessLog, Policy, Quota, Registry, RegistryOptions, Server, ServerOptions,
-};
+use ocm_registry::{Policy, Quota, Registry, RegistryOptions, Server, ServerOptions};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Fixture, PATIENCE, content, expect, expect_error, read_all};
+use crate::support::{Fixture, Kept, PATIENCE, content, expect, expect_error, read_all};
 
 const GET: &[u8] = b"GET /v2/ HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -240,15 +238,6 @@ async fn two_lengths_are_no_length() {
     }
 }
 
-#[derive(Debug, Default)]
-struct Kept(Mutex<Vec<AccessEntry>>);
-
-impl AccessLog for Kept {
-    fn write(&self, entry: &AccessEntry) {
-        self.0.lock().unwrap().push(entry.clone());
-    }
-}
-
 #[tokio::test]
 async fn requests_are_counted_and_logged() {
     let kept = Arc::new(Kept::default());
@@ -276,7 +265,7 @@ async fn requests_are_counted_and_logged() {
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }
-    let logged = kept.0.lock().unwrap().clone();
+    let logged = kept.entries();
     let [push, get, head, ..] = logged.as_slice() else {
         panic!("{logged:?}");
     };

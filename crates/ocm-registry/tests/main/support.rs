@@ -1,12 +1,12 @@
 //! A registry on a free port, and clients of it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ocm_digest::Digest;
 use ocm_oci::{Descriptor, ImageManifest, MemoryStore, RawManifest, StoreRef, media_type};
-use ocm_registry::{Registry, RegistryOptions, Server};
+use ocm_registry::{AccessEntry, AccessLog, Registry, RegistryOptions, Server};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -155,6 +155,35 @@ impl Fixture {
 
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+/// An access log in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<Vec<AccessEntry>>);
+
+impl AccessLog for Kept {
+    fn write(&self, entry: &AccessEntry) {
+        self.0.lock().unwrap().push(entry.clone());
+    }
+}
+
+impl Kept {
+    pub(crate) fn entries(&self) -> Vec<AccessEntry> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Waits for the entry of a path; it comes after the answer.
+    pub(crate) async fn entry(&self, path: &str) -> AccessEntry {
+        let waiting = async {
+            loop {
+                if let Some(entry) = self.entries().into_iter().find(|it| it.path == path) {
+                    return entry;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap()
     }
 }
 

@@ -31,7 +31,7 @@ pub struct AccessEntry {
     pub path: String,
     /// What the client calls itself.
     pub user_agent: Option<String>,
-    /// The status of the answer.
+    /// The status of the answer; 0 if the request broke off before there was one.
     pub status: u16,
     /// The bytes of the body that were sent.
     pub bytes: u64,
@@ -46,41 +46,48 @@ fn seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_f64(elapsed.as_secs_f64())
 }
 
+/// An entry that is written when it is dropped: whatever becomes of a request, that is its end.
+pub(crate) struct Line {
+    pub(crate) entry: AccessEntry,
+    started: Instant,
+    log: Arc<dyn AccessLog>,
+}
+
+impl Line {
+    pub(crate) const fn new(entry: AccessEntry, started: Instant, log: Arc<dyn AccessLog>) -> Self {
+        Self {
+            entry,
+            started,
+            log,
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.entry.elapsed = self.started.elapsed();
+        self.log.write(&self.entry);
+    }
+}
+
 /// A body that is logged when it ends.
 pub(crate) struct Logged {
     inner: Body,
     /// The bytes that the head of the answer announces. Nobody asks for more after the last.
     announced: Option<u64>,
-    entry: AccessEntry,
-    started: Instant,
-    log: Arc<dyn AccessLog>,
+    line: Line,
 }
 
 impl Logged {
-    /// `entry` has everything that is known when the head of the answer is sent.
-    pub(crate) fn body(
-        inner: Body,
-        announced: Option<u64>,
-        mut entry: AccessEntry,
-        started: Instant,
-        log: Arc<dyn AccessLog>,
-    ) -> Body {
+    /// `line` has everything that is known when the head of the answer is sent.
+    pub(crate) fn body(inner: Body, announced: Option<u64>, mut line: Line) -> Body {
         // Of what has no body, or is not asked for its body, nothing is ever read.
-        entry.complete = inner.is_end_stream() || entry.method == "HEAD";
+        line.entry.complete = inner.is_end_stream() || line.entry.method == "HEAD";
         Body::new(Self {
             inner,
             announced,
-            entry,
-            started,
-            log,
+            line,
         })
-    }
-}
-
-impl Drop for Logged {
-    fn drop(&mut self) {
-        self.entry.elapsed = self.started.elapsed();
-        self.log.write(&self.entry);
     }
 }
 
@@ -93,14 +100,16 @@ impl HttpBody for Logged {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        let ended = self.inner.is_end_stream();
+        let announced = self.announced;
+        let entry = &mut self.line.entry;
         match &frame {
             Some(Ok(frame)) => {
-                self.entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.entry.complete =
-                    self.inner.is_end_stream() || self.announced == Some(self.entry.bytes);
+                entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                entry.complete = ended || announced == Some(entry.bytes);
             }
             Some(Err(_)) => {}
-            None => self.entry.complete = true,
+            None => entry.complete = true,
         }
         Poll::Ready(frame)
     }

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 
 use crate::route::Kind;
 
 /// The methods that have a label of their own; the rest shares one, as clients may invent methods.
 const METHODS: [&str; 7] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "other"];
 
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// Classes of statuses, by their first digit; "none" of requests that broke off before an answer.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 const KINDS: usize = Kind::ALL.len();
 
@@ -39,16 +41,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn answered(
-        &self,
-        method: &Method,
-        kind: Kind,
-        status: StatusCode,
-        elapsed: Duration,
-    ) {
+    fn count(&self, method: &Method, kind: Kind, status: Option<StatusCode>, elapsed: Duration) {
         let method = METHODS.iter().position(|it| *it == method.as_str());
         let method = method.unwrap_or(METHODS.len() - 1);
-        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        let class = status.map_or(0, |status| usize::from(status.as_u16() / 100));
+        let class = class.min(CLASSES.len() - 1);
         count(&self.requests[method][kind as usize][class], 1);
         let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         count(&self.microseconds[kind as usize], microseconds);
@@ -59,7 +56,12 @@ impl Metrics {
         let mut text = String::new();
         let out = &mut text;
         let name = "ocm_registry_requests_total";
-        describe(out, name, "counter", "Requests that have been answered.");
+        describe(
+            out,
+            name,
+            "counter",
+            "Requests that have been answered, or broke off before.",
+        );
         for (method, kinds) in METHODS.iter().zip(&self.requests) {
             for (kind, classes) in Kind::ALL.iter().zip(kinds) {
                 for (class, number) in CLASSES.iter().zip(classes) {
@@ -74,7 +76,7 @@ impl Metrics {
             }
         }
         let name = "ocm_registry_request_seconds_total";
-        let help = "Time between requests and the heads of their answers.";
+        let help = "Time between requests and the heads of their answers, or their breaking off.";
         describe(out, name, "counter", help);
         for (kind, microseconds) in Kind::ALL.iter().zip(&self.microseconds) {
             let seconds = Duration::from_micros(microseconds.load(Ordering::Relaxed));
@@ -83,6 +85,44 @@ impl Metrics {
         }
         self.traffic.write(out);
         text
+    }
+}
+
+/// A request that is counted when it is dropped: with its answer, or without one.
+pub(crate) struct Counted {
+    metrics: Arc<Metrics>,
+    method: Method,
+    kind: Kind,
+    started: Instant,
+    status: Option<StatusCode>,
+}
+
+impl Counted {
+    pub(crate) const fn new(
+        metrics: Arc<Metrics>,
+        method: Method,
+        kind: Kind,
+        started: Instant,
+    ) -> Self {
+        Self {
+            metrics,
+            method,
+            kind,
+            started,
+            status: None,
+        }
+    }
+
+    pub(crate) const fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let elapsed = self.started.elapsed();
+        self.metrics
+            .count(&self.method, self.kind, self.status, elapsed);
     }
 }
 
@@ -161,20 +201,28 @@ fn describe(out: &mut String, name: &str, kind: &str, help: &str) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_clients_make_up_has_one_label() {
+    #[tokio::test(start_paused = true)]
+    async fn what_clients_make_up_has_one_label() {
         let metrics = Metrics::default();
         let elapsed = Duration::from_millis(1500);
         for method in ["GET", "BREW", "MAKE"] {
             let method = method.parse().unwrap();
-            metrics.answered(&method, Kind::Blob, StatusCode::OK, elapsed);
+            metrics.count(&method, Kind::Blob, Some(StatusCode::OK), elapsed);
         }
+        let metrics = Arc::new(metrics);
+        drop(Counted::new(
+            Arc::clone(&metrics),
+            Method::PUT,
+            Kind::Blob,
+            Instant::now(),
+        ));
         metrics.traffic.opened();
         metrics.traffic.sent(7);
         let text = metrics.to_text();
         for line in [
             r#"ocm_registry_requests_total{method="GET",route="blob",status="2xx"} 1"#,
             r#"ocm_registry_requests_total{method="other",route="blob",status="2xx"} 2"#,
+            r#"ocm_registry_requests_total{method="PUT",route="blob",status="none"} 1"#,
             r#"ocm_registry_request_seconds_total{route="blob"} 4.5"#,
             "ocm_registry_connections_open 1",
             "ocm_registry_sent_bytes_total 7",

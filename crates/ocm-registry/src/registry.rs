@@ -21,10 +21,10 @@ use tracing::Instrument as _;
 use url::form_urlencoded;
 
 use crate::access::{Asking, Authentication, Rights};
-use crate::access_log::{AccessEntry, AccessLog, Logged};
+use crate::access_log::{AccessEntry, AccessLog, Line, Logged};
 use crate::failure::{Chain, Code, Failure};
 use crate::incoming::Incoming;
-use crate::metrics::Metrics;
+use crate::metrics::{Counted, Metrics};
 use crate::options::RegistryOptions;
 use crate::query::Query;
 use crate::quota::Quota;
@@ -130,33 +130,33 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
     let started = Instant::now();
     let inner = registry.inner;
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut entry = inner.access_log.as_ref().map(|_| describe(&request));
+    let line = |log: &Arc<_>| Line::new(describe(&request), started, Arc::clone(log));
+    let mut line = inner.access_log.as_ref().map(line);
     let span = tracing::debug_span!("request", %method, path = uri.path());
     let route = route::parse(&method, uri.path());
     let kind = route.as_ref().map_or(Kind::Other, Route::kind);
-    let mut user = None;
-    let mut response = Arc::clone(&inner)
-        .answer(route, request, &mut user)
+    let mut counted = Counted::new(Arc::clone(&inner.metrics), method.clone(), kind, started);
+    let mut nowhere = None;
+    let user = line.as_mut().map_or(&mut nowhere, |it| &mut it.entry.user);
+    let mut response = inner
+        .answer(route, request, user)
         .instrument(span)
         .await
         .unwrap_or_else(IntoResponse::into_response);
-    let (status, elapsed) = (response.status(), started.elapsed());
-    inner.metrics.answered(&method, kind, status, elapsed);
+    let status = response.status();
+    counted.answered(status);
     if uri.path().starts_with("/v2") {
         let version = HeaderValue::from_static("registry/2.0");
         response.headers_mut().insert(API_VERSION, version);
-        log(&method, uri.path(), status, elapsed);
+        log(&method, uri.path(), status, started.elapsed());
     }
-    match (entry.take(), &inner.access_log) {
-        (Some(mut entry), Some(log)) => {
-            entry.user = user;
-            entry.status = status.as_u16();
-            let announced = response.headers().get(header::CONTENT_LENGTH);
-            let announced = announced.and_then(|it| it.to_str().ok()?.parse().ok());
-            response.map(|body| Logged::body(body, announced, entry, started, Arc::clone(log)))
-        }
-        _ => response,
-    }
+    let Some(mut line) = line else {
+        return response;
+    };
+    line.entry.status = status.as_u16();
+    let announced = response.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|it| it.to_str().ok()?.parse().ok());
+    response.map(|body| Logged::body(body, announced, line))
 }
 
 /// Begins the entry of the access log for a request.

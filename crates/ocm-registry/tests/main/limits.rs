@@ -9,7 +9,9 @@ use ocm_registry::{Policy, Quota, Registry, RegistryOptions, Server, ServerOptio
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Fixture, Kept, PATIENCE, content, expect, expect_error, read_all};
+use crate::support::{
+    Fixture, Kept, PATIENCE, arrived, content, expect, expect_error, read_all, start_upload,
+};
 
 const GET: &[u8] = b"GET /v2/ HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -114,11 +116,7 @@ async fn a_connection_with_a_request_is_kept_while_it_is_answered() {
     })
     .await;
     let location = registry.begin("a").await;
-    let mut connection = registry.connect().await;
-    let head = format!(
-        "PATCH {location} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\n"
-    );
-    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut connection = start_upload(&registry, &location, 1).await;
     tokio::time::sleep(2 * limit).await;
     connection.write_all(b"x").await.unwrap();
     let answer = read_all(&mut connection).await;
@@ -135,11 +133,7 @@ async fn a_body_that_drips_is_cut_and_one_that_moves_is_not() {
     .await;
     for (step, pause, status) in [(1, 20, 408), (300, 50, 202)] {
         let location = registry.begin("a").await;
-        let mut connection = registry.connect().await;
-        let head = format!(
-            "PATCH {location} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 6000\r\n\r\n"
-        );
-        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut connection = start_upload(&registry, &location, 6000).await;
         let mut answer = vec![0; 12];
         // One byte at a time is cut long before it is done; the other takes longer than the limit.
         for _ in 0..6000 / step {
@@ -277,4 +271,31 @@ async fn requests_are_counted_and_logged() {
     // Where nobody wants numbers, there are none.
     let quiet = Fixture::start().await;
     expect_error(quiet.get("/metrics").await, 404, "UNSUPPORTED").await;
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_off_before_its_answer_is_logged() {
+    let kept = Arc::new(Kept::default());
+    let policy = Policy {
+        access_log: Some(kept.clone()),
+        ..Policy::default()
+    };
+    let server = ServerOptions {
+        grace: Duration::ZERO,
+        ..ServerOptions::default()
+    };
+    let mut registry = serve(server, RegistryOptions::default(), policy).await;
+    let location = registry.begin("a").await;
+    let mut connection = start_upload(&registry, &location, 10).await;
+    connection.write_all(b"hello").await.unwrap();
+    arrived(&registry, &location, "0-4").await;
+    registry.stop();
+    registry.stopped().await;
+    let broken = kept.entries().into_iter();
+    let broken: Vec<_> = broken.filter(|it| it.method == "PATCH").collect();
+    let [entry] = broken.as_slice() else {
+        panic!("{broken:?}");
+    };
+    assert_eq!((entry.path.as_str(), entry.status), (&*location, 0));
+    assert!(!entry.complete && entry.remote.is_some());
 }

@@ -10,26 +10,7 @@ use reqwest::Method;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Fixture, PATIENCE, content, expect, header, json, read_all};
-
-/// Starts a request for `len` bytes and sends none of them.
-async fn start_upload(registry: &Fixture, location: &str, len: usize) -> TcpStream {
-    let mut connection = registry.connect().await;
-    let head = format!(
-        "PATCH {location} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len}\r\n\r\n"
-    );
-    connection.write_all(head.as_bytes()).await.unwrap();
-    connection
-}
-
-async fn arrived(registry: &Fixture, location: &str, range: &str) {
-    let waiting = async {
-        while header(&registry.get(location).await, "range") != range {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
-}
+use crate::support::{Fixture, PATIENCE, arrived, content, expect, json, read_all, start_upload};
 
 #[tokio::test]
 async fn slow_clients_do_not_hold_up_others() {

@@ -158,6 +158,26 @@ impl Fixture {
     }
 }
 
+/// Starts a request for `len` bytes and sends none of them.
+pub(crate) async fn start_upload(registry: &Fixture, location: &str, len: usize) -> TcpStream {
+    let mut connection = registry.connect().await;
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len}\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection
+}
+
+/// Waits until the bytes of a range are there.
+pub(crate) async fn arrived(registry: &Fixture, location: &str, range: &str) {
+    let waiting = async {
+        while header(&registry.get(location).await, "range") != range {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+}
+
 /// An access log in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(Mutex<Vec<AccessEntry>>);

@@ -79,18 +79,29 @@ async fn measure(directory: PathBuf) -> io::Result<u64> {
     tokio::task::spawn_blocking(move || size(&directory)).await?
 }
 
-/// Returns the size of all files below a directory. What goes while it is looked at has none.
-fn size(directory: &Path) -> io::Result<u64> {
+/// Returns the size of all files below a directory. What goes while it is looked at has none, nor
+/// has what cannot be looked at, such as the `lost+found` of a volume.
+fn size(root: &Path) -> io::Result<u64> {
     let mut sum = 0;
-    let mut open = vec![directory.to_owned()];
+    let mut open = vec![root.to_owned()];
     while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if directory == root => return Err(error),
+            Err(error) => {
+                let directory = directory.display();
+                tracing::debug!(%directory, %error, "a directory is not measured");
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
             match entry.metadata() {
                 Ok(metadata) if metadata.is_dir() => open.push(entry.path()),
                 Ok(metadata) => sum += metadata.len(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let file = entry.path();
+                    tracing::debug!(file = %file.display(), %error, "a file is not measured");
+                }
             }
         }
     }
@@ -117,5 +128,24 @@ mod tests {
         assert!(!quota.take(101).await);
         assert!(quota.take(100).await);
         assert!(!quota.take(u64::MAX).await);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_directory_that_cannot_be_read_has_no_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        std::fs::write(root.join("a"), [0; 60]).unwrap();
+        // Paths that are too long cannot be read by the superuser either.
+        let long = vec!["x".repeat(250); 10].join("/");
+        for side in ["near", "far"] {
+            let deep = root.join(side).join(&long);
+            std::fs::create_dir_all(&deep).unwrap();
+            std::fs::write(deep.join("b"), [0; 7]).unwrap();
+        }
+        std::fs::rename(root.join("far"), root.join("near").join(&long).join("far")).unwrap();
+        assert_eq!(size(root).unwrap(), 67);
+        assert!(size(&root.join("missing")).is_err());
+        assert!(size(&root.join("a")).is_err());
     }
 }

@@ -182,18 +182,28 @@ fn seconds(given: Option<u64>, default: Duration) -> Duration {
 }
 
 async fn policy(args: &Args, read_only: bool, ocm: &Ocm) -> anyhow::Result<Policy> {
-    let quota = match (args.limits.quota, &args.path) {
-        (None, _) => None,
-        (Some(limit), Some(path)) if !read_only => Some(Quota::new(ocm.path(path), limit).await?),
-        _ => return Err(usage("--quota is for a directory that is written to")),
-    };
     Ok(Policy {
         authentication: authentication(&args.access, ocm).await?,
-        quota,
+        quota: quota(args, read_only, ocm).await?,
         access_log: args
             .access_log
             .then(|| Arc::new(JsonLines) as Arc<dyn AccessLog>),
     })
+}
+
+async fn quota(args: &Args, read_only: bool, ocm: &Ocm) -> anyhow::Result<Option<Quota>> {
+    let Some(limit) = args.limits.quota else {
+        return Ok(None);
+    };
+    let directory = args.path.as_ref().map(|path| ocm.path(path));
+    match directory.filter(|path| !read_only && path.is_dir()) {
+        Some(directory) => {
+            let failed = format!("cannot measure {}", directory.display());
+            let quota = Quota::new(directory, limit).await;
+            Ok(Some(quota.context(failed)?))
+        }
+        None => Err(usage("--quota is for a directory that is written to")),
+    }
 }
 
 /// The access log, a line for each request.
@@ -221,13 +231,14 @@ impl AccessLog for JsonLines {
 async fn listen(address: &str) -> anyhow::Result<Server> {
     if address == "systemd" {
         let listener = listenfd::ListenFd::from_env().take_tcp_listener(0);
-        let listener = listener.context("cannot take the socket that systemd hands over")?;
+        let failed = "cannot take the socket that systemd hands over";
+        let listener = listener.context(failed)?;
         let Some(listener) = listener else {
             return Err(usage(
                 "systemd has handed over no socket (LISTEN_FDS, LISTEN_PID)",
             ));
         };
-        return Ok(Server::from_listener(listener)?);
+        return Server::from_listener(listener).context(failed);
     }
     Server::bind(address)
         .await

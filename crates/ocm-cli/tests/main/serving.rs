@@ -169,6 +169,22 @@ fn a_password_is_asked_for_and_given() {
     assert!(wrong.contains("cannot read"), "{wrong}");
 }
 
+#[test]
+fn a_quota_is_for_a_directory_that_is_written_to() {
+    let cli = signed();
+    cli.ok("transfer ctf shop disk.tar");
+    for place in ["new.tar", "new.tgz", "disk.tar", "shop --read-only", ""] {
+        let refused = cli.run(&format!("serve {place} --quota 100000000"));
+        assert_eq!(refused.code, Some(2), "{refused}");
+        assert!(refused.to_string().contains("--quota is for"), "{refused}");
+    }
+    assert!(!cli.path("new.tar").exists());
+    for place in ["shop", "new/directory"] {
+        let (_server, place) = serve(&cli, &format!("{place} --quota 100000000"));
+        cli.ok(&format!("transfer ctf shop {place}"));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_socket_that_systemd_hands_over_is_served() {

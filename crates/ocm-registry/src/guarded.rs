@@ -14,7 +14,8 @@ use crate::metrics::Traffic;
 /// Counts bytes, and breaks off when nothing can be written for so long.
 ///
 /// A client that takes a byte now and then goes on; one that takes nothing does not hold a
-/// connection for ever.
+/// connection for ever. By HTTP/2 that is one that reads nothing at all: the answers that it takes
+/// nothing of are held back before they come here.
 pub(crate) struct Guarded<S> {
     inner: S,
     idle: Duration,

@@ -36,7 +36,8 @@ pub struct ServerOptions {
     /// long as the client answers pings, which go out as often as this. Default: two minutes,
     /// longer than clients keep idle connections, so that they are the ones that close.
     pub head_timeout: Duration,
-    /// How long a client may take nothing of an answer. Default: one minute.
+    /// How long a client may take nothing of an answer, or by HTTP/2 nothing at all. Default: one
+    /// minute.
     pub write_idle: Duration,
     /// How long requests may go on after the shutdown began. Default: 30 seconds.
     pub grace: Duration,

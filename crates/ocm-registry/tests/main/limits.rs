@@ -125,17 +125,18 @@ async fn a_connection_with_a_request_is_kept_while_it_is_answered() {
 
 #[tokio::test]
 async fn a_body_that_drips_is_cut_and_one_that_moves_is_not() {
-    let idle = Duration::from_millis(400);
+    let idle = Duration::from_secs(1);
     let registry = Fixture::with(RegistryOptions {
         body_idle: idle,
         ..RegistryOptions::default()
     })
     .await;
-    for (step, pause, status) in [(1, 20, 408), (300, 50, 202)] {
+    for (step, pause, status) in [(1, 20, 408), (300, 60, 202)] {
         let location = registry.begin("a").await;
         let mut connection = start_upload(&registry, &location, 6000).await;
         let mut answer = vec![0; 12];
-        // One byte at a time is cut long before it is done; the other takes longer than the limit.
+        // One byte at a time is cut long before it is done; the other takes longer than the limit,
+        // and what must come within it in a quarter of that.
         for _ in 0..6000 / step {
             let _ = connection.write_all(&vec![b'x'; step]).await;
             let answered = connection.read_exact(&mut answer);
@@ -255,10 +256,13 @@ async fn requests_are_counted_and_logged() {
         r#"ocm_registry_requests_total{method="POST",route="upload",status="2xx"} 1"#,
         r#"ocm_registry_requests_total{method="GET",route="blob",status="2xx"} 1"#,
         r#"ocm_registry_requests_total{method="GET",route="tags",status="4xx"} 1"#,
-        "ocm_registry_connections_open 1",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }
+    // The client may have opened more than the one that it uses.
+    let mut lines = text.lines();
+    let open = lines.find_map(|it| it.strip_prefix("ocm_registry_connections_open "));
+    assert!(open.unwrap().parse::<u32>().unwrap() >= 1, "{text}");
     let logged = kept.entries();
     let [push, get, head, ..] = logged.as_slice() else {
         panic!("{logged:?}");

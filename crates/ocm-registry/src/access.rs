@@ -25,7 +25,7 @@ use self::rules::{Rules, Subject};
 use self::token::{Access, Tokens};
 use crate::failure::{Code, Failure};
 use crate::route::Route;
-use crate::watched::{FileError, Watched};
+use crate::watched::{FileError, Watched, read_all};
 
 pub(crate) use self::rules::Action;
 
@@ -140,11 +140,10 @@ impl Authentication {
         };
         let service = options.public_url.as_ref().and_then(Url::host_str);
         let service = service.unwrap_or("ocm-registry");
-        let paths = options.token_key.clone().into_iter().collect::<Vec<_>>();
+        let paths = options.token_key.into_iter().collect::<Vec<_>>();
         let refused = |source| FileError::new("use", &paths, source);
-        let key = if let Some(path) = &options.token_key {
-            let read = tokio::fs::read(path).await;
-            read.map_err(|source| FileError::new("read", &paths, source.into()))?
+        let key = if let Some(key) = read_all(&paths).await?.pop() {
+            key
         } else {
             let mut key = vec![0; 32];
             getrandom::fill(&mut key).map_err(|error| refused(error.into()))?;

@@ -102,7 +102,8 @@ impl<T> fmt::Debug for Watched<T> {
     }
 }
 
-async fn read_all(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, FileError> {
+/// Reads files, of which none may be large.
+pub(crate) async fn read_all(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, FileError> {
     let mut contents = Vec::with_capacity(paths.len());
     for path in paths {
         let failed =

@@ -261,6 +261,10 @@ async fn authentication(access: &Access, ocm: &Ocm) -> anyhow::Result<Option<Aut
         Auth::Basic => Scheme::Basic,
         Auth::Token => Scheme::Token,
     };
+    let of_tokens = access.token_key.is_some() || access.public_url.is_some();
+    if of_tokens && options.scheme != Scheme::Token {
+        return Err(usage("--token-key and --public-url are for --auth token"));
+    }
     options.token_key = access.token_key.as_ref().map(|path| ocm.path(path));
     if let Some(url) = &access.public_url {
         let url = url.parse();

@@ -165,6 +165,11 @@ fn a_password_is_asked_for_and_given() {
     }
     let wrong = cli.run("serve --rules users");
     assert_eq!(wrong.code, Some(2));
+    for flag in ["--token-key users", "--public-url https://acme.org"] {
+        let wrong = cli.run(&format!("serve --htpasswd users {flag}"));
+        assert_eq!(wrong.code, Some(2), "{wrong}");
+        assert!(wrong.to_string().contains("--auth token"), "{wrong}");
+    }
     let wrong = cli.run("serve --htpasswd missing").to_string();
     assert!(wrong.contains("cannot read"), "{wrong}");
 }

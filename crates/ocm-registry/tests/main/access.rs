@@ -517,10 +517,16 @@ async fn registries_of_one_key_and_name_take_each_others_tokens() {
             status
         );
     }
-    let mut options = AuthenticationOptions::new(one.directory.path().join("htpasswd"), now);
-    options.token_key = Some(one.directory.path().join("short"));
-    std::fs::write(one.directory.path().join("short"), [7; 16]).unwrap();
-    assert!(Authentication::open(options).await.is_err());
+    let path = one.directory.path();
+    for (len, action) in [(16, "use"), (2 << 20, "read")] {
+        let key = path.join("other");
+        std::fs::write(&key, vec![7; len]).unwrap();
+        let expected = format!("cannot {action} {}", key.display());
+        let mut options = AuthenticationOptions::new(path.join("htpasswd"), now);
+        options.token_key = Some(key);
+        let refused = Authentication::open(options).await.unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+    }
 }
 
 #[tokio::test]

@@ -102,7 +102,8 @@ async fn a_connection_without_a_request_makes_room() {
     for start in [&b""[..], b"P"] {
         let mut silent = registry.connect().await;
         silent.write_all(start).await.unwrap();
-        expect(registry.get("/v2/").await, 200).await;
+        let next = tokio::time::timeout(PATIENCE, registry.get("/v2/"));
+        expect(next.await.unwrap(), 200).await;
         assert_eq!(read_all(&mut silent).await, "");
     }
 }

@@ -1,10 +1,13 @@
-//! Fixtures for tests: the command line in an empty world, registries and web servers that fail.
+//! Fixtures for tests: the command line in an empty world; registries, web servers and lines that
+//! fail.
 //!
 //! - [`Cli`]: runs a program in a directory of its own, with an empty environment, also without
 //!   space for its files; [`Run`] is what came of it, as text in which nothing differs between two
 //!   runs.
 //! - [`Registry`]: the embedded registry on a free port of this machine, which counts requests,
 //!   asks for a password, or answers as a [`Fault`] says.
+//! - [`FaultProxy`]: stands between a client and a registry, and disturbs what passes, byte by byte,
+//!   at any [`Step`] of the protocol; also as a program of that name, for benchmarks.
 //! - [`timestamps::TimestampAuthority`]: makes timestamps, right and wrong ones.
 //! - [`GitServer`]: the server that comes with git, for repositories that [`git`] has made.
 //! - [`web`]: servers of packages, archives and objects, which fail in the same ways.
@@ -15,6 +18,7 @@
 mod cli;
 mod filter;
 mod git;
+mod proxy;
 mod registry;
 mod served;
 
@@ -23,5 +27,6 @@ pub mod web;
 
 pub use cli::{Cli, Run, Started};
 pub use git::{GitServer, git};
+pub use proxy::{Disturbance, FaultProxy, Line, Passed, Step};
 pub use registry::Registry;
 pub use served::{Fault, Served};

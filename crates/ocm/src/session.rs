@@ -280,6 +280,9 @@ impl Ocm {
                     source,
                 })?);
         }
+        if settings.retry.max_retries.is_some() {
+            options.retry.patience = std::time::Duration::ZERO;
+        }
         match settings.retry.max_retries {
             Some(Retries::Off) => options.retry = ocm_oci::RetryPolicy::once(),
             Some(Retries::UpTo(times)) => options.retry.attempts = times.saturating_add(1),

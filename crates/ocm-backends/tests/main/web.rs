@@ -47,6 +47,7 @@ impl WebConfig for Fixed {
     ) -> Result<RegistryOptions, Box<dyn StdError + Send + Sync>> {
         let mut options = RegistryOptions::new(host);
         options.retry = RetryPolicy {
+            patience: Duration::ZERO,
             attempts: 3,
             first_delay: Duration::from_millis(1),
             ..RetryPolicy::default()

@@ -110,13 +110,7 @@ impl RegistryClient {
         call.request.body = manifest.bytes().clone();
         let reply = self.call(&call, MAX_ANSWER).await?;
         if !reply.status.is_success() {
-            return Err(match reply.digest_of_error("MANIFEST_BLOB_UNKNOWN") {
-                Some(digest) => Error::Dangling {
-                    what: call.what,
-                    digest,
-                },
-                None => reply.into_error(call.what),
-            });
+            return Err(refused(reply, manifest, call.what));
         }
         match reply.digest() {
             Some(actual) if actual.algorithm() == digest.algorithm() && actual != digest => {
@@ -181,6 +175,26 @@ impl RegistryClient {
             call.request.body = Bytes::new();
             let _ = self.try_call(&call, MAX_ANSWER).await;
         }
+    }
+}
+
+/// Says why a registry does not take a manifest. Content that it lacks is not found either, but is
+/// not what was asked for.
+fn refused(reply: Reply, manifest: &RawManifest, what: String) -> Error {
+    if !reply.has_code("MANIFEST_BLOB_UNKNOWN") {
+        return reply.into_error(what);
+    }
+    let document = manifest.parse().ok();
+    let children = document.iter().flat_map(Document::children);
+    match reply.named_digest(children.map(|child| child.digest)) {
+        Some(digest) => Error::Dangling { what, digest },
+        None => Error::Remote {
+            what,
+            reason: reply.reason(),
+            status: Some(reply.status.as_u16()),
+            transient: false,
+            source: None,
+        },
     }
 }
 

@@ -6,7 +6,6 @@ use http::{HeaderMap, StatusCode};
 use ocm_digest::Digest;
 use reqwest::Response;
 use serde::Deserialize;
-use serde_json::Value;
 use url::Url;
 
 use crate::client::challenge::Challenge;
@@ -96,19 +95,16 @@ impl Reply {
         challenges(&self.headers)
     }
 
-    /// Returns the digest that the registry names together with an error code.
-    pub(crate) fn digest_of_error(&self, code: &str) -> Option<Digest> {
-        let errors = self.errors();
-        let error = errors.iter().find(|error| error.code == code)?;
-        let text = match &error.detail {
-            Value::String(text) => Some(text),
-            Value::Object(fields) => fields.values().find_map(|value| match value {
-                Value::String(text) if text.contains(':') => Some(text),
-                _ => None,
-            }),
-            _ => None,
-        };
-        text?.parse().ok()
+    /// Returns whether the registry names an error code.
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        self.errors().iter().any(|error| error.code == code)
+    }
+
+    /// Returns the digest, of some, that the registry names in what it says.
+    pub(crate) fn named_digest(&self, some: impl IntoIterator<Item = Digest>) -> Option<Digest> {
+        let said = String::from_utf8_lossy(&self.body);
+        let mut some = some.into_iter();
+        some.find(|digest| said.contains(&digest.to_string()))
     }
 
     fn errors(&self) -> Vec<ErrorItem> {
@@ -157,7 +153,8 @@ impl Reply {
         }
     }
 
-    fn reason(&self) -> String {
+    /// Returns the status, with what the registry says about it.
+    pub(crate) fn reason(&self) -> String {
         let status = match self.status.canonical_reason() {
             Some(text) => format!("{} {text}", self.status.as_u16()),
             None => self.status.as_u16().to_string(),
@@ -195,8 +192,6 @@ struct ErrorItem {
     code: String,
     #[serde(default)]
     message: String,
-    #[serde(default)]
-    detail: Value,
 }
 
 impl ErrorItem {

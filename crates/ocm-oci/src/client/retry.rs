@@ -13,11 +13,15 @@ use crate::error::Error;
 /// How a client tries again after failures that may pass.
 ///
 /// The delay doubles with each failure and is shortened by up to a half at random. A registry that
-/// says when to come back (`Retry-After`) is obeyed.
+/// says when to come back (`Retry-After`) is obeyed, and one that says that it is broken or busy is
+/// there and may recover, so that it is asked for longer than one that cannot be reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RetryPolicy {
     /// How often something is tried in a row without progress; 1 means once.
     pub attempts: u32,
+    /// How long a server that answers, if only that it is broken or busy, is asked again beyond
+    /// those attempts.
+    pub patience: Duration,
     /// The delay after the first failure.
     pub first_delay: Duration,
     /// The longest delay between two attempts, unless the registry asks for a longer one.
@@ -32,6 +36,7 @@ impl RetryPolicy {
     pub fn once() -> Self {
         Self {
             attempts: 1,
+            patience: Duration::ZERO,
             ..Self::default()
         }
     }
@@ -42,6 +47,7 @@ impl RetryPolicy {
             policy: self.clone(),
             failures: 0,
             since: Instant::now(),
+            is_told: false,
         }
     }
 
@@ -58,12 +64,17 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 6,
+            patience: Duration::from_secs(100),
             first_delay: Duration::from_millis(300),
             max_delay: Duration::from_secs(20),
             max_elapsed: Duration::from_mins(5),
         }
     }
 }
+
+/// The shortest delay of those who are asked beyond the usual attempts, and how long they have been
+/// asked when the user is told why nothing moves.
+const PATIENT_DELAY: Duration = Duration::from_secs(5);
 
 /// A failed attempt, and what the other side said about the next one.
 #[derive(Debug)]
@@ -103,6 +114,8 @@ pub struct Backoff {
     policy: RetryPolicy,
     failures: u32,
     since: Instant,
+    /// Whether the user knows why nothing moves.
+    is_told: bool,
 }
 
 impl Backoff {
@@ -125,21 +138,46 @@ impl Backoff {
     pub async fn pause(&mut self, failure: Failure) -> Result<(), Error> {
         self.failures += 1;
         let may_pass = failure.error.is_transient() && !failure.is_final;
-        if !may_pass || self.failures >= self.policy.attempts {
+        if !may_pass {
             return Err(failure.error);
         }
         let jitter = RandomState::new().hash_one(self.failures);
-        let delay = self
+        let mut delay = self
             .policy
             .delay(self.failures, jitter)
             .max(failure.retry_after.unwrap_or_default());
-        if self.since.elapsed() + delay > self.policy.max_elapsed {
+        let mut limit = self.policy.max_elapsed;
+        if self.failures >= self.policy.attempts {
+            if !has_answered(&failure.error) {
+                return Err(failure.error);
+            }
+            delay = delay.max(PATIENT_DELAY);
+            limit = limit.min(self.policy.patience);
+        }
+        let elapsed = self.since.elapsed();
+        if elapsed + delay > limit {
             return Err(failure.error);
         }
-        tracing::debug!(error = %failure.error, ?delay, "trying again");
+        if elapsed + delay >= PATIENT_DELAY && !self.is_told {
+            self.is_told = true;
+            tracing::warn!(error = %failure.error, "trying again");
+        } else {
+            tracing::debug!(error = %failure.error, ?delay, "trying again");
+        }
         sleep(delay).await;
         Ok(())
     }
+}
+
+/// Returns whether the other side is there, although it does not do what it is asked.
+const fn has_answered(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Remote {
+            status: Some(_),
+            ..
+        }
+    )
 }
 
 /// Until when a host has asked everybody to be left alone.
@@ -240,6 +278,7 @@ mod tests {
     async fn attempts_are_counted_and_progress_resets_them() {
         let policy = RetryPolicy {
             attempts: 3,
+            patience: Duration::ZERO,
             ..RetryPolicy::default()
         };
         let mut backoff = policy.start();
@@ -250,6 +289,44 @@ mod tests {
         assert!(backoff.pause(transient()).await.is_ok());
         let fatal = Error::not_found("x").into();
         assert!(backoff.pause(fatal).await.is_err());
+    }
+
+    /// Returns how long something is tried that always fails, and how often.
+    async fn given_up_after(failure: impl Fn() -> Failure) -> (Duration, u32) {
+        let start = Instant::now();
+        let mut backoff = RetryPolicy::default().start();
+        let mut attempts = 1;
+        while backoff.pause(failure()).await.is_ok() {
+            attempts += 1;
+        }
+        (start.elapsed(), attempts)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_is_broken_for_a_minute_is_waited_for() {
+        for _ in 0..50 {
+            let (elapsed, attempts) = given_up_after(transient).await;
+            assert!(elapsed >= Duration::from_mins(1), "{elapsed:?}");
+            assert!(elapsed <= Duration::from_mins(2), "{elapsed:?}");
+            assert!(attempts < 20, "{attempts}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_be_reached_is_given_up_soon() {
+        let unreachable = || {
+            Error::Remote {
+                what: "x".into(),
+                reason: "cannot connect".into(),
+                status: None,
+                transient: true,
+                source: None,
+            }
+            .into()
+        };
+        let (elapsed, attempts) = given_up_after(unreachable).await;
+        assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+        assert_eq!(attempts, 6);
     }
 
     #[tokio::test(start_paused = true)]

@@ -237,6 +237,11 @@ impl Upload<'_> {
     }
 
     fn finished(&self, reply: &Reply, digest: Digest, size: u64) -> Result<Pushed, Failure> {
+        // What says that it goes on is no answer to the end of an upload: it may be the one to an
+        // earlier request.
+        if reply.status == StatusCode::ACCEPTED {
+            return Err(self.lost().into());
+        }
         match reply.digest() {
             Some(actual) if actual.algorithm() == digest.algorithm() && actual != digest => {
                 Err(Error::DigestMismatch {

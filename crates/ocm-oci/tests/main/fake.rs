@@ -110,6 +110,7 @@ pub(crate) fn content(size: usize) -> Bytes {
 
 pub(crate) fn quick() -> RetryPolicy {
     RetryPolicy {
+        patience: Duration::ZERO,
         attempts: 4,
         first_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(2),

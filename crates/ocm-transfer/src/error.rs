@@ -149,6 +149,12 @@ impl Error {
         }
     }
 
+    /// Returns whether a store refused a manifest because it lacks content of it.
+    pub(crate) fn is_loss(&self) -> bool {
+        chain(self)
+            .any(|error| matches!(error.downcast_ref(), Some(ocm_oci::Error::Dangling { .. })))
+    }
+
     /// Returns whether the target has something else, or was changed by somebody else meanwhile,
     /// or a plan is not any more about what is there.
     pub fn is_conflict(&self) -> bool {
@@ -164,20 +170,19 @@ impl Error {
 
 /// Looks for content that is not what was promised, anywhere below an error.
 fn is_mismatch(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error
-            .downcast_ref()
-            .is_some_and(ocm_oci::Error::is_mismatch)
-            || error
-                .downcast_ref()
-                .is_some_and(ocm_blob::Error::is_mismatch)
-        {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    chain(error).any(|error| {
+        let of_oci = error.downcast_ref();
+        let of_blob = error.downcast_ref();
+        of_oci.is_some_and(ocm_oci::Error::is_mismatch)
+            || of_blob.is_some_and(ocm_blob::Error::is_mismatch)
+    })
+}
+
+/// Returns an error and all that it comes from.
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// A component version of which the target has other content.

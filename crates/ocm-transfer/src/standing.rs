@@ -1,5 +1,7 @@
 //! Whether a plan that was stored still stands: whether what it was made from is as it was.
 
+use std::sync::Arc;
+
 use ocm_digest::Digest;
 use ocm_repository::RepositoryRef;
 
@@ -8,6 +10,7 @@ use crate::gather::{at, read};
 use crate::options::Policy;
 use crate::parallel;
 use crate::plan::{Action, VersionPlan};
+use crate::planner::Inspector;
 use crate::reference::KnownDigest;
 use crate::transfer::Transfer;
 
@@ -26,6 +29,34 @@ pub(crate) async fn check(transfer: &Transfer) -> Result<(), Error> {
         }
     });
     parallel::all(checks.collect::<Vec<_>>(), PARALLEL)
+        .await
+        .map(drop)
+}
+
+/// Has all component versions inspected that are going to be read.
+pub(crate) async fn inspect(
+    transfer: &Transfer,
+    inspector: &Arc<dyn Inspector>,
+) -> Result<(), Error> {
+    let versions = transfer.plan.component_versions.iter();
+    let moving = versions.filter(|version| version.action != Action::Skip);
+    let inspections = moving.map(|version| {
+        let source = transfer.sources.get(&version.source).map(Arc::clone);
+        let (version, inspector) = (version.clone(), Arc::clone(inspector));
+        async move {
+            let source = source?;
+            let stored = read(&source, &version.id).await?;
+            if stored.stored_digest != version.source_digest {
+                return Err(changed(&source, &version));
+            }
+            let passed = inspector.inspect(&stored);
+            passed.map_err(|source| Error::Refused {
+                id: version.id,
+                source,
+            })
+        }
+    });
+    parallel::all(inspections.collect::<Vec<_>>(), PARALLEL)
         .await
         .map(drop)
 }

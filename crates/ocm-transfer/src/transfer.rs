@@ -9,6 +9,7 @@ use crate::arrival;
 use crate::error::Error;
 use crate::execute::{ExecuteOptions, execute};
 use crate::plan::{TransferPlan, VersionPlan};
+use crate::planner::Inspector;
 use crate::report::TransferReport;
 use crate::standing;
 
@@ -109,6 +110,17 @@ impl Transfer {
     /// component version is gone, or a repository fails.
     pub async fn check_standing(&self) -> Result<(), Error> {
         standing::check(self).await
+    }
+
+    /// Has every component version looked at that is going to be read, as it is stored at its
+    /// source. Planning does so by itself; this is for plans that were stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if one must not be transferred, [`Error::ChangedSince`] if one is not
+    /// what it was when the plan was made; a repository fails.
+    pub async fn inspect(&self, inspector: &Arc<dyn Inspector>) -> Result<(), Error> {
+        standing::inspect(self, inspector).await
     }
 
     /// Carries the plan out.

@@ -42,7 +42,7 @@ pub(crate) struct Args {
         long,
         visible_alias = "plan",
         value_name = "FILE",
-        conflicts_with_all = ["places", "strict"]
+        conflicts_with = "places"
     )]
     transfer_spec: Option<String>,
 
@@ -311,10 +311,7 @@ async fn carry_out(
 ) -> anyhow::Result<()> {
     if shape.verified.is_asked() {
         for planned in all {
-            let Planned {
-                transfer, lookup, ..
-            } = planned;
-            shape.verified.check(transfer, lookup, session).await?;
+            shape.verified.check(planned, session).await?;
         }
     }
     if shape.dry_run {

@@ -12,6 +12,7 @@ mod constructors;
 mod descriptors;
 mod elsewhere;
 mod examples;
+mod faults;
 mod git;
 mod guide;
 mod hashing;

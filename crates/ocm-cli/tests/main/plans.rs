@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::world::{PRODUCT, check_product, conformance, empty, registry, signed};
+use crate::world::{PRODUCT, check_product, conformance, empty, odd, registry, signed};
 
 const APP: &str = "name: acme.org/app\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
     - {name: data, type: blob, input: {type: utf8, text: '${TEXT}'}}\n";
@@ -121,10 +121,37 @@ fn what_is_no_plan_is_refused() {
 }
 
 #[test]
-fn the_schema_is_not_looked_at_again() {
-    let run = signed().run("transfer cv --plan plan.json --strict");
-    assert_eq!(run.code, Some(2), "{run}");
-    assert!(run.stderr.contains("cannot be used with"), "{run}");
+fn a_stored_plan_is_carried_out_strictly_where_that_is_asked_for() {
+    let cli = empty();
+    // A label that the schema does not allow.
+    odd(
+        &cli,
+        r#"{"meta":{"schemaVersion":"v2"},"component":{"name":"acme.org/odd","version":"1.0.0","provider":"acme","repositoryContexts":[],"sources":[],"componentReferences":[],"resources":[],"labels":[{"name":"l","value":1,"version":"one"}]}}"#,
+    );
+    cli.write(
+        "plan.json",
+        cli.ok("transfer ctf odd far --dry-run -o json"),
+    );
+    assert_snapshot!(cli.run("transfer cv --plan plan.json --strict"), @r"
+    $ ocm transfer cv --plan plan.json --strict
+    exit 1
+    --- stderr
+    error: acme.org/odd:1.0.0 is not transferred
+      caused by: the component descriptor of acme.org/odd:1.0.0 breaks rules of its schema
+      caused by: component.labels[0].version: `one` is not a version such as `v1`
+    ");
+    assert!(!cli.path("far").exists());
+    cli.ok("transfer cv --plan plan.json");
+    let cli = signed();
+    let plan = cli.ok(&format!("transfer cv -r {PRODUCT} far --dry-run -o json"));
+    cli.write("plan.json", plan);
+    cli.ok("transfer cv --plan plan.json --strict");
+    check_product(&cli, "far");
+}
+
+#[test]
+fn a_specification_of_the_go_tool_is_carried_out_strictly() {
+    of_go().ok("transfer cv --plan archive.yaml --strict");
 }
 
 /// Returns a directory with the archive and the documents that the Go tool has written.

@@ -89,8 +89,14 @@ impl Worker {
             Some(work) => self.write(source, &incoming, work).await,
             None => Ok(None),
         };
-        if let Some(done) = first? {
-            return Ok(done);
+        match first {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => {}
+            // What the target has lost again is found out by looking.
+            Err(error) if error.is_loss() => {
+                tracing::warn!(id = %plan.id, %error, "the target has lost content, which is sent again");
+            }
+            Err(error) => return Err(error),
         }
         let Some(work) = self.second_look(plan, &incoming).await? else {
             return Ok(Done {

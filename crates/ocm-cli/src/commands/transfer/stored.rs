@@ -1,13 +1,14 @@
 //! Transfers whose plan comes from a file.
 
 use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ocm::transfer::plan::MAX_SIZE;
-use ocm::transfer::{Error, StoredPlan};
+use ocm::transfer::{Error, Inspector, StoredPlan, Transfer};
 
 use super::{Args, Origin, Planned, carry_out, lookup, policy, with_hint};
-use crate::commands::Session;
+use crate::commands::{Session, rules};
 use crate::error::{hinted, usage};
 
 pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::Result<()> {
@@ -31,6 +32,7 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
                 let lookup = lookup(&sources.collect::<Vec<_>>(), &args.shape, session)?;
                 let transfer = session.ocm.plan_graph(graph, policy(&args.shape)).await;
                 let transfer = transfer.map_err(|error| of_plan(error, Origin::Graph))?;
+                inspect(&transfer, Origin::Graph, args).await?;
                 all.push(Planned {
                     target: transfer.plan().target.clone(),
                     transfer,
@@ -48,6 +50,7 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
         .check_standing()
         .await
         .map_err(|error| of_plan(error.into(), Origin::Plan))?;
+    inspect(&transfer, Origin::Plan, args).await?;
     let planned = Planned {
         transfer,
         target,
@@ -55,6 +58,17 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
         origin: Origin::Plan,
     };
     carry_out(&[planned], start, &args.shape, session).await
+}
+
+/// Refuses what breaks the schema of component descriptors, where that is asked for. Who has made
+/// the plan has seen the warnings.
+async fn inspect(transfer: &Transfer, origin: Origin, args: &Args) -> anyhow::Result<()> {
+    if !args.shape.strict {
+        return Ok(());
+    }
+    let rules: Arc<dyn Inspector> = rules(true);
+    let inspected = transfer.inspect(&rules).await;
+    inspected.map_err(|error| of_plan(error.into(), origin))
 }
 
 /// Adds what helps where a plan is too old.

@@ -1,10 +1,9 @@
 //! Verifying what a transfer starts from, before anything is written.
 
-use ocm::model::RepositorySpec;
 use ocm::signing::policy::Requirement;
-use ocm::transfer::Transfer;
 use ocm::{Trust, VerifyOptions};
 
+use super::Planned;
 use crate::commands::keys::KeyArgument;
 use crate::commands::verify::{warn_of_signatures, with_hint};
 use crate::commands::{Session, required};
@@ -34,14 +33,8 @@ impl Verified {
     }
 
     /// Verifies the component versions that a transfer starts from: their signatures, and their
-    /// references all the way down, which are looked for in `lookup` as well. Content is checked
-    /// while it moves.
-    pub(super) async fn check(
-        &self,
-        transfer: &Transfer,
-        lookup: &[RepositorySpec],
-        session: &Session,
-    ) -> anyhow::Result<()> {
+    /// references all the way down. Content is checked while it moves.
+    pub(super) async fn check(&self, planned: &Planned, session: &Session) -> anyhow::Result<()> {
         let ocm = &session.ocm;
         let mut trust = Trust::default();
         for key in &self.verify {
@@ -55,15 +48,16 @@ impl Verified {
             timestamps: Some(ocm.timestamp_verifier(&trust.roots)?),
             trust,
             skip_content: true,
-            lookup: lookup.to_vec(),
+            lookup: planned.lookup.clone(),
             ..VerifyOptions::new(ocm::Timestamp::now())
         };
-        for (repository, version) in transfer.roots()? {
+        for (repository, version) in planned.transfer.roots()? {
             let report = ocm.verify_planned(repository, version, &options).await;
-            let report = report.map_err(|error| {
-                with_hint(error, "--verify", || {
+            let report = report.map_err(|error| match error {
+                ocm::Error::Transfer(error) => super::with_hint(error, planned.origin),
+                error => with_hint(error, "--verify", || {
                     format!("{} is not verified", version.id)
-                })
+                }),
             })?;
             warn_of_signatures(&report, session);
             session.ui.note(&format!(

@@ -13,6 +13,16 @@ use crate::stream::{ByteStream, skip};
 /// A blob that is shared between tasks.
 pub type BlobRef = Arc<dyn Blob>;
 
+/// Where content lies in a store with repositories. The same store may take it over into another
+/// repository without moving it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Origin {
+    /// Where the store is.
+    pub store: String,
+    /// The name of the repository in it.
+    pub repository: String,
+}
+
 /// Content that can be opened any number of times.
 ///
 /// # Guarantees
@@ -34,6 +44,11 @@ pub trait Blob: fmt::Debug + Send + Sync {
 
     /// Returns the content if it is in memory already.
     fn bytes(&self) -> Option<Bytes> {
+        None
+    }
+
+    /// Returns where the content lies, if it is in a store with repositories.
+    fn origin(&self) -> Option<Origin> {
         None
     }
 

@@ -35,7 +35,7 @@ mod stream;
 mod tar;
 mod verify;
 
-pub use blob::{Blob, BlobRef};
+pub use blob::{Blob, BlobRef, Origin};
 pub use bytes::Bytes;
 pub use error::Error;
 pub use file::{FileBlob, FileRange};

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use ocm_blob::{Blob, BlobRef, ByteStream, Bytes};
+use ocm_blob::{Blob, BlobRef, ByteStream, Bytes, Origin};
 use ocm_digest::Digest;
 use tokio::sync::Semaphore;
 
@@ -380,6 +380,10 @@ impl Blob for Metered {
 
     fn bytes(&self) -> Option<Bytes> {
         self.inner.bytes()
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        self.inner.origin()
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use http::header::{CONTENT_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use ocm_blob::{Blob, ByteStream, CHUNK, Promise, verify};
+use ocm_blob::{Blob, ByteStream, CHUNK, Origin, Promise, verify};
 use ocm_digest::Digest;
 use reqwest::Response;
 use tokio::sync::OwnedSemaphorePermit;
@@ -89,6 +89,13 @@ impl Blob for RemoteBlob {
 
     fn media_type(&self) -> Option<&str> {
         Some(&self.descriptor.media_type)
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        Some(Origin {
+            store: self.client.inner.endpoint.location(),
+            repository: self.repository.to_string(),
+        })
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {

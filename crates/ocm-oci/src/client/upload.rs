@@ -19,7 +19,7 @@ use crate::client::scope::Scopes;
 use crate::client::transport::silence;
 use crate::error::Error;
 use crate::name::RepositoryName;
-use crate::store::{Outcome, Pushed};
+use crate::store::{Outcome, Push as _, Pushed};
 
 /// Up to this size a blob without digest is hashed before it is sent, in bytes.
 const SMALL: u64 = 4 * 1024 * 1024;
@@ -52,6 +52,9 @@ impl RegistryClient {
                 outcome: Outcome::Existed,
             });
         }
+        if let Some(mounted) = self.mount(repository, &blob).await? {
+            return Ok(mounted);
+        }
         let upload = Upload {
             client: self,
             repository,
@@ -66,6 +69,32 @@ impl RegistryClient {
             at_once: false,
         };
         upload.run().await
+    }
+}
+
+impl RegistryClient {
+    /// Has the registry take over a blob from another of its repositories, if it lies there.
+    async fn mount(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobRef,
+    ) -> Result<Option<Pushed>, Error> {
+        let (Some(digest), Some(size), Some(origin)) = (blob.digest(), blob.size(), blob.origin())
+        else {
+            return Ok(None);
+        };
+        let Ok(from) = origin.repository.parse::<RepositoryName>() else {
+            return Ok(None);
+        };
+        let is_near = origin.store == self.inner.endpoint.location() && from != *repository;
+        if !is_near || !self.mount_blob(repository, &from, &digest).await? {
+            return Ok(None);
+        }
+        Ok(Some(Pushed {
+            digest,
+            size,
+            outcome: Outcome::Mounted,
+        }))
     }
 }
 

@@ -11,13 +11,17 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Number, Value};
 use thiserror::Error as ThisError;
 
-/// How many values and keys a document may have, all levels together: enough for a descriptor with
-/// 40 000 resources.
+/// How many values and keys a document may have, all levels together, where each object counts for
+/// [`OBJECT`] more: enough for a descriptor with 13 000 resources that have labels, identities and
+/// digests.
 ///
 /// The size of a document does not bound the memory that it takes: two bytes (`0,`) become a value
-/// of 72. The worst document that is accepted, objects with one key each, takes 150 MiB while it is
-/// read; without this limit, 64 MiB of zeros would take 2 GiB.
+/// of 72, and an object takes as much as seven of them. So the worst document that is accepted takes
+/// some 70 MiB, and commands that hold a few copies of it do with 256 MiB.
 pub const MAX_NODES: usize = 1_000_000;
+
+/// How many values an object counts for, besides itself and what is in it.
+const OBJECT: usize = 6;
 
 /// Parses one JSON document. Keys keep their order.
 ///
@@ -205,7 +209,12 @@ struct Unique<'a> {
 impl Unique<'_> {
     /// Counts a value or a key.
     fn count<E: de::Error>(self) -> Result<(), E> {
-        let left = self.left.get().checked_sub(1).ok_or_else(|| {
+        self.count_as(1)
+    }
+
+    /// Counts something that takes as much memory as so many values.
+    fn count_as<E: de::Error>(self, values: usize) -> Result<(), E> {
+        let left = self.left.get().checked_sub(values).ok_or_else(|| {
             E::custom(format_args!(
                 "more than {MAX_NODES} values and keys in one document"
             ))
@@ -321,6 +330,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        self.count_as(OBJECT)?;
         let mut object = Entries::new(self.pending);
         while let Some(key) = entries.next_key::<String>()? {
             let value = self.count().and_then(|()| {
@@ -437,7 +447,7 @@ mod tests {
     #[test]
     fn too_many_values_are_refused_where_they_start_to_be() {
         let list = |count: usize| format!("{{\"a\": [0{}]}}", ",0".repeat(count - 1));
-        let fitting = MAX_NODES - 3;
+        let fitting = MAX_NODES - 3 - OBJECT;
         assert!(parse(list(fitting).as_bytes()).is_ok());
         assert_eq!(
             message(&list(fitting + 1)),
@@ -447,6 +457,15 @@ mod tests {
                 "{\"a\": [".len() + 2 * fitting
             )
         );
+    }
+
+    #[test]
+    fn objects_count_for_what_they_take() {
+        let list = |count: usize| format!("[{{}}{}]", ",{}".repeat(count - 1));
+        let fitting = (MAX_NODES - 1) / (1 + OBJECT);
+        assert!(parse(list(fitting).as_bytes()).is_ok());
+        let error = message(&list(fitting + 1));
+        assert!(error.contains("more than 1000000 values"), "{error}");
     }
 
     #[test]

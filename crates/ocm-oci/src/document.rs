@@ -364,6 +364,13 @@ impl RawManifest {
         let malformed = |error: serde_json::Error| {
             Error::malformed(format!("manifest {}", self.digest), error.to_string())
         };
+        if !is_sparse(&self.bytes) {
+            let reason = format!("it has more than {MAX_VALUES} values");
+            return Err(Error::malformed(
+                format!("manifest {}", self.digest),
+                reason,
+            ));
+        }
         if media_type::is_index(&self.media_type) {
             serde_json::from_slice(&self.bytes)
                 .map(Document::Index)
@@ -380,6 +387,30 @@ impl RawManifest {
             ))
         }
     }
+}
+
+/// How many values a manifest may have: those of the longest lists of layers that fit into
+/// [`RawManifest::LIMIT`].
+const MAX_VALUES: usize = 200_000;
+
+/// Returns whether a document has so few values that it takes little more memory than its bytes.
+/// Each but the first stands after one of three characters.
+fn is_sparse(bytes: &[u8]) -> bool {
+    // So short a document cannot have more.
+    if bytes.len() <= MAX_VALUES {
+        return true;
+    }
+    let (mut is_text, mut is_escaped, mut values) = (false, false, 0);
+    for byte in bytes {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b',' | b'[' | b'{' if !is_text => values += 1,
+            _ => {}
+        }
+    }
+    values <= MAX_VALUES
 }
 
 impl Document {
@@ -423,7 +454,11 @@ impl Document {
 
 /// Reads the media type that a manifest gives itself, or guesses it from its fields.
 fn sniff(bytes: &[u8]) -> String {
-    let fields: Map<String, Value> = serde_json::from_slice(bytes).unwrap_or_default();
+    let fields: Map<String, Value> = if is_sparse(bytes) {
+        serde_json::from_slice(bytes).unwrap_or_default()
+    } else {
+        Map::new()
+    };
     match fields.get("mediaType") {
         Some(Value::String(text)) => text.clone(),
         _ if fields.contains_key("manifests") => media_type::IMAGE_INDEX.to_owned(),
@@ -447,6 +482,22 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_with_too_many_values_is_not_read() {
+        let manifest = |values: usize| {
+            let zeros = "0,".repeat(values);
+            let text = format!(r#"{{"schemaVersion":2,"manifests":[],"a":[{zeros}0]}}"#);
+            RawManifest::new(text.into_bytes(), media_type::IMAGE_INDEX)
+        };
+        assert!(manifest(MAX_VALUES - 10).parse().is_ok());
+        let error = manifest(MAX_VALUES).parse().unwrap_err().to_string();
+        assert!(error.ends_with("it has more than 200000 values"), "{error}");
+        let text = ",[{".repeat(MAX_VALUES);
+        let text = format!(r#"{{"schemaVersion":2,"manifests":[],"a":"\"{text}"}}"#);
+        let manifest = RawManifest::new(text.into_bytes(), media_type::IMAGE_INDEX);
+        assert!(manifest.parse().is_ok());
+    }
 
     #[test]
     fn a_manifest_writes_the_bytes_it_read() {

@@ -41,6 +41,8 @@ pub fn decide(existing: Option<&Descriptor>, incoming: &Descriptor, policy: Poli
     }
     let difference = match difference(existing, incoming) {
         Some(difference) => difference,
+        // The usual case, in which nothing has to be made one.
+        None if says_the_same(existing, incoming) => return Decision::Skip { same: true },
         None => match merge(existing, incoming) {
             Ok(merged) if says_the_same(&merged, existing) => {
                 return Decision::Skip { same: true };

@@ -58,7 +58,42 @@ pub(crate) fn says_the_same(left: &Descriptor, right: &Descriptor) -> bool {
     if left.schema() != right.schema() {
         return says_the_same(&left.to_v2(), &right.to_v2());
     }
-    pruned(&left.to_document()) == pruned(&right.to_document())
+    is_same_object(left.as_document(), right.as_document())
+}
+
+/// Compares without making copies, which may be large.
+fn is_same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => is_same_object(left, right),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|(left, right)| is_same(left, right))
+        }
+        _ => left == right,
+    }
+}
+
+fn is_same_object(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
+    let says = |value: &&Value| !is_nothing(value);
+    let mut new = right.keys().filter(|key| !left.contains_key(*key));
+    new.all(|key| is_nothing(&right[key]))
+        && left.iter().all(
+            |(key, value)| match (says(&value), right.get(key).filter(says)) {
+                (true, Some(other)) => is_same(value, other),
+                (says, other) => !says && other.is_none(),
+            },
+        )
+}
+
+/// Returns whether nothing is left of a value once it is pruned.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.values().all(is_nothing),
+        other => is_empty(other),
+    }
 }
 
 fn merge_holder(new: &mut Map<String, Value>, old: &Map<String, Value>) -> Result<(), MergeError> {
@@ -221,6 +256,28 @@ mod tests {
             "resources": [{"name": "image", "version": "1.0.0", "type": "ociImage",
                 "relation": "local", "access": {"type": access}, "labels": labels}],
         })))
+    }
+
+    #[test]
+    fn nothing_in_any_form_says_the_same() {
+        let values = [
+            json!({}),
+            json!({"a": null}),
+            json!({"a": {}}),
+            json!({"a": {"b": [], "c": {"d": ""}}}),
+            json!({"a": 0}),
+            json!({"a": [null]}),
+            json!({"a": [{}]}),
+            json!({"a": [{"b": null}]}),
+            json!({"a": false, "b": {"c": 1}}),
+            json!({"b": {"c": 1, "d": {}}, "a": false}),
+        ];
+        for left in &values {
+            for right in &values {
+                let expected = pruned(left) == pruned(right);
+                assert_eq!(is_same(left, right), expected, "{left} {right}");
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::client::RegistryClient;
 use crate::client::exchange::Call;
 use crate::client::reply::Reply;
 use crate::client::scope::Scopes;
-use crate::document::{Descriptor, ImageIndex, RawManifest, media_type};
+use crate::document::{Descriptor, Document, RawManifest, media_type};
 use crate::error::Error;
 use crate::name::{RepositoryName, Tag};
 use crate::store::{List, Referrers};
@@ -109,8 +109,16 @@ impl RegistryClient {
                 return Ok(None);
             }
             let index = RawManifest::new(reply.body.clone(), media_type::IMAGE_INDEX);
-            let index: ImageIndex = serde_json::from_slice(index.bytes())
-                .map_err(|error| Error::malformed(&call.what, error.to_string()))?;
+            let index = match index.parse() {
+                Ok(Document::Index(index)) => index,
+                Ok(Document::Image(_)) => {
+                    return Err(Error::malformed(&call.what, "it is no list"));
+                }
+                Err(Error::Malformed { reason, .. }) => {
+                    return Err(Error::malformed(&call.what, reason));
+                }
+                Err(error) => return Err(error),
+            };
             let fresh = index.manifests.into_iter();
             found.extend(fresh.filter(|descriptor| seen.insert(descriptor.digest)));
             match self.next(&reply)? {

@@ -23,6 +23,8 @@ pub struct Cli {
     directory: TempDir,
     variables: Vec<(String, String)>,
     names: Vec<(String, String)>,
+    /// How much memory each run may have, in KiB.
+    memory: Option<u64>,
     runtime: Runtime,
 }
 
@@ -36,6 +38,7 @@ impl Cli {
             names: vec![(directory.path().display().to_string(), "<dir>".to_owned())],
             directory,
             variables: Vec::new(),
+            memory: None,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -46,6 +49,13 @@ impl Cli {
     /// Sets an environment variable for all commands that follow.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Lets no command that follows have more than so many MiB of memory of its own: beyond, the
+    /// system gives it none, and it is aborted. On Linux, where the limit is that of all that a
+    /// process can write; elsewhere that may be less of it.
+    pub fn limit_memory(&mut self, mib: u64) {
+        self.memory = Some(mib * 1024);
     }
 
     /// Has a text that differs from run to run, such as a port, printed by another name.
@@ -121,6 +131,34 @@ impl Cli {
         self.wait(self.spawn_command(command), arguments.to_owned())
     }
 
+    /// Runs a shell script in a network of its own, which has nothing but a loopback device that is
+    /// down. `$OCM` is the program. Returns nothing, and says so past what the test harness
+    /// captures, where the system forbids that or has no `unshare`, or the script ends with 77: it
+    /// lacks a tool.
+    pub fn run_alone(&self, script: &str) -> Option<Run> {
+        let unshare = |arguments: &[&str]| {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--net"]).args(arguments);
+            self.prepare(&mut command);
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            command.env("OCM", &self.program);
+            let _context = self.runtime.enter();
+            command.spawn()
+        };
+        let probe = unshare(&["true"]).map(|child| self.wait(child, "true".to_owned()));
+        if !matches!(&probe, Ok(run) if run.code == Some(0)) {
+            let_it_be_known("no network of its own can be had here, so this is not tested");
+            return None;
+        }
+        let child = unshare(&["/bin/sh", "-euc", script]).expect("what could be run before");
+        let run = self.wait(child, script.to_owned());
+        if run.code == Some(77) {
+            let_it_be_known(&format!("a tool is missing: {}", run.stderr.trim()));
+            return None;
+        }
+        Some(run)
+    }
+
     /// Runs the program with standard output going to a file, such as a device.
     pub fn run_into(&self, output: &str, arguments: &str) -> Run {
         let file = std::fs::File::options().write(true).open(output);
@@ -145,6 +183,11 @@ impl Cli {
 
     fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(&self.program);
+        if let Some(kib) = self.memory {
+            command = Command::new("/bin/sh");
+            let script = format!("ulimit -d {kib}; ulimit -c 0; exec \"$0\" \"$@\"");
+            command.arg("-c").arg(script).arg(&self.program);
+        }
         command.args(arguments);
         self.spawn_command(command)
     }
@@ -280,6 +323,16 @@ impl fmt::Display for Run {
         }
         f.write_str(&filtered(&text))
     }
+}
+
+/// Writes to standard error past what the test harness captures, so that whoever runs the tests
+/// sees it.
+fn let_it_be_known(text: &str) {
+    use std::io::Write as _;
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    // Nobody is left to be told that stderr is gone.
+    let _ = writeln!(std::io::stderr(), "not run: {test}: {text}");
 }
 
 fn copy(from: &Path, to: &Path) {

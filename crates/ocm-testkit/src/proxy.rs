@@ -4,6 +4,7 @@ mod exchange;
 mod message;
 mod step;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -80,6 +81,8 @@ struct State {
     requests: Vec<String>,
     rules: Vec<Rule>,
     passed: Passed,
+    /// How many requests of a step are under way, and how many were at most.
+    under_way: BTreeMap<Step, (usize, usize)>,
     /// What has been answered, for requests that are to be late.
     answers: Vec<String>,
     /// The number of the token that is good; `None` if everybody is let in.
@@ -190,6 +193,12 @@ impl FaultProxy {
     /// Returns method and target of the requests since the last time they were taken.
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.lock().requests)
+    }
+
+    /// Returns how many requests of a step were under way at the same time, at most.
+    pub fn most_at_once(&self, step: Step) -> usize {
+        let state = self.shared.lock();
+        state.under_way.get(&step).map_or(0, |(_, most)| *most)
     }
 
     /// Returns what has passed so far.

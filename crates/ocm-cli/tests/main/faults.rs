@@ -2,6 +2,7 @@
 //! both directions: a transfer completes and everything is as it should be, or it ends with an exit
 //! code and a message, nothing is damaged, and the next run completes.
 
+mod line;
 mod others;
 mod resumed;
 mod tokens;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
+mod alone;
 mod archives;
 mod certificates;
 mod checking;
@@ -21,6 +22,7 @@ mod hostile;
 mod inputs;
 mod interrupted;
 mod keys;
+mod memory;
 mod openpgp;
 mod plans;
 mod policies;

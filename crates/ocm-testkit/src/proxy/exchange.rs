@@ -11,7 +11,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::message::{Framing, Head, Incoming};
-use super::step::Disturbance;
+use super::step::{Disturbance, Step};
 use super::{Line, Shared};
 
 /// Passes the requests of a connection on until something ends it.
@@ -22,6 +22,7 @@ pub(super) async fn serve(client: TcpStream, shared: &Shared) -> io::Result<()> 
     let mut registry = End::new(registry, &shared.line)?;
     while let Some(head) = client.incoming.head().await? {
         let disturbance = shared.note(&head);
+        let _under_way = UnderWay::new(shared, &head);
         sleep(shared.line.latency).await;
         let mut exchange = Exchange {
             shared,
@@ -35,6 +36,34 @@ pub(super) async fn serve(client: TcpStream, shared: &Shared) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+/// A request that was not answered yet.
+struct UnderWay<'a> {
+    shared: &'a Shared,
+    step: Option<Step>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(shared: &'a Shared, head: &Head) -> Self {
+        let step = Step::of(head.method(), head.second());
+        if let Some(step) = step {
+            let mut state = shared.lock();
+            let (now, most) = state.under_way.entry(step).or_default();
+            *now += 1;
+            *most = (*most).max(*now);
+        }
+        Self { shared, step }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if let Some((now, _)) = self.step.and_then(|step| state.under_way.get_mut(&step)) {
+            *now -= 1;
+        }
+    }
 }
 
 /// One request and its answer.
@@ -200,7 +229,7 @@ impl Exchange<'_> {
         }
         let bytes = head.to_bytes();
         let limit = match disturbance {
-            Some(Disturbance::CutAnswer(count)) => Some(*count),
+            Some(Disturbance::CutAnswer(count) | Disturbance::Stall(count)) => Some(*count),
             Some(Disturbance::HalfAnswer) => Some(match framing {
                 Framing::Length(size) => u64::midpoint(bytes.len() as u64, size),
                 Framing::Chunked(_) | Framing::UntilClose => bytes.len() as u64,
@@ -221,6 +250,10 @@ impl Exchange<'_> {
             }
             self.shared.lock().passed.received += bytes.len() as u64;
             is_whole = answer.write(&mut self.client.outgoing, &bytes).await?;
+        }
+        if !is_whole && matches!(disturbance, Some(Disturbance::Stall(_))) {
+            // Until the client has had enough.
+            self.client.incoming.ready().await?;
         }
         if let Some(copy) = answer.copy {
             self.client.outgoing.write(&copy).await?;

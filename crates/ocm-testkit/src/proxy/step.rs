@@ -82,6 +82,8 @@ pub enum Disturbance {
     CutAnswer(u64),
     /// The registry does what it is asked; half of its answer comes back.
     HalfAnswer,
+    /// So many bytes of the answer come back, head included, then nothing more comes.
+    Stall(u64),
     /// The registry is not asked: this status comes back, with these headers.
     Answer(u16, Vec<(String, String)>),
     /// The registry is not asked: the client is sent to where it is (307).
@@ -128,6 +130,7 @@ impl fmt::Debug for Disturbance {
         match self {
             Self::CutRequest(count) => write!(f, "request cut after {count}"),
             Self::CutAnswer(count) => write!(f, "answer cut after {count}"),
+            Self::Stall(count) => write!(f, "silence after {count}"),
             Self::HalfAnswer => f.write_str("half an answer"),
             Self::Answer(status, headers) => write!(f, "status {status} {headers:?}"),
             Self::Round => f.write_str("sent around"),

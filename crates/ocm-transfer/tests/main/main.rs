@@ -9,6 +9,7 @@ mod limits;
 mod ownership;
 mod packed;
 mod paths;
+mod properties;
 mod references;
 mod replay;
 mod watched;

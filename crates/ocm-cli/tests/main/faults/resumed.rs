@@ -8,7 +8,7 @@ use crate::world::{IMPATIENT, empty};
 const MIB: u64 = 1024 * 1024;
 
 /// The size of the blob, in bytes.
-const SIZE: u64 = 6 * MIB;
+pub(super) const SIZE: u64 = 6 * MIB;
 
 /// What may be under way on a line, in bytes: what two systems and two programs hold.
 const UNDER_WAY: u64 = 3 * MIB;
@@ -21,7 +21,7 @@ fn content() -> Vec<u8> {
     numbers.flat_map(u64::to_be_bytes).collect()
 }
 
-fn world() -> (Cli, Registry, FaultProxy) {
+pub(super) fn world() -> (Cli, Registry, FaultProxy) {
     let cli = empty();
     cli.write(".ocmconfig", IMPATIENT);
     cli.write("large.bin", content());
@@ -33,7 +33,7 @@ fn world() -> (Cli, Registry, FaultProxy) {
 }
 
 #[track_caller]
-fn check_arrived(cli: &Cli, place: &str) {
+pub(super) fn check_arrived(cli: &Cli, place: &str) {
     cli.ok(&format!(
         "download resource {place}//acme.org/large:1.0.0 data -O data"
     ));

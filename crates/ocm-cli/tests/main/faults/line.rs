@@ -1,0 +1,129 @@
+//! Lines that are long or narrow, and how many requests are under way on them.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ocm_testkit::{Disturbance, FaultProxy, Line, Registry, Step};
+
+use super::resumed::{SIZE, check_arrived, world};
+use crate::world::{LEAF_DATA, check_product, empty, registry, signed};
+
+/// A configuration that leaves who is silent for a short time.
+const HASTY: &str = "type: generic.config.ocm.software/v1
+configurations:
+- type: http.config.ocm.software
+  responseHeaderTimeout: 800ms
+  retry: {maxRetries: 3, minWait: 1ms, maxWait: 5ms}
+";
+
+#[test]
+fn a_slow_line_is_waited_for() {
+    let (cli, registry, _) = world();
+    cli.write(".ocmconfig", HASTY);
+    let line = Line {
+        // Four times the time that a silence may take.
+        bytes_per_second: Some(SIZE / 3),
+        ..Line::default()
+    };
+    let proxy = FaultProxy::on(registry.host(), line);
+    let place = format!("http://{}/shop", proxy.host());
+    cli.ok(&format!("transfer ctf shop {place}"));
+    cli.ok(&format!("transfer ctf {place} far"));
+    check_arrived(&cli, "far");
+    let requests = proxy.take_requests();
+    let large = requests.iter().filter(|it| it.starts_with("PATCH "));
+    assert_eq!(large.count(), 0, "{requests:#?}");
+    let reads = requests
+        .iter()
+        .filter(|it| it.contains("GET") && it.contains("/blobs/"));
+    // The descriptor twice, as it is planned and carried out, its configuration, and the blob.
+    assert!(reads.count() <= 6, "{requests:#?}");
+}
+
+#[test]
+fn a_line_that_falls_silent_is_left() {
+    let (cli, registry, proxy) = world();
+    cli.write(".ocmconfig", HASTY);
+    cli.ok(&format!(
+        "transfer ctf shop http://{}/shop",
+        registry.host()
+    ));
+    let place = format!("http://{}/shop", proxy.host());
+    let before = proxy.passed().received;
+    proxy.disturb(Step::BlobGet, 1, Disturbance::Stall(100));
+    proxy.disturb(Step::ManifestGet, 1, Disturbance::Stall(50));
+    proxy.disturb(Step::BlobGet, 1, Disturbance::Stall(SIZE / 2));
+    cli.ok(&format!("transfer ctf {place} far"));
+    check_arrived(&cli, "far");
+    let received = proxy.passed().received - before;
+    assert!(received < 2 * SIZE, "{received}");
+}
+
+/// Packs component versions that have nothing in common.
+fn many(versions: usize, blobs: usize) -> ocm_testkit::Cli {
+    let cli = empty();
+    let mut constructor = "components:\n".to_owned();
+    for version in 0..versions {
+        let _ = write!(
+            constructor,
+            "- name: acme.org/c{version}\n  version: 1.0.0\n  provider: {{name: acme}}\n  resources:\n"
+        );
+        for blob in 0..blobs {
+            let _ = writeln!(
+                constructor,
+                "  - {{name: r{blob}, type: blob, input: {{type: utf8, text: '{version}/{blob}'}}}}"
+            );
+        }
+    }
+    cli.write("many.yaml", constructor);
+    cli.ok("add cv -r shop many.yaml");
+    cli
+}
+
+#[test]
+fn one_limit_holds_for_all_blobs_and_one_for_each_host() {
+    let registry = Registry::start();
+    let line = Line {
+        latency: Duration::from_millis(20),
+        ..Line::default()
+    };
+    // Of several component versions, the descriptors come on top.
+    for (versions, flags, least, most) in [
+        (1, "--concurrency-limit 2", 2, 2),
+        (1, "--concurrency-limit 64", 4, 8),
+        (4, "--concurrency-limit 1", 1, 5),
+        (4, "--concurrency-limit 64", 4, 8),
+    ] {
+        let cli = many(versions, 16);
+        let proxy = FaultProxy::on(registry.host(), line);
+        let place = format!("http://{}/p{versions}-{most}", proxy.host());
+        cli.ok(&format!("transfer ctf {flags} shop {place}"));
+        let writes = proxy.most_at_once(Step::UploadPut);
+        assert!(writes >= least && writes <= most, "{flags}: {writes}");
+        cli.ok(&format!("transfer ctf {flags} {place} far"));
+        let reads = proxy.most_at_once(Step::BlobGet);
+        assert!(reads <= 8, "{flags}: {reads}");
+        assert_eq!(cli.ok("list far"), cli.ok("list shop"), "{flags}");
+    }
+}
+
+#[test]
+fn blobs_are_mounted_within_a_registry() {
+    let mut cli = signed();
+    let (registry, place) = registry(&mut cli);
+    cli.ok(&format!("transfer ctf shop {place}"));
+    registry.take_requests();
+    let other = format!("http://{}/other", registry.host());
+    let report = cli.ok(&format!("transfer ctf {place} {other} -o json"));
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let blobs = &report[0]["blobs"];
+    assert_eq!(
+        (&blobs["mounted"], &blobs["copied"]),
+        (&5.into(), &0.into())
+    );
+    let requests = registry.take_requests();
+    let leaf = format!("/blobs/sha256:{LEAF_DATA}");
+    let read = |request: &String| request.starts_with("GET") && request.ends_with(&leaf);
+    assert!(!requests.iter().any(read), "{requests:#?}");
+    check_product(&cli, &other);
+}

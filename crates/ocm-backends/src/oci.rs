@@ -388,13 +388,6 @@ impl ComponentRepository for OciComponentRepository {
         let id = descriptor.id();
         let repository = self.repository(&id.name)?;
         let tag = tag_of(id)?;
-        let before = match self.layout(id).await {
-            Ok(layout) => Some(layout),
-            Err(error) if error.is_not_found() => None,
-            // What is there is going to be replaced, so that it need not be readable.
-            Err(_) if expected == Expected::Anything => None,
-            Err(error) => return Err(error),
-        };
         let stored = match expected {
             Expected::Anything => None,
             _ => self.stored_digest(id).await?,
@@ -411,6 +404,17 @@ impl ComponentRepository for OciComponentRepository {
             });
         }
 
+        let before = match expected {
+            // That was asked just now.
+            Expected::Absent => None,
+            _ => match self.layout(id).await {
+                Ok(layout) => Some(layout),
+                Err(error) if error.is_not_found() => None,
+                // What is there is going to be replaced, so that it need not be readable.
+                Err(_) if expected == Expected::Anything => None,
+                Err(error) => return Err(error),
+            },
+        };
         let mut entries = Vec::new();
         for local in annotation::local_blobs(descriptor) {
             let entry = self

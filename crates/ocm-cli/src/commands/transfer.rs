@@ -355,8 +355,10 @@ async fn execute(
     progress.plan(transfer.plan());
     let execute = ExecuteOptions {
         copy: CopyOptions::new(shape.concurrency_limit).with_progress(progress.of_copies()),
+        // Small component versions are one blob after another, so that it takes as many of them to
+        // have as many blobs under way.
+        parallel: shape.concurrency_limit,
         progress: progress.of_transfer(),
-        ..ExecuteOptions::default()
     };
     let outcome = transfer.execute(&execute).await;
     progress.finish();

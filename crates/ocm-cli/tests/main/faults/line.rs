@@ -87,7 +87,7 @@ fn one_limit_holds_for_all_blobs_and_one_for_each_host() {
         latency: Duration::from_millis(20),
         ..Line::default()
     };
-    // Of several component versions, the descriptors come on top.
+    // What is written of a component version besides its content comes on top.
     for (versions, flags, least, most) in [
         (1, "--concurrency-limit 2", 2, 2),
         (1, "--concurrency-limit 64", 4, 8),

@@ -6,9 +6,11 @@
 //! in the table and is no failure, as other work on the machine decides it too; a job that fails
 //! is one.
 
+mod bare;
 mod documents;
 mod inputs;
 mod jobs;
+mod layers_tar;
 mod layout;
 mod limits;
 mod machine;
@@ -17,6 +19,7 @@ mod random;
 mod registry;
 mod report;
 mod tools;
+mod transfers;
 mod wide_tar;
 
 use std::fmt::Write as _;

@@ -23,7 +23,7 @@ const PATIENCE: f64 = 30.0;
 pub(crate) type Job = fn(&mut Bench) -> Result<Vec<Row>>;
 
 /// All jobs. Their names are what `--only` takes.
-pub(crate) const JOBS: [(&str, Job); 16] = [
+pub(crate) const JOBS: [(&str, Job); 19] = [
     ("pack-big", |bench| bench.pack(Kind::Big)),
     ("pack-mid", |bench| bench.pack(Kind::Mid)),
     ("pack-small", |bench| bench.pack(Kind::Small)),
@@ -35,6 +35,9 @@ pub(crate) const JOBS: [(&str, Job); 16] = [
     ("push-big", |bench| bench.push(Kind::Big)),
     ("push-mid", |bench| bench.push(Kind::Mid)),
     ("push-small", |bench| bench.push(Kind::Small)),
+    ("move-layers", |bench| bench.layers()),
+    ("move-many", |bench| bench.many()),
+    ("move-far", |bench| bench.far()),
     ("pull-mid", |bench| bench.pull(Kind::Mid)),
     ("get", |bench| bench.get()),
     ("get-tar", |bench| bench.get_of_tar()),
@@ -63,6 +66,19 @@ impl Bench {
             archives: BTreeMap::new(),
             registry_memory: None,
         }
+    }
+
+    pub(super) const fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// Returns the directory for everything that jobs make.
+    pub(super) fn work(&self) -> &Path {
+        &self.work
+    }
+
+    pub(super) const fn is_quick(&self) -> bool {
+        self.is_quick
     }
 
     /// Returns the limits that have been measured.
@@ -397,7 +413,7 @@ impl Bench {
     }
 
     /// Returns an archive of an input, packed by this build.
-    fn archive_of(&mut self, kind: Kind) -> Result<PathBuf> {
+    pub(super) fn archive_of(&mut self, kind: Kind) -> Result<PathBuf> {
         if let Some(path) = self.archives.get(&kind) {
             return Ok(path.clone());
         }
@@ -423,14 +439,14 @@ impl Bench {
     }
 
     /// Returns the path of something that a job makes, in a directory that is there.
-    fn output(&self, name: &str) -> Result<String> {
+    pub(super) fn output(&self, name: &str) -> Result<String> {
         std::fs::create_dir_all(self.work.join("run"))?;
         text(&place(&self.work, ["run", name]))
     }
 }
 
 /// Runs a job a few times, or once if it takes long, and returns the best.
-fn repeat(mut command: impl FnMut() -> Result<Command>) -> Result<Cost> {
+pub(super) fn repeat(mut command: impl FnMut() -> Result<Command>) -> Result<Cost> {
     let mut best: Option<Cost> = None;
     let mut spent = 0.0;
     for _ in 0..RUNS {
@@ -452,7 +468,7 @@ fn settle() {
     let _ = Command::new("sync").status();
 }
 
-fn row(job: impl Into<String>, ours: Cost, bar: Bar, peers: Vec<Peer>) -> Row {
+pub(super) fn row(job: impl Into<String>, ours: Cost, bar: Bar, peers: Vec<Peer>) -> Row {
     let row = Row {
         job: job.into(),
         ours,
@@ -479,7 +495,7 @@ fn peer(name: &'static str, cost: Result<Cost>, is_bar: bool) -> Peer {
     Peer { name, cost, is_bar }
 }
 
-fn text(path: &Path) -> Result<String> {
+pub(super) fn text(path: &Path) -> Result<String> {
     let text = path.to_str().context("the path is no text")?;
     Ok(text.to_owned())
 }

@@ -50,6 +50,45 @@ impl Limits {
     }
 }
 
+/// The seconds that the machine needs for so many bytes that are nowhere on a disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streamed {
+    hash_on_all: f64,
+    put: f64,
+}
+
+impl Streamed {
+    /// Measures with a part of the bytes, as both take as long for each.
+    pub(crate) fn measure(size: u64) -> Result<Self> {
+        let part = size.min(1 << 30);
+        let scale = |seconds: f64| {
+            #[expect(clippy::cast_precision_loss, reason = "a time is an estimate")]
+            let factor = size as f64 / part as f64;
+            seconds * factor
+        };
+        Ok(Self {
+            hash_on_all: scale(best(|| Ok(hash_bytes_on_all(part)))?),
+            put: scale(best(|| put_bytes(part, |write| write_zeros(part, write)))?),
+        })
+    }
+
+    /// Returns the slower of the two.
+    pub(crate) fn slower(&self) -> f64 {
+        self.hash_on_all.max(self.put)
+    }
+}
+
+fn write_zeros(size: u64, write: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
+    let chunk = vec![0; CHUNK];
+    let mut left = size;
+    while left > 0 {
+        let count = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+        write(&chunk[..count])?;
+        left -= count as u64;
+    }
+    Ok(())
+}
+
 /// Measures how long one thread needs to compress the bytes of some files, as a tgz is.
 pub(crate) fn deflate(files: &[PathBuf]) -> Result<f64> {
     let mut spent = Duration::ZERO;
@@ -85,10 +124,18 @@ fn hash(files: &[PathBuf]) -> Result<Duration> {
 
 /// Lets as many threads as there are cores hash, together as many bytes as the files have.
 fn hash_on_all(files: &[PathBuf]) -> Result<Duration> {
+    Ok(hash_bytes_on_all(total(files)?))
+}
+
+fn total(files: &[PathBuf]) -> Result<u64> {
     let mut size = 0;
     for file in files {
         size += file.metadata()?.len();
     }
+    Ok(size)
+}
+
+fn hash_bytes_on_all(size: u64) -> Duration {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let chunks = size / (CHUNK as u64 * threads as u64) + 1;
     let start = Instant::now();
@@ -104,7 +151,7 @@ fn hash_on_all(files: &[PathBuf]) -> Result<Duration> {
             });
         }
     });
-    Ok(start.elapsed())
+    start.elapsed()
 }
 
 fn copy(files: &[PathBuf], scratch: &Path, mut look: impl FnMut(&[u8])) -> Result<Duration> {
@@ -123,10 +170,13 @@ fn copy(files: &[PathBuf], scratch: &Path, mut look: impl FnMut(&[u8])) -> Resul
 
 /// Sends everything in one request to a server of a few lines.
 fn put(files: &[PathBuf]) -> Result<Duration> {
-    let mut size = 0;
-    for file in files {
-        size += file.metadata()?.len();
-    }
+    put_bytes(total(files)?, |write| for_each_chunk(files, write))
+}
+
+fn put_bytes(
+    size: u64,
+    content: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()>,
+) -> Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let server = thread::spawn(move || answer_put(&listener, size));
@@ -136,7 +186,7 @@ fn put(files: &[PathBuf]) -> Result<Duration> {
         connection,
         "PUT /blob HTTP/1.1\r\nHost: {address}\r\nContent-Length: {size}\r\n\r\n"
     )?;
-    for_each_chunk(files, |chunk| connection.write_all(chunk))?;
+    content(&mut |chunk| connection.write_all(chunk))?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     let spent = start.elapsed();

@@ -92,6 +92,16 @@ impl Service {
         self.child.stderr.take()
     }
 
+    /// Returns what the program prints to its standard output, if that is a pipe.
+    pub(crate) fn stdout(&mut self) -> Option<std::process::ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Returns its standard input, if that is a pipe.
+    pub(crate) const fn stdin(&self) -> Option<&std::process::ChildStdin> {
+        self.child.stdin.as_ref()
+    }
+
     /// Returns the peak of its memory so far, in bytes.
     pub(crate) fn memory(&self) -> Option<u64> {
         peak_memory(self.child.id())

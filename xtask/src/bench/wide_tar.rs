@@ -17,10 +17,11 @@ const BLOCK: usize = 512;
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 
-const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const DESCRIPTOR_TYPE: &str = "application/vnd.ocm.software.component-descriptor.v2+json";
-const CONFIG_TYPE: &str = "application/vnd.ocm.software.component.config.v1+json";
-const BLOB_TYPE: &str = "application/octet-stream";
+pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const DESCRIPTOR_TYPE: &str =
+    "application/vnd.ocm.software.component-descriptor.v2+json";
+pub(super) const CONFIG_TYPE: &str = "application/vnd.ocm.software.component.config.v1+json";
+pub(super) const BLOB_TYPE: &str = "application/octet-stream";
 
 /// How much there is of it.
 #[derive(Clone, Copy, Debug)]
@@ -108,21 +109,21 @@ fn write_version(tar: &mut Tar, version: &str, size: u64) -> Result<Digest> {
     Ok(Digest::sha256(&manifest))
 }
 
-fn pointer(media_type: &str, content: &str) -> String {
+pub(super) fn pointer(media_type: &str, content: &str) -> String {
     let digest = Digest::sha256(content);
     let size = content.len();
     format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
 }
 
-fn blob_path(digest: &Digest) -> String {
+pub(super) fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256.{}", digest.to_hex())
 }
 
 /// A tar that is being written.
-struct Tar(BufWriter<File>);
+pub(super) struct Tar(pub(super) BufWriter<File>);
 
 impl Tar {
-    fn file(&mut self, path: &str, content: &[u8]) -> Result<()> {
+    pub(super) fn file(&mut self, path: &str, content: &[u8]) -> Result<()> {
         let size = content.len() as u64;
         self.0.write_all(&header(path, size))?;
         self.0.write_all(content)?;
@@ -135,12 +136,19 @@ impl Tar {
         self.skip(size + padding(size))
     }
 
+    /// Writes a file that begins with some content and goes on with zeros that take no space.
+    pub(super) fn begun_hole(&mut self, path: &str, content: &[u8], size: u64) -> Result<()> {
+        self.0.write_all(&header(path, size))?;
+        self.0.write_all(content)?;
+        self.skip(size - content.len() as u64 + padding(size))
+    }
+
     fn skip(&mut self, count: u64) -> Result<()> {
         self.0.seek(SeekFrom::Current(i64::try_from(count)?))?;
         Ok(())
     }
 
-    fn end(mut self) -> Result<()> {
+    pub(super) fn end(mut self) -> Result<()> {
         self.0.write_all(&[0; 2 * BLOCK])?;
         self.0.flush()?;
         Ok(())

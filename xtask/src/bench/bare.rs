@@ -1,0 +1,179 @@
+//! The HTTP requests that small component versions need, sent by a client that does nothing else.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow};
+use ocm_digest::Digest;
+
+use super::random::Random;
+
+/// How many connections there are, as our client has them.
+const CONNECTIONS: usize = 8;
+
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// What it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bare {
+    pub(crate) seconds: f64,
+    pub(crate) requests: u64,
+}
+
+/// What is sent for one component version.
+struct Version {
+    repository: String,
+    /// Content, which is looked for before it is sent.
+    resources: Vec<(Digest, Vec<u8>)>,
+    /// Configuration and descriptor, which are new with each component version.
+    documents: Vec<(Digest, Vec<u8>)>,
+    manifest: String,
+}
+
+/// Sends so many component versions to a registry: the tag is looked for, then each blob, which is
+/// sent in two requests, then the manifest is written.
+pub(crate) fn send(host: &str, components: u64, resources: u64, size: u64) -> Result<Bare> {
+    let versions: Vec<Version> = (0..components)
+        .map(|number| version(number, resources, size))
+        .collect();
+    let start = Instant::now();
+    let requests: Result<Vec<u64>> = thread::scope(|scope| {
+        let share = versions.len().div_ceil(CONNECTIONS).max(1);
+        let threads: Vec<_> = versions
+            .chunks(share)
+            .map(|share| scope.spawn(move || send_all(host, share)))
+            .collect();
+        let results = threads.into_iter().map(|thread| {
+            let joined = thread.join();
+            joined.map_err(|_| anyhow!("a connection fell over"))?
+        });
+        results.collect()
+    });
+    Ok(Bare {
+        requests: requests?.into_iter().sum(),
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+fn version(number: u64, resources: u64, size: u64) -> Version {
+    let content = |seed: u64, size: u64| {
+        let mut bytes = Vec::new();
+        // Writing into memory does not fail.
+        let _ = Random::new(seed).write(size, &mut bytes);
+        (Digest::sha256(&bytes), bytes)
+    };
+    let seed = 77 << 40 | number << 8;
+    let resources: Vec<_> = (0..resources)
+        .map(|resource| content(seed | resource, size))
+        .collect();
+    let documents = vec![content(seed | 0xfe, 300), content(seed | 0xff, 2500)];
+    let entry = |(digest, bytes): &(Digest, Vec<u8>)| {
+        let size = bytes.len();
+        format!(r#"{{"mediaType":"application/octet-stream","digest":"{digest}","size":{size}}}"#)
+    };
+    let layers: Vec<String> = documents[1..].iter().chain(&resources).map(entry).collect();
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST_TYPE}","config":{},"layers":[{}]}}"#,
+        entry(&documents[0]),
+        layers.join(",")
+    );
+    Version {
+        repository: format!("bare/c{number:05}"),
+        resources,
+        documents,
+        manifest,
+    }
+}
+
+fn send_all(host: &str, versions: &[Version]) -> Result<u64> {
+    let mut connection = Connection::open(host)?;
+    for version in versions {
+        let place = format!("/v2/{}", version.repository);
+        let manifest = format!("{place}/manifests/1.0.0");
+        connection.ask("HEAD", &manifest, "", b"", 404)?;
+        for (digest, bytes) in &version.resources {
+            connection.ask("HEAD", &format!("{place}/blobs/{digest}"), "", b"", 404)?;
+            connection.upload(&place, digest, bytes)?;
+        }
+        for (digest, bytes) in &version.documents {
+            connection.upload(&place, digest, bytes)?;
+        }
+        let bytes = version.manifest.as_bytes();
+        connection.ask("PUT", &manifest, MANIFEST_TYPE, bytes, 201)?;
+    }
+    Ok(connection.requests)
+}
+
+/// A connection that is kept.
+struct Connection {
+    stream: BufReader<TcpStream>,
+    host: String,
+    requests: u64,
+}
+
+impl Connection {
+    fn open(host: &str) -> Result<Self> {
+        let stream = TcpStream::connect(host)?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            host: host.to_owned(),
+            requests: 0,
+        })
+    }
+
+    fn upload(&mut self, place: &str, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let location = self.ask("POST", &format!("{place}/blobs/uploads/"), "", b"", 202)?;
+        let location = location.context("an upload without location")?;
+        let target = format!("{location}?digest={digest}");
+        self.ask("PUT", &target, "application/octet-stream", bytes, 201)?;
+        Ok(())
+    }
+
+    /// Sends a request, and returns the location that the answer has.
+    fn ask(
+        &mut self,
+        method: &str,
+        target: &str,
+        media_type: &str,
+        body: &[u8],
+        expected: u16,
+    ) -> Result<Option<String>> {
+        self.requests += 1;
+        let mut request = format!(
+            "{method} {target} HTTP/1.1\r\nhost: {}\r\ncontent-type: {media_type}\r\n\
+             content-length: {}\r\n\r\n",
+            self.host,
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(body);
+        self.stream.get_mut().write_all(&request)?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let (mut length, mut location) = (0, None);
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            let Some((name, value)) = line.trim().split_once(':') else {
+                break;
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.trim().parse()?,
+                "location" => location = Some(value.trim().to_owned()),
+                _ => {}
+            }
+        }
+        if method != "HEAD" {
+            let mut body = vec![0; length];
+            self.stream.read_exact(&mut body)?;
+        }
+        if status != expected.to_string() {
+            return Err(anyhow!("{method} {target} was answered with {status}"));
+        }
+        Ok(location)
+    }
+}

@@ -1,0 +1,312 @@
+//! Transfers of much, of many, and over a bad line; and what it takes when nothing has changed.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::bare;
+use super::inputs::Kind;
+use super::jobs::{Bench, repeat, row, text};
+use super::layers_tar::{self, Shape};
+use super::limits::Streamed;
+use super::process::{Cost, Service, measure};
+use super::registry::{Program, Registry};
+use super::report::{Bar, Row};
+use super::tools::{fresh, remove};
+use crate::run::cargo_command;
+
+/// The part of the first run that one may take in which nothing is left to do.
+const AGAIN: f64 = 0.05;
+
+/// How much of a disk must be free, as a multiple of what is moved: the registry has it, and the
+/// archive or the registry that it goes to.
+const ROOM: u64 = 3;
+
+impl Bench {
+    /// Moves large layers between an archive and registries.
+    pub(super) fn layers(&mut self) -> Result<Vec<Row>> {
+        let shape = Shape::new(self.is_quick());
+        let archive = text(&layers_tar::make(&self.work().join("input"), &shape)?)?;
+        check_room(self.work(), ROOM * shape.total())?;
+        let limit = Streamed::measure(shape.total())?.slower();
+        let bar = Bar::Times {
+            factor: 1.0 / 0.9,
+            of: "the slower of SHA-256 on two cores and PUT",
+            seconds: limit,
+        };
+        let what = shape.describe();
+        let mut rows = Vec::new();
+        let near = self.serve("near")?;
+        let near_place = format!("http://{}/near", near.host);
+        self.both(
+            &mut rows,
+            &format!("CTF tar → ocm serve, {what}"),
+            &archive,
+            &near_place,
+            &bar,
+        )?;
+        let target = self.output("far.tar")?;
+        remove(Path::new(&target))?;
+        self.both(
+            &mut rows,
+            &format!("ocm serve → CTF tar, {what}"),
+            &near_place,
+            &target,
+            &bar,
+        )?;
+        remove(Path::new(&target))?;
+        let far = self.serve("far")?;
+        // Between the two stand proxies that count, which cost time; so there is no bar.
+        let mut from = Proxy::start(self, &near.host, &[])?;
+        let mut to = Proxy::start(self, &far.host, &[])?;
+        let (source, place) = (
+            format!("http://{}/near", from.host),
+            format!("http://{}/far", to.host),
+        );
+        let mut counted = self.both(&mut Vec::new(), "", &source, &place, &Bar::None)?;
+        let (read, written) = (from.passed()?, to.passed()?);
+        counted.0.job = format!(
+            "ocm serve → ocm serve, {what}: read {:.3} times, written {:.3} times",
+            ratio(read.received, shape.total()),
+            ratio(written.sent, shape.total()),
+        );
+        rows.extend([counted.0, counted.1]);
+        Ok(rows)
+    }
+
+    /// Moves many small component versions, beside the bare requests.
+    pub(super) fn many(&mut self) -> Result<Vec<Row>> {
+        let source = text(&self.archive_of(Kind::Wide)?)?;
+        let shape = Kind::Wide.shape(self.is_quick());
+        let bare = {
+            let registry = self.serve("bare")?;
+            bare::send(
+                &registry.host,
+                shape.components,
+                shape.resources,
+                shape.size,
+            )?
+        };
+        let counting = self.serve("counted")?;
+        let mut proxy = Proxy::start(self, &counting.host, &[])?;
+        measure(self.transfer(&source, &format!("http://{}/many", proxy.host), None))?;
+        let requests = proxy.passed()?.requests;
+        drop((proxy, counting));
+        let bar = Bar::Times {
+            factor: 1.5,
+            of: "the bare requests",
+            seconds: bare.seconds,
+        };
+        let each = |requests: u64| ratio(requests, shape.components);
+        let job = format!(
+            "CTF directory → ocm serve, {}: {:.1} requests for each component, {:.1} bare",
+            shape.describe(),
+            each(requests),
+            each(bare.requests)
+        );
+        let registry = self.serve("many")?;
+        let place = format!("http://{}/many", registry.host);
+        let mut rows = Vec::new();
+        self.both(&mut rows, &job, &source, &place, &bar)?;
+        Ok(rows)
+    }
+
+    /// Moves component versions over a long line, and over one that is cut as well.
+    pub(super) fn far(&mut self) -> Result<Vec<Row>> {
+        let source = text(&self.archive_of(Kind::Mid)?)?;
+        let mut wall = None;
+        let mut rows = Vec::new();
+        for (cuts, what) in [
+            ("0", "100 ms away"),
+            ("10", "100 ms away, 1 % of requests cut"),
+        ] {
+            let registry = self.serve("line")?;
+            let mut proxy =
+                Proxy::start(self, &registry.host, &["--latency", "100", "--cuts", cuts])?;
+            let place = format!("http://{}/line", proxy.host);
+            // Enough requests for some to be cut: each run goes to a place of its own.
+            let mut total = Cost::default();
+            for number in 0..5 {
+                let cost = measure(self.transfer(&source, &format!("{place}/{number}"), None))?;
+                total.wall += cost.wall;
+                total.memory = total.memory.max(cost.memory);
+            }
+            let passed = proxy.passed()?;
+            let bar = match wall {
+                None => Bar::None,
+                Some(seconds) => Bar::Times {
+                    factor: 2.0,
+                    of: "without cuts",
+                    seconds,
+                },
+            };
+            wall.get_or_insert(total.wall);
+            let job = format!(
+                "CTF directory → ocm serve {what}, five times mid: {} of {} requests cut",
+                passed.cut, passed.requests
+            );
+            rows.push(row(job, total, bar, vec![]));
+        }
+        Ok(rows)
+    }
+
+    /// Measures a transfer, and the same again.
+    fn both(
+        &self,
+        rows: &mut Vec<Row>,
+        job: &str,
+        from: &str,
+        to: &str,
+        bar: &Bar,
+    ) -> Result<(Row, Row)> {
+        let scratch = self.work().join("scratch");
+        fresh(&scratch)?;
+        let (first, largest) = watch_files(&scratch, || {
+            measure(self.transfer(from, to, Some(&scratch)))
+        })?;
+        let again = repeat(|| Ok(self.transfer(from, to, None)))?;
+        let job = format!("{job}, largest temporary file {} KiB", largest / 1024);
+        let first_row = row(job, first, bar.clone(), vec![]);
+        let of_first = Bar::Times {
+            factor: AGAIN,
+            of: "the first run",
+            seconds: first.wall,
+        };
+        let again_row = row("… again, nothing changed", again, of_first, vec![]);
+        rows.extend([first_row.clone(), again_row.clone()]);
+        Ok((first_row, again_row))
+    }
+
+    fn transfer(&self, from: &str, to: &str, scratch: Option<&Path>) -> Command {
+        let mut command = self.tools().ours(["transfer", "ctf", from, to, "--quiet"]);
+        if let Some(scratch) = scratch {
+            command.env("TMPDIR", scratch);
+        }
+        command
+    }
+
+    fn serve(&self, name: &str) -> Result<Registry> {
+        let content = self.work().join("run").join(name);
+        Registry::start(&Program::Ours(self.tools().ocm.clone()), content)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what is printed is rounded")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+/// Checks that there is room for what a job writes.
+fn check_room(directory: &Path, bytes: u64) -> Result<()> {
+    let output = Command::new("df").arg("-Pk").arg(directory).output()?;
+    let output = String::from_utf8_lossy(&output.stdout);
+    let free = output.lines().nth(1).and_then(|line| {
+        let kibibytes: u64 = line.split_whitespace().nth(3)?.parse().ok()?;
+        Some(kibibytes * 1024)
+    });
+    match free {
+        Some(free) if free < bytes => bail!(
+            "{} GiB are needed in {}, {} GiB are free; --quick needs a sixteenth",
+            bytes >> 30,
+            directory.display(),
+            free >> 30
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Runs something, and returns with its result the size of the largest file that was in a directory
+/// meanwhile.
+fn watch_files<T>(directory: &Path, work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
+    let stopped = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut largest = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let files = fs::read_dir(directory).into_iter().flatten().flatten();
+                let sizes = files.filter_map(|file| Some(file.metadata().ok()?.len()));
+                largest = largest.max(sizes.max().unwrap_or_default());
+                thread::sleep(Duration::from_millis(5));
+            }
+            largest
+        });
+        let result = work();
+        stopped.store(true, Ordering::Relaxed);
+        let largest = watching
+            .join()
+            .map_err(|_| anyhow!("the watch fell over"))?;
+        Ok((result?, largest))
+    })
+}
+
+/// The fault proxy before a registry.
+struct Proxy {
+    service: Service,
+    host: String,
+    said: BufReader<std::process::ChildStdout>,
+}
+
+/// What has passed a proxy.
+struct Passed {
+    requests: u64,
+    cut: u64,
+    sent: u64,
+    received: u64,
+}
+
+impl Proxy {
+    fn start(bench: &Bench, registry: &str, flags: &[&str]) -> Result<Self> {
+        let mut command = Command::new(fault_proxy(bench)?);
+        command.arg(registry).args(flags);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut service = Service::start(&mut command)?;
+        let said = service.stdout().context("standard output is a pipe")?;
+        let mut said = BufReader::new(said);
+        let mut line = String::new();
+        said.read_line(&mut line)?;
+        let host = line.trim().strip_prefix("listening on http://");
+        let host = host.context("the proxy did not start")?.to_owned();
+        Ok(Self {
+            service,
+            host,
+            said,
+        })
+    }
+
+    fn passed(&mut self) -> Result<Passed> {
+        let mut stdin = self.service.stdin().context("standard input is a pipe")?;
+        stdin.write_all(b"\n")?;
+        let mut line = String::new();
+        self.said.read_line(&mut line)?;
+        let number = |name: &str| -> Result<u64> {
+            let mut words = line.split_whitespace();
+            words.find(|word| *word == name);
+            let number = words.next().context("the proxy says what has passed")?;
+            Ok(number.parse()?)
+        };
+        Ok(Passed {
+            requests: number("requests")?,
+            cut: number("cut")?,
+            sent: number("sent")?,
+            received: number("received")?,
+        })
+    }
+}
+
+/// Builds the proxy, and returns its path.
+fn fault_proxy(bench: &Bench) -> Result<PathBuf> {
+    let arguments = ["build", "--release", "--quiet", "--package=ocm-testkit"];
+    let status = cargo_command(&arguments)
+        .arg("--bin=fault-proxy")
+        .status()?;
+    if !status.success() {
+        bail!("cargo build ended with {status}");
+    }
+    Ok(bench.tools().ocm.with_file_name("fault-proxy"))
+}

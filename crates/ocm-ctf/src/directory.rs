@@ -3,6 +3,7 @@
 //! ```text
 //! artifact-index.json     see `index`
 //! blobs/sha256.<hex>      manifests and everything else, by digest
+//! .uploads/<hex>          what has come of an upload to a server, see `upload`
 //! ```
 //!
 //! Blobs get their names once they are complete; the index is replaced as a whole by
@@ -18,6 +19,7 @@ mod writer;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use ocm_blob::BlobRef;
@@ -28,13 +30,14 @@ use ocm_oci::{
 };
 
 use self::blobs::DirectoryContent;
-use self::upload::DirectoryUpload;
+use self::upload::{DirectoryUpload, UPLOADS};
 use self::writer::Writer;
 use crate::content::Content;
 use crate::facts::FactCache;
 use crate::index::{ArtifactIndex, INDEX_FILE};
 use crate::open::Access;
 use crate::reading::{self, Archive, impl_reading};
+use crate::sink::blocking;
 use crate::stamp::Stamp;
 use crate::tags::{Replaces, changed, tagged};
 
@@ -238,6 +241,11 @@ impl Directory {
         // A holder that panicked has at most not recorded a blob, which is then not synced.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Returns the directory of the uploads that have been saved.
+    fn uploads(&self) -> PathBuf {
+        self.root.join(UPLOADS)
+    }
 }
 
 impl Archive for CtfDirectory {
@@ -387,8 +395,31 @@ impl Delete for CtfDirectory {
 
 #[async_trait]
 impl Ingest for CtfDirectory {
-    async fn begin(&self, _repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error> {
+    async fn begin(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Box<dyn BlobUpload>, Error> {
         self.writable()?;
-        Ok(Box::new(DirectoryUpload::begin(self.clone())?))
+        let upload = DirectoryUpload::begin(self.clone(), repository, id)?;
+        Ok(Box::new(upload))
+    }
+
+    async fn resume(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<Box<dyn BlobUpload>>, Error> {
+        self.writable()?;
+        let found = DirectoryUpload::resume(self.clone(), repository, id)?;
+        Ok(found.map(|upload| Box::new(upload) as Box<dyn BlobUpload>))
+    }
+
+    async fn expire(&self, before: SystemTime) -> Result<(), Error> {
+        self.writable()?;
+        let uploads = self.0.uploads();
+        let expiring = blocking(move || upload::expire(&uploads, before));
+        let expired = expiring.await;
+        expired.map_err(|source| self.failed("remove", "uploads", source))
     }
 }

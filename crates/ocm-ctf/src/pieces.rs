@@ -15,7 +15,8 @@ const INLINE: usize = CHUNK / 4;
 #[derive(Debug)]
 pub(crate) struct Pieces {
     file: OpenFile,
-    digester: Digester,
+    /// None where a part came before; then the file is read again at the end.
+    digester: Option<Digester>,
     write_back: WriteBack,
     /// The piece that is being written while it is hashed and the next one comes.
     writing: Option<JoinHandle<Result<(), Error>>>,
@@ -26,11 +27,19 @@ impl Pieces {
     /// Starts with an empty file.
     pub(crate) fn new(file: OpenFile) -> Self {
         Self {
+            digester: Some(Digester::default()),
+            ..Self::after(file, 0)
+        }
+    }
+
+    /// Goes on with a file of which so much has come.
+    pub(crate) fn after(file: OpenFile, size: u64) -> Self {
+        Self {
             file,
-            digester: Digester::default(),
+            digester: None,
             write_back: WriteBack::default(),
             writing: None,
-            size: 0,
+            size,
         }
     }
 
@@ -46,23 +55,31 @@ impl Pieces {
         self.size += piece.len() as u64;
         self.written().await?;
         if piece.len() < INLINE {
-            self.digester.update(&piece);
+            self.hash(&piece);
             return self.file.write_at(&piece, offset);
         }
         let (file, copy) = (self.file.clone(), piece.clone());
         let writing = tokio::task::spawn_blocking(move || file.write_at(&copy, offset));
         self.writing = Some(writing);
-        self.digester.update(&piece);
+        self.hash(&piece);
         self.write_back.wrote(&self.file, piece.len()).await
     }
 
-    /// Waits until everything is written and returns the digest of the whole. One of another
-    /// algorithm than the usual costs another pass over the file.
-    pub(crate) async fn finish(&mut self, algorithm: HashAlgorithm) -> Result<Digest, Error> {
+    /// Waits until everything is written; after a power failure it may be gone.
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
         self.written().await?;
-        self.write_back.finish().await?;
-        if algorithm == self.digester.algorithm() {
-            return Ok(self.digester.clone().finish());
+        self.write_back.finish().await
+    }
+
+    /// Waits until everything is written and returns the digest of the whole. One of another
+    /// algorithm than the usual costs another pass over the file, and so does one of a file that
+    /// was begun before.
+    pub(crate) async fn finish(&mut self, algorithm: HashAlgorithm) -> Result<Digest, Error> {
+        self.settle().await?;
+        if let Some(digester) = &self.digester
+            && digester.algorithm() == algorithm
+        {
+            return Ok(digester.clone().finish());
         }
         let mut digester = Digester::new(algorithm);
         let mut stream = self.file.blob(0, self.size).open().await?;
@@ -70,6 +87,12 @@ impl Pieces {
             digester.update(&chunk?);
         }
         Ok(digester.finish())
+    }
+
+    fn hash(&mut self, piece: &[u8]) {
+        if let Some(digester) = &mut self.digester {
+            digester.update(piece);
+        }
     }
 
     async fn written(&mut self) -> Result<(), Error> {
@@ -113,6 +136,18 @@ mod tests {
         }
         assert_eq!(upload.size(), whole.len() as u64);
         assert_eq!(std::fs::read(path).unwrap(), whole);
+    }
+
+    #[tokio::test]
+    async fn a_file_goes_on_from_where_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("upload");
+        std::fs::write(&path, "begun, ").unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let mut upload = Pieces::after(OpenFile::new(file, &path), 7);
+        upload.write(Bytes::from("and ended")).await.unwrap();
+        let digest = upload.finish(HashAlgorithm::Sha256).await.unwrap();
+        assert_eq!(digest, Digest::sha256("begun, and ended"));
     }
 
     #[tokio::test]

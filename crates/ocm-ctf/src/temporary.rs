@@ -11,11 +11,12 @@ const PREFIX: &str = ".tmp-";
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// A file that is removed again unless it is given its name.
+/// A file that is removed again unless it is given its name, or kept for later.
 #[derive(Debug)]
 pub(crate) struct TemporaryFile {
     file: OpenFile,
     path: Option<PathBuf>,
+    kept: bool,
 }
 
 impl TemporaryFile {
@@ -30,6 +31,7 @@ impl TemporaryFile {
                     return Ok(Self {
                         file: OpenFile::new(file, &path),
                         path: Some(path),
+                        kept: false,
                     });
                 }
                 // Left behind, or of another machine that shares the directory.
@@ -41,6 +43,35 @@ impl TemporaryFile {
 
     pub(crate) const fn file(&self) -> &OpenFile {
         &self.file
+    }
+
+    /// Takes up a file that was kept.
+    pub(crate) fn reopened(file: OpenFile, path: PathBuf) -> Self {
+        Self {
+            file,
+            path: Some(path),
+            kept: true,
+        }
+    }
+
+    /// Gives the file another temporary name, under which it stays until it is given its own.
+    pub(crate) fn keep(&mut self, path: PathBuf) -> Result<(), Error> {
+        if let Some(temporary) = &self.path {
+            std::fs::rename(temporary, &path)
+                .map_err(|source| Error::file("keep", &path, source))?;
+            self.path = Some(path);
+        }
+        self.kept = true;
+        Ok(())
+    }
+
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    /// Has the file removed again unless it is given its name.
+    pub(crate) const fn release(&mut self) {
+        self.kept = false;
     }
 
     /// Gives the file its name, replacing what had it.
@@ -57,7 +88,7 @@ impl TemporaryFile {
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        if let Some(path) = self.path.take() {
+        if let Some(path) = self.path.take().filter(|_| !self.kept) {
             // What cannot be removed is removed by who opens the archive next.
             let _ = std::fs::remove_file(path);
         }

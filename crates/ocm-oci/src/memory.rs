@@ -242,7 +242,11 @@ impl Delete for MemoryStore {
 
 #[async_trait]
 impl Ingest for MemoryStore {
-    async fn begin(&self, repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error> {
+    async fn begin(
+        &self,
+        repository: &RepositoryName,
+        _id: &str,
+    ) -> Result<Box<dyn BlobUpload>, Error> {
         Ok(Box::new(MemoryUpload {
             store: self.clone(),
             repository: repository.clone(),

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -228,12 +229,48 @@ pub trait Delete: Send + Sync {
 /// Taking in blobs piece by piece, as a server does whose clients send chunks.
 #[async_trait]
 pub trait Ingest: Send + Sync {
-    /// Starts an upload. Dropping it unfinished leaves nothing behind.
+    /// Starts an upload under a name that no other has had. Dropping it unfinished leaves nothing
+    /// behind, unless it has been [saved](BlobUpload::save).
     ///
     /// # Errors
     ///
     /// The store cannot be written.
-    async fn begin(&self, repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error>;
+    async fn begin(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Box<dyn BlobUpload>, Error>;
+
+    /// Goes on with an upload of this repository as it was saved; `None` if there is none, or if
+    /// the store does not keep uploads.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be asked.
+    async fn resume(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<Box<dyn BlobUpload>>, Error> {
+        let _ = (repository, id);
+        Ok(None)
+    }
+
+    /// Removes saved uploads that nobody has written to since then. Those that are open stay.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn expire(&self, before: SystemTime) -> Result<(), Error> {
+        let _ = before;
+        Ok(())
+    }
+
+    /// Returns whether other processes go on with uploads of this one. A server then keeps nothing
+    /// of an upload between two requests of its client.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// A blob on its way in.
@@ -248,6 +285,26 @@ pub trait BlobUpload: fmt::Debug + Send + Sync {
     ///
     /// The store cannot be written.
     async fn write(&mut self, chunk: Bytes) -> Result<(), Error>;
+
+    /// Has the store keep what has come, so that [`Ingest::resume`] finds it, also after the process
+    /// has been killed. Stores that do not keep uploads do nothing.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written, or [`Error::Changed`] if another process has gone on with the
+    /// upload meanwhile.
+    async fn save(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Gives the upload up, with what has been saved of it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn cancel(self: Box<Self>) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Makes the bytes a blob of the store, under the digest they must have.
     ///

@@ -142,6 +142,9 @@ impl Failure {
             Error::Malformed { .. } if missing == Code::ManifestUnknown => {
                 (StatusCode::BAD_REQUEST, Code::ManifestInvalid)
             }
+            Error::Changed { .. } if missing == Code::BlobUploadUnknown => {
+                (StatusCode::CONFLICT, Code::BlobUploadInvalid)
+            }
             Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
             error if error.is_mismatch() => (StatusCode::BAD_REQUEST, Code::DigestInvalid),
             Error::Blob { source, .. } => return Self::of_blob_within(error, source, missing),

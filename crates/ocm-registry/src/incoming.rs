@@ -101,6 +101,11 @@ impl Incoming {
         })
     }
 
+    /// Returns the number of bytes that come, if the client has said so.
+    pub(crate) const fn announced(&self) -> Option<u64> {
+        self.expected
+    }
+
     /// Sets the number of bytes that may come at most.
     pub(crate) fn limit(&mut self, limit: u64) -> Result<(), Failure> {
         self.limit = Some(limit);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -16,11 +16,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use ocm_digest::Digest;
 use ocm_oci::{RepositoryName, StoreRef};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 use url::form_urlencoded;
 
-use crate::access::{Asking, Authentication, Rights};
+use crate::access::{Asking, Authentication, Clock, Rights};
 use crate::access_log::{AccessEntry, AccessLog, Line, Logged};
 use crate::failure::{Chain, Code, Failure};
 use crate::incoming::Incoming;
@@ -107,6 +107,23 @@ impl Registry {
     /// Returns the numbers that `/metrics` shows.
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.inner.metrics)
+    }
+
+    /// Removes uploads that the store has kept and that nobody goes on with, now and from time to
+    /// time, for ever. To be run beside the server, as those of an earlier process are not known
+    /// here.
+    pub async fn expire_uploads(&self, now: Clock) {
+        let idle = self.inner.options.upload_idle;
+        let Some(ingest) = self.inner.store.ingest() else {
+            return std::future::pending().await;
+        };
+        loop {
+            let before = UNIX_EPOCH + Duration::from_secs(now()).saturating_sub(idle);
+            if let Err(error) = ingest.expire(before).await {
+                tracing::warn!(error = %Chain(&error), "uploads that nobody goes on with stay");
+            }
+            sleep(idle).await;
+        }
     }
 
     /// Returns the routes `/`, `/healthz`, `/readyz`, `/metrics`, `/token` and `/v2/…`.
@@ -300,7 +317,7 @@ impl Inner {
             Route::GetBlob { repository, digest } => {
                 self.get_blob(&repository, digest, headers, head).await
             }
-            Route::UploadStatus { repository, id } => self.upload_status(&repository, id),
+            Route::UploadStatus { repository, id } => self.upload_status(&repository, id).await,
             Route::Health => Ok(text("ok\n")),
             Route::Ready => self.readiness().await,
             Route::Metrics if self.options.metrics => Ok(self.numbers()),

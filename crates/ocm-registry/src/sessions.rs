@@ -10,7 +10,7 @@ use ocm_oci::{BlobUpload, RepositoryName};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::failure::{Code, Failure, OrFail as _};
+use crate::failure::{Chain, Code, Failure, OrFail as _};
 use crate::incoming::{Cut, Incoming};
 use crate::route::UploadId;
 
@@ -42,13 +42,34 @@ impl Sessions {
 
     /// Opens an upload.
     pub(crate) fn start(&self, repository: RepositoryName) -> Result<Arc<Session>, Failure> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| {
-            tracing::error!(%error, "the system has no random numbers");
-            Failure::internal()
-        })?;
-        let id = UploadId::from_random(u128::from_ne_bytes(random));
-        let session = Arc::new(Session::new(id, repository));
+        self.open(Session::new(new_id()?, repository, State::New))
+    }
+
+    /// Takes an upload in that the store has kept.
+    pub(crate) fn resume(
+        &self,
+        id: UploadId,
+        repository: RepositoryName,
+        upload: Box<dyn BlobUpload>,
+    ) -> Result<Arc<Session>, Failure> {
+        let received = upload.size();
+        let session = Session::new(id, repository, State::Open(upload));
+        session.received.store(received, Ordering::Release);
+        self.open(session)
+    }
+
+    /// Takes an upload in of which the store knows everything, if it is one.
+    pub(crate) fn take_part(
+        &self,
+        id: UploadId,
+        repository: RepositoryName,
+    ) -> Result<Arc<Session>, Failure> {
+        self.open(Session::new(id, repository, State::Stored))
+    }
+
+    /// Adds an upload, unless it has been added meanwhile.
+    fn open(&self, session: Session) -> Result<Arc<Session>, Failure> {
+        let session = Arc::new(session);
         {
             let mut open = self.shared.open();
             if open.len() >= self.shared.limit {
@@ -57,29 +78,57 @@ impl Sessions {
             if open.len() >= self.shared.limit {
                 return Err(Failure::too_many("too many uploads are open"));
             }
-            open.insert(id, Arc::clone(&session));
+            let there = open
+                .entry(session.id)
+                .or_insert_with(|| Arc::clone(&session));
+            if !Arc::ptr_eq(there, &session) {
+                let there = Arc::clone(there);
+                return if there.repository == session.repository {
+                    Ok(there)
+                } else {
+                    Err(Failure::no_such_upload())
+                };
+            }
         }
         self.shared.sweep_in_time();
         Ok(session)
     }
 
-    /// Returns an open upload of a repository.
-    pub(crate) fn find(
-        &self,
-        repository: &RepositoryName,
-        id: UploadId,
-    ) -> Result<Arc<Session>, Failure> {
-        let session = self.shared.open().get(&id).cloned();
-        session
-            .filter(|session| session.repository == *repository)
-            .filter(|session| !session.is_idle(self.shared.idle))
-            .ok_or_else(Failure::no_such_upload)
+    /// Returns an open upload of a repository, if it is here.
+    pub(crate) fn find(&self, repository: &RepositoryName, id: UploadId) -> Option<Arc<Session>> {
+        let mut open = self.shared.open();
+        let session = open.get(&id)?;
+        if session.is_idle(self.shared.idle) {
+            // The store may still have it, and knows nobody then who is at it.
+            open.remove(&id);
+            return None;
+        }
+        (session.repository == *repository).then(|| Arc::clone(session))
+    }
+
+    /// Forgets an upload of which the store knows everything, once its last request is answered.
+    pub(crate) fn leave(&self, session: &Arc<Session>) {
+        let mut open = self.shared.open();
+        // One is in the map, and one is `session`.
+        if Arc::strong_count(session) <= 2 {
+            open.remove(&session.id);
+        }
     }
 
     /// Forgets an upload.
     pub(crate) fn remove(&self, id: UploadId) {
         self.shared.open().remove(&id);
     }
+}
+
+/// Makes a name for an upload that nobody can guess.
+pub(crate) fn new_id() -> Result<UploadId, Failure> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| {
+        tracing::error!(%error, "the system has no random numbers");
+        Failure::internal()
+    })?;
+    Ok(UploadId::from_random(u128::from_ne_bytes(random)))
 }
 
 impl Shared {
@@ -140,18 +189,20 @@ pub(crate) enum State {
     New,
     /// Some has arrived.
     Open(Box<dyn BlobUpload>),
+    /// How far it is only the store knows: other processes may have gone on with it.
+    Stored,
     /// It has been finished, or given up.
     Closed,
 }
 
 impl Session {
-    fn new(id: UploadId, repository: RepositoryName) -> Self {
+    fn new(id: UploadId, repository: RepositoryName, state: State) -> Self {
         Self {
             id,
             repository,
             received: AtomicU64::new(0),
             touched: Mutex::new(Instant::now()),
-            state: tokio::sync::Mutex::new(State::New),
+            state: tokio::sync::Mutex::new(state),
             turns: watch::Sender::new(0),
         }
     }
@@ -160,6 +211,11 @@ impl Session {
     pub(crate) fn received(&self) -> u64 {
         self.touch();
         self.received.load(Ordering::Acquire)
+    }
+
+    /// Returns whether a request is at it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.try_lock().is_err()
     }
 
     /// Waits for the right to write, and breaks off the request that has it.
@@ -222,7 +278,33 @@ impl Turn<'_> {
 
     /// Sets what takes the bytes.
     pub(crate) fn open(&mut self, upload: Box<dyn BlobUpload>) {
+        self.session
+            .received
+            .store(upload.size(), Ordering::Release);
         *self.state = State::Open(upload);
+    }
+
+    /// Has the store keep what has arrived.
+    pub(crate) async fn save(&mut self) -> Result<(), Failure> {
+        let State::Open(upload) = &mut *self.state else {
+            return Ok(());
+        };
+        let saved = upload.save().await;
+        if saved.is_err() {
+            self.abandon().await;
+        }
+        saved.or_fail(Code::BlobUploadUnknown)
+    }
+
+    /// Gives the upload up, so that it takes no space any more.
+    async fn abandon(&mut self) {
+        let state = std::mem::replace(&mut *self.state, State::Closed);
+        if let State::Open(upload) = state
+            && let Err(error) = upload.cancel().await
+        {
+            let (id, error) = (self.session.id, Chain(&error));
+            tracing::warn!(%id, %error, "an upload that was given up may take space");
+        }
     }
 
     /// Ends the upload and returns it as it was.
@@ -239,7 +321,7 @@ impl Turn<'_> {
                 Err(cut) => {
                     if matches!(cut, Cut::Limit { .. } | Cut::Quota) {
                         // It can never be finished, and takes the space that is missing.
-                        *self.state = State::Closed;
+                        self.abandon().await;
                     }
                     return Err(cut.into());
                 }
@@ -268,7 +350,7 @@ impl Turn<'_> {
         if written.is_err() {
             // Of an upload that was not written nobody knows how far it is, and the space that it
             // takes may be what is missing.
-            *self.state = State::Closed;
+            self.abandon().await;
         }
         written.or_fail(Code::BlobUploadUnknown)
     }
@@ -299,12 +381,12 @@ mod tests {
         let sessions = Sessions::new(10, IDLE);
         let session = sessions.start(name()).unwrap();
         advance(IDLE / 2).await;
-        assert!(sessions.find(&name(), session.id).is_ok());
+        assert!(sessions.find(&name(), session.id).is_some());
         session.received();
         advance(IDLE * 3 / 4).await;
-        assert!(sessions.find(&name(), session.id).is_ok());
+        assert!(sessions.find(&name(), session.id).is_some());
         advance(IDLE / 4).await;
-        assert!(sessions.find(&name(), session.id).is_err());
+        assert!(sessions.find(&name(), session.id).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -347,7 +429,11 @@ mod tests {
     async fn an_upload_belongs_to_its_repository() {
         let sessions = Sessions::new(2, IDLE);
         let session = sessions.start(name()).unwrap();
-        assert!(sessions.find(&"b".parse().unwrap(), session.id).is_err());
+        let other: RepositoryName = "b".parse().unwrap();
+        assert!(sessions.find(&other, session.id).is_none());
+        assert!(sessions.take_part(session.id, other).is_err());
+        let same = sessions.take_part(session.id, name()).unwrap();
+        assert!(Arc::ptr_eq(&same, &session));
     }
 
     #[tokio::test]
@@ -355,7 +441,7 @@ mod tests {
         let sessions = Sessions::new(2, IDLE);
         let session = sessions.start(name()).unwrap();
         let mut first = session.turn().await.unwrap();
-        first.open(MemoryStore::new().begin(&name()).await.unwrap());
+        first.open(MemoryStore::new().begin(&name(), "id").await.unwrap());
         let stalled = stream::iter([Ok::<_, std::io::Error>("abc")]).chain(stream::pending());
         let body = Body::from_stream(stalled);
         let stalled = Incoming::new(&HeaderMap::new(), body, IDLE).unwrap();

@@ -1,5 +1,8 @@
 //! Uploads: whole, in chunks, and by mounting.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -15,9 +18,13 @@ use crate::query::Query;
 use crate::range::ChunkRange;
 use crate::registry::{Inner, created, insert};
 use crate::route::UploadId;
-use crate::sessions::{Session, State, Turn};
+use crate::sessions::{self, Session, Sessions, State, Turn};
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// From how many bytes on an upload is kept also where its first request is cut off by the end of
+/// this process, in bytes. Less is sent again sooner than it is kept.
+const WORTH_SAVING: u64 = 1024 * 1024;
 
 /// How many repositories are asked for a blob that a client wants mounted from anywhere.
 const MAX_MOUNT_SOURCES: usize = 256;
@@ -42,16 +49,24 @@ impl Inner {
             let pushed = self.take_whole(&repository, digest, incoming).await?;
             return Ok(stored(&repository, &pushed.digest));
         }
-        let session = self.sessions.start(repository)?;
+        let session = self.visit(self.sessions.start(repository)?);
+        if session.is_shared {
+            // The next request may come to another process.
+            let started = self.begin(&session).await;
+            started.inspect_err(|_| self.sessions.remove(session.id))?;
+        }
         Ok(progress(StatusCode::ACCEPTED, &session))
     }
 
-    pub(crate) fn upload_status(
+    pub(crate) async fn upload_status(
         &self,
         repository: &RepositoryName,
         id: UploadId,
     ) -> Result<Response, Failure> {
-        let session = self.sessions.find(repository, id)?;
+        let session = self.session(repository, id).await?;
+        if session.is_shared && !session.is_busy() {
+            self.turn(&session).await?;
+        }
         Ok(progress(StatusCode::NO_CONTENT, &session))
     }
 
@@ -62,10 +77,11 @@ impl Inner {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Response, Failure> {
-        let session = self.sessions.find(repository, id)?;
-        let mut turn = session.turn().await?;
+        let session = self.session(repository, id).await?;
+        let mut turn = self.turn(&session).await?;
         let incoming = self.next_chunk(&session, headers, body)?;
         self.append(&session, &mut turn, incoming).await?;
+        turn.save().await?;
         Ok(progress(StatusCode::ACCEPTED, &session))
     }
 
@@ -81,8 +97,8 @@ impl Inner {
             let message = "an upload ends with the digest of the blob";
             Failure::bad(Code::DigestInvalid, message)
         })?;
-        let session = self.sessions.find(repository, id)?;
-        let mut turn = session.turn().await?;
+        let session = self.session(repository, id).await?;
+        let mut turn = self.turn(&session).await?;
         let incoming = self.next_chunk(&session, headers, body)?;
         if turn.is_new() && self.store.ingest().is_none() {
             turn.close();
@@ -105,9 +121,12 @@ impl Inner {
         repository: &RepositoryName,
         id: UploadId,
     ) -> Result<Response, Failure> {
-        let session = self.sessions.find(repository, id)?;
-        session.turn().await?.close();
+        let session = self.session(repository, id).await?;
+        let state = self.turn(&session).await?.close();
         self.sessions.remove(id);
+        if let State::Open(upload) = state {
+            upload.cancel().await.or_fail(Code::BlobUploadUnknown)?;
+        }
         Ok(StatusCode::NO_CONTENT.into_response())
     }
 
@@ -150,11 +169,12 @@ impl Inner {
         mut incoming: Incoming,
     ) -> Result<Pushed, Failure> {
         let Some(ingest) = self.store.ingest() else {
-            let blob: BlobRef = std::sync::Arc::new(Passing::new(incoming, digest));
+            let blob: BlobRef = Arc::new(Passing::new(incoming, digest));
             let pushed = self.store.push_blob(repository, &blob).await;
             return pushed.or_fail(Code::BlobUnknown);
         };
-        let upload = ingest.begin(repository).await;
+        let id = sessions::new_id()?.to_string();
+        let upload = ingest.begin(repository, &id).await;
         let mut upload = upload.or_fail(Code::BlobUnknown)?;
         while let Some(chunk) = incoming.next().await? {
             let written = upload.write(chunk).await;
@@ -208,14 +228,81 @@ impl Inner {
         incoming: Incoming,
     ) -> Result<(), Failure> {
         if turn.is_new() {
-            let upload = self.ingest()?.begin(&session.repository).await;
+            let id = session.id.to_string();
+            let upload = self.ingest()?.begin(&session.repository, &id).await;
             turn.open(upload.or_fail(Code::BlobUnknown)?);
+            if incoming.announced().is_none_or(|size| size >= WORTH_SAVING) {
+                turn.save().await?;
+            }
         }
         let appended = turn.append(incoming).await;
         if turn.is_closed() {
             self.sessions.remove(session.id);
+        } else if appended.is_err() {
+            // What came before the failure is kept.
+            turn.save().await?;
         }
         appended
+    }
+
+    /// Has the store know of an upload that is to come.
+    async fn begin(&self, session: &Session) -> Result<(), Failure> {
+        let id = session.id.to_string();
+        let mut turn = session.turn().await?;
+        let upload = self.ingest()?.begin(&session.repository, &id).await;
+        turn.open(upload.or_fail(Code::BlobUnknown)?);
+        turn.save().await
+    }
+
+    /// Returns an upload, which may have been until now with another process, or one before this.
+    async fn session(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+    ) -> Result<Visit<'_>, Failure> {
+        if let Some(session) = self.sessions.find(repository, id) {
+            return Ok(self.visit(session));
+        }
+        let ingest = self.store.ingest().ok_or_else(Failure::no_such_upload)?;
+        let session = if ingest.is_shared() {
+            self.sessions.take_part(id, repository.clone())?
+        } else {
+            let found = ingest.resume(repository, &id.to_string()).await;
+            let found = found.or_fail(Code::BlobUploadUnknown)?;
+            let upload = found.ok_or_else(Failure::no_such_upload)?;
+            self.sessions.resume(id, repository.clone(), upload)?
+        };
+        Ok(self.visit(session))
+    }
+
+    fn visit(&self, session: Arc<Session>) -> Visit<'_> {
+        Visit {
+            sessions: &self.sessions,
+            session,
+            is_shared: self.shared().is_some(),
+        }
+    }
+
+    /// Waits for the right to write to an upload, and finds out how far it is.
+    async fn turn<'a>(&self, session: &'a Session) -> Result<Turn<'a>, Failure> {
+        let mut turn = session.turn().await?;
+        let Some(ingest) = self.shared() else {
+            return Ok(turn);
+        };
+        let id = session.id.to_string();
+        let found = ingest.resume(&session.repository, &id).await;
+        if let Some(upload) = found.or_fail(Code::BlobUploadUnknown)? {
+            turn.open(upload);
+            return Ok(turn);
+        }
+        turn.close();
+        self.sessions.remove(session.id);
+        Err(Failure::no_such_upload())
+    }
+
+    /// Returns the store if other processes go on with its uploads.
+    fn shared(&self) -> Option<&dyn Ingest> {
+        self.store.ingest().filter(|ingest| ingest.is_shared())
     }
 
     fn ingest(&self) -> Result<&dyn Ingest, Failure> {
@@ -226,6 +313,30 @@ impl Inner {
                 "this registry takes blobs in one piece only",
             )
         })
+    }
+}
+
+/// A request to an upload.
+struct Visit<'a> {
+    sessions: &'a Sessions,
+    session: Arc<Session>,
+    /// Whether the next request may come to another process, so that nothing is to stay here.
+    is_shared: bool,
+}
+
+impl Deref for Visit<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        if self.is_shared {
+            self.sessions.leave(&self.session);
+        }
     }
 }
 

@@ -148,7 +148,11 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         "serving {what}{mode}, listening on {scheme}://{}",
         server.address()
     ));
-    server.serve(registry.router(), super::interrupted()).await;
+    let serving = server.serve(registry.router(), super::interrupted());
+    tokio::select! {
+        () = serving => {}
+        () = registry.expire_uploads(now), if !read_only => {}
+    }
     Ok(())
 }
 

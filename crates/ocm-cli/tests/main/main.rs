@@ -27,6 +27,7 @@ mod openpgp;
 mod plans;
 mod policies;
 mod registries;
+mod restarting;
 mod serving;
 mod showing;
 mod signing;

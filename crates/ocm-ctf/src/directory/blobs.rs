@@ -18,7 +18,7 @@ use crate::sink::{blocking, write_stream};
 use crate::temporary::TemporaryFile;
 
 /// What the permissions of a blob are, as the other tools have them.
-const MODE: u32 = 0o444;
+pub(super) const MODE: u32 = 0o444;
 
 /// The directory `blobs`.
 #[derive(Debug)]

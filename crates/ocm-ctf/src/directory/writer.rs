@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ocm_oci::Error;
 
+use super::upload::UPLOADS;
 use crate::index::INDEX_FILE;
 use crate::lock;
 use crate::temporary::remove_stale;
@@ -89,6 +90,7 @@ impl Drop for Writer {
         }
         if matches!(lock::try_exclusive(&self.lock), Ok(true)) {
             // Directories in which there is something stay.
+            let _ = std::fs::remove_dir(self.root.join(UPLOADS));
             let emptied = std::fs::remove_dir(&self.blobs).is_ok();
             if self.made_root && emptied {
                 let _ = std::fs::remove_dir(&self.root);

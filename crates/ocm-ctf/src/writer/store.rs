@@ -179,7 +179,11 @@ impl Delete for CtfArchiveWriter {
 
 #[async_trait]
 impl Ingest for CtfArchiveWriter {
-    async fn begin(&self, _repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error> {
+    async fn begin(
+        &self,
+        _repository: &RepositoryName,
+        _id: &str,
+    ) -> Result<Box<dyn BlobUpload>, Error> {
         Ok(Box::new(ArchiveUpload::begin(self.clone()).await?))
     }
 }

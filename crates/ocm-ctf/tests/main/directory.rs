@@ -174,11 +174,11 @@ async fn nothing_is_kept_of_a_blob_that_failed() {
     ] {
         assert!(store.push_blob(&name, &blob.shared()).await.is_err());
     }
-    let mut upload = store.begin(&name).await.unwrap();
+    let mut upload = store.begin(&name, "id").await.unwrap();
     upload.write(content.clone()).await.unwrap();
     let error = upload.finish(Digest::sha256("other")).await.unwrap_err();
     assert!(error.is_mismatch(), "{error}");
-    drop(store.begin(&name).await.unwrap());
+    drop(store.begin(&name, "id").await.unwrap());
     assert_eq!(blob_files(place.path()), [""; 0]);
 }
 
@@ -189,7 +189,7 @@ async fn an_upload_is_a_blob_once_it_is_finished() {
     let name = repository("a");
     let content = noise(CHUNK * 2 + 5, 7);
     for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
-        let mut upload = store.begin(&name).await.unwrap();
+        let mut upload = store.begin(&name, "id").await.unwrap();
         for piece in [0..5, 5..CHUNK, CHUNK..content.len()] {
             upload.write(content.slice(piece)).await.unwrap();
         }
@@ -472,6 +472,6 @@ async fn what_is_opened_for_reading_is_not_written() {
     let name = repository("a");
     let error = store.push_blob(&name, &memory("x")).await.unwrap_err();
     assert!(matches!(error, Error::ReadOnly { .. }), "{error}");
-    assert!(store.begin(&name).await.is_err());
+    assert!(store.begin(&name, "id").await.is_err());
     store.commit().await.unwrap();
 }

@@ -7,4 +7,5 @@ mod directory;
 mod files;
 mod layout;
 mod support;
+mod uploads;
 mod writer;

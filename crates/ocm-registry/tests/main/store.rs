@@ -169,7 +169,11 @@ impl Delete for TestStore {
 
 #[async_trait]
 impl Ingest for TestStore {
-    async fn begin(&self, repository: &RepositoryName) -> Result<Box<dyn BlobUpload>, Error> {
+    async fn begin(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Box<dyn BlobUpload>, Error> {
         self.check()?;
         if let Some(endless) = &self.endless {
             return Ok(Box::new(Swallow {
@@ -178,7 +182,7 @@ impl Ingest for TestStore {
                 size: 0,
             }));
         }
-        let inner = self.memory.begin(repository).await?;
+        let inner = self.memory.begin(repository, id).await?;
         let room = self.room.unwrap_or(u64::MAX);
         Ok(Box::new(Limited { inner, room }))
     }

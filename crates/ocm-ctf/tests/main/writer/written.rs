@@ -172,7 +172,7 @@ async fn an_upload_is_a_blob_once_it_is_finished() {
         let name = repository(NAME);
         let content = noise(CHUNK * 2 + 5, 7);
         for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
-            let mut upload = store.begin(&name).await.unwrap();
+            let mut upload = store.begin(&name, "id").await.unwrap();
             for piece in [0..5, 5..CHUNK, CHUNK..content.len()] {
                 upload.write(content.slice(piece)).await.unwrap();
             }
@@ -186,7 +186,7 @@ async fn an_upload_is_a_blob_once_it_is_finished() {
             let found = read(&store, &name, &descriptor).await.unwrap();
             assert_eq!(found, content);
         }
-        let upload = store.begin(&name).await.unwrap();
+        let upload = store.begin(&name, "id").await.unwrap();
         let error = upload.finish(Digest::sha256("x")).await.unwrap_err();
         assert!(error.is_mismatch(), "{error}");
         store.commit().await.unwrap();

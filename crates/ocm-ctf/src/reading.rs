@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
-use ocm_oci::{Descriptor, Document, Error, RawManifest, Reference, RepositoryName, Tag};
+use ocm_oci::{
+    Descriptor, Document, Error, RawManifest, Reference, RepositoryName, Tag, may_be_left_out,
+};
 
 use crate::content::{Content, StoredBlob};
 use crate::facts::FactCache;
@@ -279,8 +281,12 @@ pub(crate) fn check_children(
     }
     let document = manifest.parse()?;
     for child in document.children() {
-        // Layers with addresses of their own need not be anywhere else.
-        if child.urls.is_empty() && stat_blob(archive, &child.digest)?.is_none() {
+        // Layers with addresses of their own need not be anywhere else, and images need not be
+        // wanted for all platforms.
+        if child.urls.is_empty()
+            && !may_be_left_out(child)
+            && stat_blob(archive, &child.digest)?.is_none()
+        {
             return Err(Error::Dangling {
                 what: what(),
                 digest: child.digest,

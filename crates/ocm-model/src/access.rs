@@ -123,6 +123,24 @@ impl Access {
         relative || self.is_local_blob()
     }
 
+    /// Returns which images of an index the content has, by the platforms that were asked for when
+    /// it was copied; `None` if it has all. The access says so in its field `platforms`.
+    pub fn platforms(&self) -> Option<Vec<String>> {
+        let texts = self.0.field(PLATFORMS)?.as_array()?.iter();
+        texts.map(|text| text.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Says which images of an index the content has.
+    #[must_use]
+    pub fn with_platforms(self, platforms: Option<&[String]>) -> Self {
+        let mut fields = self.0.as_json().clone();
+        fields.retain(|key, _| !key.eq_ignore_ascii_case(PLATFORMS));
+        if let Some(platforms) = platforms {
+            fields.insert(PLATFORMS.to_owned(), platforms.into());
+        }
+        Self::from_json(Value::Object(fields)).unwrap_or(self)
+    }
+
     /// Returns the local blob, if this is one that can be read, under whichever type.
     pub fn as_local_blob(&self) -> Option<LocalBlob> {
         match self.kind().ok()? {
@@ -199,6 +217,10 @@ impl Access {
         })
     }
 }
+
+/// The field of an access that says which images of an index there are. It is ours, and others
+/// leave it alone; no signature covers an access.
+const PLATFORMS: &str = "platforms";
 
 /// The types known here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -281,6 +303,22 @@ mod tests {
 
     fn kind(value: Value) -> AccessKind {
         Access::from_json(value).unwrap().kind().unwrap()
+    }
+
+    #[test]
+    fn platforms_are_stated_beside_what_is_there() {
+        let access = Access::oci_artifact("ghcr.io/a/b:1");
+        assert_eq!(access.platforms(), None);
+        let some = access
+            .clone()
+            .with_platforms(Some(&["linux/amd64".to_owned()]));
+        assert_eq!(some.as_json()["platforms"], json!(["linux/amd64"]));
+        assert_eq!(some.platforms(), Some(vec!["linux/amd64".to_owned()]));
+        assert_eq!(some.with_platforms(None), access);
+        for malformed in [json!("linux/amd64"), json!([1])] {
+            let access = json!({"type": "localBlob", "platforms": malformed});
+            assert_eq!(Access::from_json(access).unwrap().platforms(), None);
+        }
     }
 
     #[test]

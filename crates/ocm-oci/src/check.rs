@@ -48,7 +48,7 @@ pub async fn check_graph(
         if report.manifests > MAX_MANIFESTS as u64 {
             return Err(too_many(root));
         }
-        let children = Children::of(&manifest)?;
+        let children = Children::of(&manifest, options.selection())?;
         open.extend(children.manifests);
         let fresh = children.blobs.into_iter();
         blobs.extend(fresh.filter(|blob| seen.insert((Kind::Blob, blob.digest))));
@@ -80,7 +80,7 @@ pub async fn graph_size(
     store: &StoreRef,
     repository: &RepositoryName,
     root: &Descriptor,
-    parallel: usize,
+    options: &CopyOptions,
 ) -> Result<u64, Error> {
     let mut seen = BTreeSet::from([(Kind::Manifest, root.digest)]);
     let (mut size, mut visited) = (0_u64, 0);
@@ -93,10 +93,10 @@ pub async fn graph_size(
         let mut next = Vec::new();
         let mut read = stream::iter(wave)
             .map(|node| async move { fetch((store, repository), &node).await })
-            .buffered(parallel.max(1));
+            .buffered(options.parallel());
         while let Some(manifest) = read.try_next().await? {
             size = size.saturating_add(manifest.bytes().len() as u64);
-            let Children { manifests, blobs } = Children::of(&manifest)?;
+            let Children { manifests, blobs } = Children::of(&manifest, options.selection())?;
             for blob in blobs {
                 if seen.insert((Kind::Blob, blob.digest)) {
                     size = size.saturating_add(blob.size);

@@ -19,6 +19,7 @@ use crate::document::Descriptor;
 use crate::error::Error;
 use crate::graph::{Missing, Node, fetch, levels};
 use crate::name::{Reference, RepositoryName, Tag};
+use crate::selection::Selection;
 use crate::store::{Outcome, Pushed, StoreRef};
 use crate::task::on_own_task;
 
@@ -30,6 +31,7 @@ pub struct CopyOptions {
     pub(crate) slots: Arc<Semaphore>,
     parallel: usize,
     progress: Arc<dyn CopyProgress>,
+    selection: Selection,
 }
 
 impl CopyOptions {
@@ -40,7 +42,21 @@ impl CopyOptions {
             slots: Arc::new(Semaphore::new(parallel)),
             parallel,
             progress: Arc::new(Silent),
+            selection: Selection::all(),
         }
+    }
+
+    /// Leaves out of indexes what is not wanted, and takes indexes of which that is missing for
+    /// whole.
+    #[must_use]
+    pub fn with_selection(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
+    }
+
+    /// Returns what is wanted of indexes.
+    pub const fn selection(&self) -> &Selection {
+        &self.selection
     }
 
     /// Tells somebody how blobs move.
@@ -58,6 +74,18 @@ impl CopyOptions {
     /// Returns who is told how blobs move, for callers that want to listen too.
     pub const fn progress(&self) -> &Arc<dyn CopyProgress> {
         &self.progress
+    }
+
+    /// Says of a store that does not take an index because images are missing, which were left out,
+    /// that it does not take such indexes.
+    fn refused(&self, error: Error, target: &StoreRef) -> Error {
+        match error {
+            Error::Dangling { .. } if self.selection.kept().is_some() => Error::Unsupported {
+                store: target.location(),
+                operation: "indexes without all of their images",
+            },
+            other => other,
+        }
     }
 
     /// Counts the bytes of one piece of work apart from those of others, with which it shares the
@@ -237,7 +265,7 @@ pub async fn copy_graph(
         nodes,
         blobs,
         existing,
-    } = Missing::find(source, root, target, options.parallel).await?;
+    } = Missing::find(source, root, target, options).await?;
     for found in &existing {
         report.count(&pushed(found, Outcome::Existed));
     }
@@ -255,7 +283,8 @@ pub async fn copy_graph(
         let written: Vec<Pushed> = stream::iter(level)
             .map(|node| async move {
                 let tag = tag.filter(|_| node.descriptor.digest == root.digest);
-                write(source, node, target, tag).await
+                let written = write(source, node, target, tag).await;
+                written.map_err(|error| options.refused(error, target.0))
             })
             .buffer_unordered(options.parallel)
             .try_collect()
@@ -513,7 +542,9 @@ mod tests {
         let checked = check_graph(&target, &to, &root, &other).await.unwrap();
         assert_eq!((first.bytes(), second.bytes()), (12, 12));
         assert_eq!(tally.0.lock().unwrap().0, 24);
-        let size = crate::graph_size(&source, &from, &root, 2).await.unwrap();
+        let size = crate::graph_size(&source, &from, &root, &options)
+            .await
+            .unwrap();
         assert_eq!(size, checked.size);
     }
 

@@ -63,6 +63,14 @@ pub enum Error {
     #[error("{what} refers to {digest}, which is missing")]
     Dangling { what: String, digest: Digest },
 
+    /// An index has no image for a platform that is wanted.
+    #[error("{what} has no image for {wanted}; it has {available}")]
+    NoPlatform {
+        what: String,
+        wanted: String,
+        available: String,
+    },
+
     /// Content could not be read or written.
     #[error("cannot {action} {what}")]
     Blob {

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_digest::Digest;
 
-use crate::document::{Descriptor, Document, RawManifest};
+use crate::copy::CopyOptions;
+use crate::document::{Descriptor, Document, RawManifest, media_type};
 use crate::error::Error;
 use crate::name::{Reference, RepositoryName};
+use crate::selection::Selection;
 use crate::store::StoreRef;
 
 /// How many manifests one artifact may consist of. Real indexes have dozens.
@@ -32,14 +34,19 @@ pub(crate) struct Children {
 }
 
 impl Children {
-    /// Tells manifests from blobs. What an image points to is a blob, whatever its media type; an
-    /// index may point to blobs, too, as the indexes of build caches do.
-    pub(crate) fn of(manifest: &RawManifest) -> Result<Self, Error> {
+    /// Tells manifests from blobs, and leaves out what is not wanted. What an image points to is a
+    /// blob, whatever its media type; an index may point to blobs, too, as the indexes of build
+    /// caches do.
+    pub(crate) fn of(manifest: &RawManifest, selection: &Selection) -> Result<Self, Error> {
         let document = manifest.parse()?;
         let children = document.children().into_iter().cloned();
         let (manifests, blobs) = match document {
             Document::Image(_) => (Vec::new(), children.collect()),
-            Document::Index(_) => children.partition(Descriptor::is_manifest),
+            Document::Index(_) => {
+                let (manifests, blobs) = children.partition(Descriptor::is_manifest);
+                let what = || format!("index {}", manifest.digest());
+                (selection.choose(what, manifests)?, blobs)
+            }
         };
         Ok(Self { manifests, blobs })
     }
@@ -66,13 +73,16 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
-    /// Asks the target for each manifest from the root down, and reads what it lacks.
+    /// Asks the target for each manifest from the root down, and reads what it lacks. An image that
+    /// the target has is whole; an index may lack images that were left out before, so it is read
+    /// all the same.
     pub(crate) async fn find(
         source: (&StoreRef, &RepositoryName),
         root: &Descriptor,
         target: (&StoreRef, &RepositoryName),
-        parallel: usize,
+        options: &CopyOptions,
     ) -> Result<Self, Error> {
+        let parallel = options.parallel();
         let mut missing = Self::default();
         let mut seen = BTreeSet::from([(Kind::Manifest, root.digest)]);
         let (mut kept, mut visited) = (0, 0);
@@ -85,16 +95,23 @@ impl Missing {
             let mut next = Vec::new();
             let mut found = stream::iter(wave)
                 .map(|node| async move {
-                    let manifest = read_if_missing(source, &node, target).await?;
-                    Ok::<_, Error>((node, manifest))
+                    let found = look(source, &node, target).await?;
+                    Ok::<_, Error>((node, found))
                 })
                 .buffered(parallel);
-            while let Some((descriptor, manifest)) = found.try_next().await? {
+            while let Some((descriptor, found)) = found.try_next().await? {
+                let (manifest, is_missing) = match found {
+                    Looked::Whole => (None, false),
+                    Looked::Index(manifest) => (Some(manifest), false),
+                    Looked::Missing(manifest) => (Some(manifest), true),
+                };
+                if !is_missing {
+                    missing.existing.push(descriptor.clone());
+                }
                 let Some(manifest) = manifest else {
-                    missing.existing.push(descriptor);
                     continue;
                 };
-                let Children { manifests, blobs } = Children::of(&manifest)?;
+                let Children { manifests, blobs } = Children::of(&manifest, options.selection())?;
                 let children = manifests.iter().map(|child| child.digest).collect();
                 let mut fresh = |kind, child: &Descriptor| seen.insert((kind, child.digest));
                 next.extend(
@@ -102,6 +119,9 @@ impl Missing {
                         .into_iter()
                         .filter(|child| fresh(Kind::Manifest, child)),
                 );
+                if !is_missing {
+                    continue;
+                }
                 let blobs = blobs.into_iter();
                 missing
                     .blobs
@@ -166,15 +186,34 @@ pub(crate) fn levels(mut nodes: BTreeMap<Digest, Node>) -> Vec<Vec<Node>> {
     levels
 }
 
-async fn read_if_missing(
+/// What a target has of a manifest.
+enum Looked {
+    /// The manifest with everything it points to.
+    Whole,
+    /// An index, of which images may be missing.
+    Index(RawManifest),
+    /// Nothing. The manifest is the source's.
+    Missing(RawManifest),
+}
+
+async fn look(
     source: (&StoreRef, &RepositoryName),
     descriptor: &Descriptor,
     (target, to): (&StoreRef, &RepositoryName),
-) -> Result<Option<RawManifest>, Error> {
+) -> Result<Looked, Error> {
     let reference = Reference::Digest(descriptor.digest);
+    if media_type::is_index(&descriptor.media_type) {
+        return match target.manifest(to, &reference).await {
+            Ok(index) => Ok(Looked::Index(index)),
+            Err(error) if error.is_not_found() => {
+                fetch(source, descriptor).await.map(Looked::Missing)
+            }
+            Err(error) => Err(error),
+        };
+    }
     match target.resolve(to, &reference).await {
-        Ok(_) => Ok(None),
-        Err(error) if error.is_not_found() => fetch(source, descriptor).await.map(Some),
+        Ok(_) => Ok(Looked::Whole),
+        Err(error) if error.is_not_found() => fetch(source, descriptor).await.map(Looked::Missing),
         Err(error) => Err(error),
     }
 }

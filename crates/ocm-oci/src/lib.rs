@@ -21,6 +21,7 @@ mod graph;
 mod memory;
 mod name;
 mod referrers;
+mod selection;
 mod store;
 mod survey;
 mod task;
@@ -40,6 +41,7 @@ pub use error::Error;
 pub use memory::MemoryStore;
 pub use name::{ImageReference, ParseNameError, Reference, RepositoryName, Tag};
 pub use referrers::{copy_referrers, tag_referrers};
+pub use selection::{ParsePlatformError, PlatformFilter, Selection, may_be_left_out};
 pub use store::{
     BlobUpload, Delete, Fetch, Ingest, List, Outcome, Push, Pushed, Referrers, Store, StoreRef,
 };

@@ -69,7 +69,7 @@ pub async fn survey(
         };
         survey.manifests += 1;
         survey.size = survey.size.saturating_add(manifest.bytes().len() as u64);
-        let Some(children) = survey.note(Children::of(&manifest))? else {
+        let Some(children) = survey.note(Children::of(&manifest, options.selection()))? else {
             continue;
         };
         open.extend(children.manifests);
@@ -144,7 +144,10 @@ fn is_fault(error: &Error) -> bool {
         || error.is_mismatch()
         || matches!(
             error.cause(),
-            Error::Malformed { .. } | Error::TooLarge { .. } | Error::Dangling { .. }
+            Error::Malformed { .. }
+                | Error::TooLarge { .. }
+                | Error::Dangling { .. }
+                | Error::NoPlatform { .. }
         )
 }
 

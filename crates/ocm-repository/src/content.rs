@@ -2,7 +2,8 @@
 
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
-use ocm_oci::{Descriptor, RepositoryName, StoreRef};
+use ocm_model::Access;
+use ocm_oci::{Descriptor, PlatformFilter, RepositoryName, Selection, StoreRef};
 
 /// The content behind an access.
 #[derive(Clone, Debug)]
@@ -40,4 +41,12 @@ pub struct Artifact {
     pub repository: RepositoryName,
     /// The topmost manifest or index.
     pub root: Descriptor,
+}
+
+/// Returns what is there of an index behind an access: what the access says that was copied, or
+/// everything.
+pub fn selection_of(access: &Access) -> Selection {
+    let stated = access.platforms().unwrap_or_default();
+    let filters: Result<Vec<PlatformFilter>, _> = stated.iter().map(|it| it.parse()).collect();
+    Selection::all().of(&filters.unwrap_or_default())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ocm_digest::Digest;
 use ocm_model::{Access, Descriptor};
-use ocm_oci::{CopyOptions, Depth, survey};
-use ocm_repository::{Artifact, Content, Error as RepositoryError};
+use ocm_oci::{CopyOptions, Depth, Selection, survey};
+use ocm_repository::{Artifact, Content, Error as RepositoryError, selection_of};
 
 use crate::error::Error;
 use crate::gather::{at, read};
@@ -63,8 +63,11 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
     }
     let failed = |error| Error::repository("look at", at(&version.id, target), error);
     let stored = target.stored_artifact(&version.id).await.map_err(failed)?;
+    let sparse = sparse(&arrived);
     if let Some(stored) = stored
-        && let Some(fault) = first_fault(&stored).await.map_err(failed)?
+        && let Some(fault) = first_fault(&stored, &sparse, Selection::all())
+            .await
+            .map_err(failed)?
     {
         return Err(incomplete(fault));
     }
@@ -96,8 +99,11 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
             continue;
         };
         // What is local belongs to what the component version is stored as.
-        if !arrived.is_local()
-            && let Some(fault) = first_fault(&there).await.map_err(failed)?
+        let is_looked_at = arrived.is_local() && arrived.platforms().is_none();
+        if !is_looked_at
+            && let Some(fault) = first_fault(&there, &BTreeSet::new(), selection_of(&arrived))
+                .await
+                .map_err(failed)?
         {
             return Err(incomplete(format!("{}: {fault}", plan.identity)));
         }
@@ -124,15 +130,34 @@ fn is_missing(error: &RepositoryError) -> bool {
     error.is_not_found() || matches!(error, RepositoryError::NoLocalBlob { .. })
 }
 
-/// Returns what an artifact lacks: a manifest or a blob that is not there, or has another size.
-async fn first_fault(artifact: &Artifact) -> Result<Option<String>, RepositoryError> {
+/// Returns the local artifacts of which not all images were copied.
+fn sparse(descriptor: &Descriptor) -> BTreeSet<Digest> {
+    let resources = descriptor.resources().into_iter().map(|it| it.access);
+    let sources = descriptor.sources().into_iter().map(|it| it.access);
+    let sparse = resources
+        .chain(sources)
+        .flatten()
+        .filter(|it| it.platforms().is_some());
+    let local = sparse.filter_map(|access| access.as_local_blob());
+    local
+        .filter_map(|blob| blob.local_reference.parse().ok())
+        .collect()
+}
+
+/// Returns what an artifact lacks, of what is wanted: a manifest or a blob that is not there, or
+/// has another size.
+async fn first_fault(
+    artifact: &Artifact,
+    except: &BTreeSet<Digest>,
+    selection: Selection,
+) -> Result<Option<String>, RepositoryError> {
     let Artifact {
         store,
         repository,
         root,
     } = artifact;
-    let (except, options) = (BTreeSet::new(), CopyOptions::new(PARALLEL));
-    let survey = survey(store, repository, root, &except, Depth::Presence, &options).await;
+    let options = CopyOptions::new(PARALLEL).with_selection(selection);
+    let survey = survey(store, repository, root, except, Depth::Presence, &options).await;
     let survey = survey.map_err(|error| {
         RepositoryError::backend("look at", format!("artifact {}", root.digest), error)
     })?;

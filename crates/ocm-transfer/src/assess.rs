@@ -3,7 +3,7 @@
 use ocm_model::access::AccessKind;
 use ocm_model::element::Element as _;
 use ocm_model::{Access, Descriptor, DigestSpec, ElementKind, Identity};
-use ocm_oci::ImageReference;
+use ocm_oci::{ImageReference, PlatformFilter};
 use ocm_repository::AccessMethods;
 
 use crate::decide::{Decision, Difference, decide};
@@ -159,7 +159,14 @@ fn elements(
         };
         let is_beyond_reach = choice.is_beyond_reach;
         let at_target = old.get(index).and_then(|old| old.access.as_ref());
-        let element = element(resource.identity(), access, digest, choice, at_target);
+        let element = element(
+            resource.identity(),
+            access,
+            digest,
+            choice,
+            at_target,
+            options,
+        );
         check(ElementKind::Resource, &element, is_beyond_reach);
         resources.push(element);
     }
@@ -170,7 +177,7 @@ fn elements(
         let choice = source_step(&source.name, access, fetchable(access), options);
         let is_beyond_reach = choice.is_beyond_reach;
         let at_target = old.get(index).and_then(|old| old.access.as_ref());
-        let element = element(source.identity(), access, None, choice, at_target);
+        let element = element(source.identity(), access, None, choice, at_target, options);
         check(ElementKind::Source, &element, is_beyond_reach);
         sources.push(element);
     }
@@ -187,11 +194,15 @@ fn element(
     digest: Option<&DigestSpec>,
     choice: Choice,
     at_target: Option<&Access>,
+    options: &TransferOptions,
 ) -> ElementPlan {
     let is_present = match (at_target, access) {
         // Whoever brought it could read it.
         (Some(at_target), _) if choice.is_beyond_reach => at_target.is_local_blob(),
-        (Some(at_target), Some(access)) => is_satisfied(&choice.step, access, at_target),
+        (Some(at_target), Some(access)) => {
+            is_satisfied(&choice.step, access, at_target)
+                && has_platforms(access, at_target, &options.platforms)
+        }
         _ => false,
     };
     let (step, note) = if is_present {
@@ -235,6 +246,20 @@ fn is_satisfied(step: &Step, access: &Access, at_target: &Access) -> bool {
                     .is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('/'))
         }
     }
+}
+
+/// Tells whether the target has the images that are wanted of an index: of what the source has, or
+/// of what is asked for.
+fn has_platforms(access: &Access, at_target: &Access, wanted: &[PlatformFilter]) -> bool {
+    let Some(there) = at_target.platforms() else {
+        return true;
+    };
+    let wanted = if wanted.is_empty() {
+        access.platforms()
+    } else {
+        Some(wanted.iter().map(ToString::to_string).collect())
+    };
+    wanted.is_some_and(|wanted| wanted.iter().all(|platform| there.contains(platform)))
 }
 
 #[cfg(test)]
@@ -318,6 +343,36 @@ mod tests {
         assert_eq!(beyond_reach(None), 1);
         assert_eq!(beyond_reach(Some(&incoming)), 1);
         assert_eq!(beyond_reach(Some(&local())), 0);
+    }
+
+    #[test]
+    fn images_that_were_left_out_are_brought_when_they_are_asked_for() {
+        let some = |platforms: &[&str]| {
+            let media_type = ocm_oci::media_type::IMAGE_INDEX;
+            with_access(&json!({"type": "localBlob", "localReference": "sha256:0",
+                "mediaType": media_type, "platforms": platforms}))
+        };
+        let action = |existing: &Descriptor, incoming: &Descriptor, wanted: &[&str]| {
+            let options = TransferOptions {
+                platforms: wanted.iter().map(|text| text.parse().unwrap()).collect(),
+                ..TransferOptions::default()
+            };
+            let methods = AccessMethods::new();
+            assess(Some(existing), incoming, &options, &methods, &[])
+                .unwrap()
+                .action
+        };
+        let (amd, both) = (
+            some(&["linux/amd64"]),
+            some(&["linux/amd64", "linux/arm64"]),
+        );
+        assert_eq!(action(&amd, &local(), &["linux/amd64"]), Action::Skip);
+        assert_eq!(action(&both, &local(), &["linux/amd64"]), Action::Skip);
+        assert_eq!(action(&amd, &local(), &["linux/arm64"]), Action::Update);
+        assert_eq!(action(&amd, &local(), &[]), Action::Update);
+        assert_eq!(action(&amd, &amd, &[]), Action::Skip);
+        assert_eq!(action(&amd, &both, &[]), Action::Update);
+        assert_eq!(action(&local(), &local(), &["linux/amd64"]), Action::Skip);
     }
 
     #[test]

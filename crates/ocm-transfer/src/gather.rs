@@ -8,8 +8,10 @@ use ocm_digest::Digest;
 use ocm_model::access::AccessKind;
 use ocm_model::element::Element as _;
 use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, Identity};
-use ocm_oci::graph_size;
-use ocm_repository::{AccessMethods, Artifact, Content, RepositoryRef, StoredVersion};
+use ocm_oci::{CopyOptions, Selection, graph_size};
+use ocm_repository::{
+    AccessMethods, Artifact, Content, RepositoryRef, StoredVersion, selection_of,
+};
 
 use crate::assess::{Assessment, assess};
 use crate::decide::Difference;
@@ -208,7 +210,10 @@ impl Gatherer {
             };
             element.size = match content {
                 Content::Blob(blob) => blob.size(),
-                Content::Artifact(artifact) if self.measures => size_of(&artifact).await,
+                Content::Artifact(artifact) if self.measures => {
+                    let selection = selection_of(&access).of(&self.options.platforms);
+                    size_of(&artifact, selection).await
+                }
                 Content::Artifact(_) => None,
             };
         }
@@ -221,14 +226,15 @@ fn is_image(access: &Access) -> bool {
 }
 
 /// Returns the size of an artifact with everything it points to, if it can be found out.
-async fn size_of(artifact: &Artifact) -> Option<u64> {
+async fn size_of(artifact: &Artifact, selection: Selection) -> Option<u64> {
     const PARALLEL: usize = 4;
     let Artifact {
         store,
         repository,
         root,
     } = artifact;
-    graph_size(store, repository, root, PARALLEL).await.ok()
+    let options = CopyOptions::new(PARALLEL).with_selection(selection);
+    graph_size(store, repository, root, &options).await.ok()
 }
 
 /// Reads a component version.

@@ -1,5 +1,6 @@
 //! What a transfer is asked to do.
 
+use ocm_oci::PlatformFilter;
 use serde::{Deserialize, Serialize};
 
 /// What a transfer is asked to do. The default copies what cannot stay behind, and nothing else:
@@ -20,6 +21,9 @@ pub struct TransferOptions {
     /// Access types that are never copied by value, such as `ociArtifact` or `Wget/v1`. A name
     /// without version stands for all of its versions. Local blobs are copied all the same.
     pub omit_access_types: Vec<String>,
+    /// The platforms whose images are copied of an index; none are all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<PlatformFilter>,
 }
 
 /// Whether references to other component versions are followed.

@@ -15,7 +15,7 @@ use futures::stream::{self, StreamExt as _};
 use ocm_digest::Digest;
 use ocm_model::element::Element as _;
 use ocm_model::{Access, ComponentVersionId, DigestSpec, Identity, RepositorySpec};
-use ocm_oci::{CopyOptions, Depth};
+use ocm_oci::{CopyOptions, Depth, Selection};
 use ocm_repository::{Artifact, RepositoryRef};
 use ocm_signing::nested;
 use ocm_signing::references::Referenced;
@@ -287,7 +287,7 @@ async fn look_at_stored(look: &Look, node: &Node, artifact: &Artifact) -> Option
     let local: BTreeSet<Digest> = accesses
         .filter_map(|access| access.as_local_blob()?.digest())
         .collect();
-    match look.at_artifact(artifact, &local).await {
+    match look.at_artifact(artifact, &local, Selection::all()).await {
         PartOutcome::Present { .. } | PartOutcome::Verified { .. } => None,
         outcome => Some(stored_part(node, outcome)),
     }

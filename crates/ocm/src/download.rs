@@ -9,8 +9,8 @@ use ocm_ctf::{CtfFormat, ReferrersOf, write_layout};
 use ocm_digest::Digest;
 use ocm_model::element::{Element as _, Resource};
 use ocm_model::{ComponentVersionId, Identity};
-use ocm_oci::{CopyOptions, Reference};
-use ocm_repository::{Artifact, Content};
+use ocm_oci::{CopyOptions, Reference, Selection};
+use ocm_repository::{Artifact, Content, selection_of};
 
 use crate::address::Located;
 use crate::error::Error;
@@ -123,7 +123,11 @@ impl Task<'_> {
         let content = as_stated(content, spec).await?;
         let media_type = content.media_type().map(str::to_owned);
         match content {
-            Content::Artifact(artifact) => self.write_artifact(&artifact, expected).await?,
+            Content::Artifact(artifact) => {
+                let selection = self.resource.access.as_ref().map(selection_of);
+                let selection = selection.unwrap_or_default();
+                self.write_artifact(&artifact, expected, &selection).await?;
+            }
             Content::Blob(blob) => {
                 let blob = self.watched(&blob);
                 let media_type = media_type.as_deref().unwrap_or_default();
@@ -181,6 +185,7 @@ impl Task<'_> {
         &self,
         artifact: &Artifact,
         expected: Option<Digest>,
+        selection: &Selection,
     ) -> Result<(), Error> {
         let Artifact {
             store,
@@ -199,6 +204,7 @@ impl Task<'_> {
             &reference,
             Some(name),
             ReferrersOf::Nobody,
+            selection,
         )
         .await
         .map_err(|error| self.failed(error))?;

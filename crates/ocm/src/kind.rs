@@ -198,7 +198,7 @@ fn is_missing(error: &io::Error) -> bool {
 fn of_oci(error: &ocm_oci::Error) -> Option<Kind> {
     use ocm_oci::Error;
     match error {
-        Error::NotFound { .. } => Some(Kind::NotFound),
+        Error::NotFound { .. } | Error::NoPlatform { .. } => Some(Kind::NotFound),
         Error::Unauthenticated { .. } | Error::Denied { .. } => Some(Kind::NotAllowed),
         Error::ReadOnly { .. } | Error::Changed { .. } | Error::Busy { .. } => Some(Kind::Conflict),
         Error::DigestMismatch { .. } | Error::Dangling { .. } => Some(Kind::VerificationFailed),

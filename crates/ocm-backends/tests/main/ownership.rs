@@ -70,7 +70,15 @@ async fn layout(directory: &Path) -> RawManifest {
     let (store, name) = (MemoryStore::new(), "app".parse().unwrap());
     let manifest = image(&store, &name).await;
     let reference = manifest.digest().into();
-    let tar = write_layout(&store, &name, &reference, None, ReferrersOf::Nobody).await;
+    let tar = write_layout(
+        &store,
+        &name,
+        &reference,
+        None,
+        ReferrersOf::Nobody,
+        &ocm_oci::Selection::all(),
+    )
+    .await;
     let bytes = ocm_blob::read_to_end(&tar.unwrap(), 1 << 20).await.unwrap();
     std::fs::write(directory.join("image.tar"), bytes).unwrap();
     manifest

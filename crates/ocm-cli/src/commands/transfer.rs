@@ -11,6 +11,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use ocm::model::{Constraint, RepositorySpec};
 use ocm::oci::CopyOptions;
+use ocm::oci::PlatformFilter;
 use ocm::repository::RepositoryRef;
 use ocm::transfer::{
     ExecuteOptions, Inspector, Planner, Policy, Recursion, ResourceCopy, Root, Transfer,
@@ -118,6 +119,10 @@ struct Shape {
     /// Access types that are not copied by value
     #[arg(long, short = 'N', value_delimiter = ',', value_name = "TYPE,…")]
     omit_access_types: Vec<String>,
+
+    /// Copy only images of indexes that run on one of these platforms, such as `linux/arm64`
+    #[arg(long, value_delimiter = ',', value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<PlatformFilter>,
 
     #[command(flatten)]
     verified: Verified,
@@ -416,6 +421,7 @@ async fn options(shape: &Shape, session: &Session) -> anyhow::Result<TransferOpt
         upload_as: upload,
         existing: policy(shape),
         omit_access_types: shape.omit_access_types.clone(),
+        platforms: shape.platform.clone(),
     })
 }
 

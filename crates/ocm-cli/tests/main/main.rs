@@ -25,6 +25,7 @@ mod keys;
 mod memory;
 mod openpgp;
 mod plans;
+mod platforms;
 mod policies;
 mod registries;
 mod restarting;

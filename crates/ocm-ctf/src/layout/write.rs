@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ocm_blob::{MemoryBlob, TarBlob};
 use ocm_digest::Digest;
 use ocm_oci::{
-    Descriptor, Document, Error, ImageIndex, RawManifest, Reference, RepositoryName, Store,
+    Descriptor, Document, Error, ImageIndex, RawManifest, Reference, RepositoryName, Selection,
+    Store,
 };
 
 use super::{INDEX_FILES, LAYOUT_FILE, REF_NAME};
@@ -30,7 +31,7 @@ pub enum ReferrersOf {
 /// known and whose bytes are always the same.
 ///
 /// The index is first; then come the blobs, each manifest after what it points to. `name` is the
-/// reference name of the artifact in the index.
+/// reference name of the artifact in the index. What is not selected of an index is left out.
 ///
 /// # Errors
 ///
@@ -42,10 +43,12 @@ pub async fn write_layout(
     root: &Reference,
     name: Option<&str>,
     referrers: ReferrersOf,
+    selection: &Selection,
 ) -> Result<TarBlob, Error> {
     let mut writer = Writer {
         store,
         repository,
+        selection,
         blobs: Vec::new(),
         seen: BTreeSet::new(),
         found: Vec::new(),
@@ -66,6 +69,7 @@ pub async fn write_layout(
 struct Writer<'a> {
     store: &'a dyn Store,
     repository: &'a RepositoryName,
+    selection: &'a Selection,
     /// What will be in the archive, in its order.
     blobs: Vec<(Digest, ocm_blob::BlobRef)>,
     seen: BTreeSet<Digest>,
@@ -113,11 +117,14 @@ impl Writer<'_> {
             ));
         }
         let document = raw.parse()?;
+        let digest = raw.digest();
         todo.push(Step::Leave(raw));
-        match &document {
+        match document {
             Document::Index(index) => {
-                let children = index.manifests.iter().rev();
-                todo.extend(children.map(|child| Step::Enter(Box::new(child.clone()))));
+                let what = || format!("index {digest}");
+                let children = self.selection.choose(what, index.manifests)?;
+                let children = children.into_iter().rev();
+                todo.extend(children.map(|child| Step::Enter(Box::new(child))));
             }
             Document::Image(_) => {
                 for child in document.children() {

@@ -10,7 +10,7 @@ use ocm_ctf::{OciLayout, ReferrersOf, Scratch, write_layout};
 use ocm_digest::Digest;
 use ocm_oci::{
     Descriptor, EMPTY_CONFIG, Error, Fetch as _, ImageIndex, ImageManifest, List as _, MemoryStore,
-    Push as _, RawManifest, Reference, Store, media_type,
+    Push as _, RawManifest, Reference, Selection, Store, media_type,
 };
 use proptest::prelude::*;
 
@@ -273,9 +273,16 @@ async fn an_artifact_is_written_as_a_layout_of_the_same_bytes_each_time() {
     let name = repository("a");
     let write = async || {
         let root = by_tag("1.0");
-        write_layout(&store, &name, &root, Some("1.0"), ReferrersOf::Nobody)
-            .await
-            .unwrap()
+        write_layout(
+            &store,
+            &name,
+            &root,
+            Some("1.0"),
+            ReferrersOf::Nobody,
+            &Selection::all(),
+        )
+        .await
+        .unwrap()
     };
     let bytes = bytes_of(write().await).await;
     assert_eq!(bytes, bytes_of(write().await).await);
@@ -301,9 +308,16 @@ async fn referrers_come_along_when_they_are_asked_for() {
         store.push_manifest(&name, raw, None).await.unwrap();
     }
     let reference = Reference::Digest(root.digest());
-    let layout = write_layout(&store, &name, &reference, None, ReferrersOf::Everything)
-        .await
-        .unwrap();
+    let layout = write_layout(
+        &store,
+        &name,
+        &reference,
+        None,
+        ReferrersOf::Everything,
+        &Selection::all(),
+    )
+    .await
+    .unwrap();
     let layout = OciLayout::from_bytes(bytes_of(layout).await, "written", name.clone()).unwrap();
     assert_eq!(layout.main_artifact().unwrap().digest, root.digest());
     let store: &dyn Store = &layout;
@@ -321,9 +335,16 @@ async fn what_is_missing_is_no_layout() {
         .await
         .unwrap();
     let reference = by_tag("2.0");
-    let error = write_layout(&store, &name, &reference, None, ReferrersOf::Nobody)
-        .await
-        .unwrap_err();
+    let error = write_layout(
+        &store,
+        &name,
+        &reference,
+        None,
+        ReferrersOf::Nobody,
+        &Selection::all(),
+    )
+    .await
+    .unwrap_err();
     assert!(error.is_not_found(), "{error}");
 }
 

@@ -7,8 +7,8 @@ use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_model::access::{AccessKind, LocalBlob};
 use ocm_model::{Access, ComponentVersionId, DigestSpec, TypedSpec};
-use ocm_oci::{CopyOptions, Outcome, Tag, check_blob};
-use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef};
+use ocm_oci::{CopyOptions, Outcome, PlatformFilter, Selection, Tag, check_blob};
+use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef, selection_of};
 use serde_json::{Map, Value};
 
 use super::checked::Checked;
@@ -25,6 +25,8 @@ pub(super) struct Mover {
     pub(super) target: RepositoryRef,
     pub(super) access: AccessMethods,
     pub(super) copy: CopyOptions,
+    /// The platforms whose images are wanted of an index; none are all.
+    pub(super) platforms: Vec<PlatformFilter>,
 }
 
 /// Content that is at the target.
@@ -74,23 +76,38 @@ impl Mover {
             });
         }
         let (copy, meter) = self.copy.metered();
+        let selection = selection_of(access).of(&self.platforms);
+        let copy = copy.with_selection(selection.clone());
         let added = self.add(access, &content, step, &copy).await;
         let added = added.map_err(failed)?;
         self.check(element, digest, check, &added).await?;
 
         let outcome = added.outcome;
+        let platforms = self.platforms_of(access, &selection);
         let access = match step {
             Step::CopyLocalBlob if matches!(access.kind(), Ok(AccessKind::LocalBlob(_))) => {
                 relocated(access, &added, &content)
             }
             _ => with_media_type(added.access, hidden_media_type),
         };
+        let access = access.with_platforms(platforms.as_deref());
         Ok(Brought {
             access,
             note,
             outcome,
             read: meter.bytes(),
         })
+    }
+
+    /// Returns what is to be said of a copy of which images were left out: what was asked for, now
+    /// or before.
+    fn platforms_of(&self, source: &Access, selection: &Selection) -> Option<Vec<String>> {
+        let kept = selection.kept()?;
+        match source.platforms() {
+            None => Some(self.platforms.iter().map(ToString::to_string).collect()),
+            Some(before) if self.platforms.is_empty() => Some(before),
+            Some(_) => Some(kept),
+        }
     }
 
     async fn add(

@@ -201,9 +201,10 @@ impl Worker {
         let pieces = pieces(incoming, &work)?;
         let mut notes = kept(id, &work);
         for (piece, moved) in self.move_all(source, id, pieces).await? {
+            let access = with_what_was_there(moved.access, work.existing.as_ref(), &piece);
             let set = match piece.element.kind {
-                ElementKind::Source => descriptor.set_source_access(piece.index, moved.access),
-                _ => descriptor.set_resource_access(piece.index, moved.access),
+                ElementKind::Source => descriptor.set_source_access(piece.index, access),
+                _ => descriptor.set_resource_access(piece.index, access),
             };
             set.map_err(|error| Error::plan(error.to_string()))?;
             notes.extend(moved.note.map(|text| note(id, piece.element, text)));
@@ -241,6 +242,7 @@ impl Worker {
             target: Arc::clone(&self.transfer.target),
             access: self.transfer.access.clone(),
             copy: self.copy.clone(),
+            platforms: self.transfer.plan.options.platforms.clone(),
         });
         let mut groups: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
         for piece in pieces {
@@ -351,6 +353,25 @@ fn piece(
         size: plan.size,
         step: plan.step.clone(),
     }))
+}
+
+/// Says of images that were brought to an index beside which others had been before, that both are
+/// there.
+fn with_what_was_there(access: Access, existing: Option<&Descriptor>, piece: &Piece) -> Access {
+    let before = existing.and_then(|existing| match piece.element.kind {
+        ElementKind::Source => existing.sources().into_iter().nth(piece.index)?.access,
+        _ => existing.resources().into_iter().nth(piece.index)?.access,
+    });
+    let place = |access: &Access| access.clone().with_platforms(None);
+    let before = before.filter(|before| place(before) == place(&access));
+    let before = before.and_then(|before| before.platforms());
+    let (Some(mut platforms), Some(before)) = (access.platforms(), before) else {
+        return access;
+    };
+    platforms.extend(before);
+    platforms.sort();
+    platforms.dedup();
+    access.with_platforms(Some(&platforms))
 }
 
 /// Repeats the notes of the plan.

@@ -333,6 +333,7 @@ async fn packed_artifact(source: &Place, change: impl FnOnce(&mut Vec<u8>, Diges
         &digest.into(),
         Some("1.0.0"),
         ocm_ctf::ReferrersOf::Nobody,
+        &ocm_oci::Selection::all(),
     )
     .await
     .unwrap();

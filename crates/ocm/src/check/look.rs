@@ -8,9 +8,10 @@ use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_model::{Access, ComponentVersionId, DigestSpec};
 use ocm_oci::{
-    CopyOptions, Depth, Descriptor as Entry, Moved, Outcome, Survey, check_blob, look_at, survey,
+    CopyOptions, Depth, Descriptor as Entry, Moved, Outcome, Selection, Survey, check_blob,
+    look_at, survey,
 };
-use ocm_repository::{AccessMethods, Artifact, Content};
+use ocm_repository::{AccessMethods, Artifact, Content, selection_of};
 use ocm_signing::references::RestateError;
 
 use super::{Item, Part, PartKind, PartOutcome};
@@ -50,7 +51,8 @@ impl Look {
         match content {
             Err(error) => (outcome_of(&error), None),
             Ok(Content::Artifact(artifact)) => {
-                let outcome = self.at_stated_artifact(&artifact, item.digest.as_ref());
+                let selection = selection_of(access);
+                let outcome = self.at_stated_artifact(&artifact, item.digest.as_ref(), selection);
                 (outcome.await, Some(*artifact))
             }
             Ok(Content::Blob(blob)) => {
@@ -67,11 +69,15 @@ impl Look {
         &self,
         artifact: &Artifact,
         spec: Option<&DigestSpec>,
+        selection: Selection,
     ) -> PartOutcome {
         let actual = artifact.root.digest;
         match expected(spec) {
             Ok(Some(expected)) if expected != actual => has_other(&expected, &actual),
-            Ok(_) => self.at_artifact(artifact, &BTreeSet::new()).await,
+            Ok(_) => {
+                self.at_artifact(artifact, &BTreeSet::new(), selection)
+                    .await
+            }
             Err(outcome) => outcome,
         }
     }
@@ -81,13 +87,15 @@ impl Look {
         &self,
         artifact: &Artifact,
         except: &BTreeSet<Digest>,
+        selection: Selection,
     ) -> PartOutcome {
         let Artifact {
             store,
             repository,
             root,
         } = artifact;
-        match survey(store, repository, root, except, self.depth, &self.copy).await {
+        let options = self.copy.clone().with_selection(selection);
+        match survey(store, repository, root, except, self.depth, &options).await {
             Ok(survey) => self.outcome_of_survey(&survey),
             Err(error) => outcome_of(&error),
         }
@@ -182,7 +190,9 @@ impl Look {
                     root: entry.plain(),
                     ..artifact.clone()
                 };
-                let outcome = self.at_artifact(&referrer, &BTreeSet::new()).await;
+                let outcome = self
+                    .at_artifact(&referrer, &BTreeSet::new(), Selection::all())
+                    .await;
                 parts.push(part(name, outcome));
                 open.push((id.clone(), referrer));
             }

@@ -9,7 +9,7 @@ use ocm_model::access::AccessKind;
 use ocm_model::element::{Element as _, Resource};
 use ocm_model::{Access, ComponentVersionId, DigestSpec};
 use ocm_oci::{CopyOptions, Moved, Outcome, check_blob, check_graph, graph_size};
-use ocm_repository::{AccessMethods, Content, RepositoryRef};
+use ocm_repository::{AccessMethods, Content, RepositoryRef, selection_of};
 
 use super::{ContentCheck, ContentOutcome, VerifyError, VerifyProgress};
 use crate::error::Error;
@@ -111,7 +111,8 @@ impl Ocm {
         let content = as_stated(content, Some(spec))
             .await
             .map_err(|source| failed(source.into()))?;
-        match read(&content, expected, options).await.map_err(failed)? {
+        let options = options.clone().with_selection(selection_of(access));
+        match read(&content, expected, &options).await.map_err(failed)? {
             Read::Right { size } => Ok(ContentOutcome::Verified { size }),
             Read::Other { digest } => Err(VerifyError::ContentDigest {
                 id: id.clone(),
@@ -143,7 +144,8 @@ pub(crate) async fn size_of(
         Content::Blob(blob) => blob.size(),
         Content::Artifact(artifact) => {
             let (store, repository) = (&artifact.store, &artifact.repository);
-            let size = graph_size(store, repository, &artifact.root, parallel).await;
+            let options = CopyOptions::new(parallel).with_selection(selection_of(access));
+            let size = graph_size(store, repository, &artifact.root, &options).await;
             size.ok()
         }
     }

@@ -114,6 +114,7 @@ fn ignored(args: &Args, is_graph: bool) -> impl Iterator<Item = &'static str> {
             !shape.lookup.is_empty() && !shape.verified.is_asked(),
         ),
         ("--omit-access-types", !shape.omit_access_types.is_empty()),
+        ("--platform", !shape.platform.is_empty()),
     ];
     flags
         .into_iter()

@@ -7,6 +7,7 @@
 //! `cargo fuzz` runs the targets from `fuzz/`, where their corpora are, too. The test of this
 //! crate runs each on its corpus and on mutations of it.
 
+pub mod access;
 pub mod archives;
 pub mod components;
 pub mod config;
@@ -27,6 +28,8 @@ pub type Target = fn(&[u8]);
 
 /// Every target under its name, which is that of its fuzz target and of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("access_rules", access::access_rules),
+    ("authorization", access::authorization),
     ("challenge", oci::challenge),
     ("certificates", signing::certificates),
     ("chart_index", web::chart_index),
@@ -45,6 +48,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("docker_archive", archives::docker_archive),
     ("docker_config", config::docker_config),
     ("gzip", archives::gzip),
+    ("htpasswd", access::htpasswd),
     ("identity", text::identity),
     ("image_reference", oci::image_reference),
     ("json", model::json),

@@ -36,6 +36,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- define "ocm-registry.scheme" -}}
+{{- if .Values.scheme -}}
+{{- .Values.scheme -}}
+{{- else if .Values.tls.secretName -}}
+HTTPS
+{{- else -}}
+HTTP
+{{- end -}}
+{{- end -}}
+
 {{- define "ocm-registry.claimName" -}}
 {{- default (include "ocm-registry.fullname" .) .Values.persistence.existingClaim -}}
 {{- end -}}

@@ -142,7 +142,7 @@ impl Failure {
             Error::Malformed { .. } if missing == Code::ManifestUnknown => {
                 (StatusCode::BAD_REQUEST, Code::ManifestInvalid)
             }
-            Error::Changed { .. } if missing == Code::BlobUploadUnknown => {
+            Error::Busy { .. } | Error::Changed { .. } if missing == Code::BlobUploadUnknown => {
                 (StatusCode::CONFLICT, Code::BlobUploadInvalid)
             }
             Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),

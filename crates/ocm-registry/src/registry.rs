@@ -317,7 +317,9 @@ impl Inner {
             Route::GetBlob { repository, digest } => {
                 self.get_blob(&repository, digest, headers, head).await
             }
-            Route::UploadStatus { repository, id } => self.upload_status(&repository, id).await,
+            Route::UploadStatus { repository, id } => {
+                self.upload_status(&repository, id, rights).await
+            }
             Route::Health => Ok(text("ok\n")),
             Route::Ready => self.readiness().await,
             Route::Metrics if self.options.metrics => Ok(self.numbers()),
@@ -376,13 +378,16 @@ impl Inner {
                     .await
             }
             Route::AppendUpload { repository, id } => {
-                self.append_upload(&repository, id, &headers, body).await
-            }
-            Route::FinishUpload { repository, id } => {
-                self.finish_upload(&repository, id, query, &headers, body)
+                self.append_upload(&repository, id, rights, &headers, body)
                     .await
             }
-            Route::CancelUpload { repository, id } => self.cancel_upload(&repository, id).await,
+            Route::FinishUpload { repository, id } => {
+                self.finish_upload(&repository, id, rights, query, &headers, body)
+                    .await
+            }
+            Route::CancelUpload { repository, id } => {
+                self.cancel_upload(&repository, id, rights).await
+            }
             _ => Err(route::Error::NoSuchPath.into()),
         }
     }

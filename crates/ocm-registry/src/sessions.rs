@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ocm_digest::Digest;
 use ocm_oci::{BlobUpload, RepositoryName};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -28,6 +29,24 @@ struct Shared {
     sweeping: AtomicBool,
 }
 
+/// Whose an upload is; nobody else finds it, whatever the repositories that they may write to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Owner {
+    pub(crate) repository: RepositoryName,
+    /// Who has proved to have started it, if anybody had to.
+    pub(crate) user: Option<String>,
+}
+
+impl Owner {
+    /// Returns the name that a store, which knows no users, has for an upload.
+    pub(crate) fn name(&self, id: UploadId) -> String {
+        match &self.user {
+            Some(user) => format!("{id}-{}", &Digest::sha256(user).to_hex()[..16]),
+            None => id.to_string(),
+        }
+    }
+}
+
 impl Sessions {
     pub(crate) fn new(limit: usize, idle: Duration) -> Self {
         Self {
@@ -41,30 +60,26 @@ impl Sessions {
     }
 
     /// Opens an upload.
-    pub(crate) fn start(&self, repository: RepositoryName) -> Result<Arc<Session>, Failure> {
-        self.open(Session::new(new_id()?, repository, State::New))
+    pub(crate) fn start(&self, owner: Owner) -> Result<Arc<Session>, Failure> {
+        self.open(Session::new(new_id()?, owner, State::New))
     }
 
     /// Takes an upload in that the store has kept.
     pub(crate) fn resume(
         &self,
         id: UploadId,
-        repository: RepositoryName,
+        owner: Owner,
         upload: Box<dyn BlobUpload>,
     ) -> Result<Arc<Session>, Failure> {
         let received = upload.size();
-        let session = Session::new(id, repository, State::Open(upload));
+        let session = Session::new(id, owner, State::Open(upload));
         session.received.store(received, Ordering::Release);
         self.open(session)
     }
 
     /// Takes an upload in of which the store knows everything, if it is one.
-    pub(crate) fn take_part(
-        &self,
-        id: UploadId,
-        repository: RepositoryName,
-    ) -> Result<Arc<Session>, Failure> {
-        self.open(Session::new(id, repository, State::Stored))
+    pub(crate) fn take_part(&self, id: UploadId, owner: Owner) -> Result<Arc<Session>, Failure> {
+        self.open(Session::new(id, owner, State::Stored))
     }
 
     /// Adds an upload, unless it has been added meanwhile.
@@ -83,7 +98,7 @@ impl Sessions {
                 .or_insert_with(|| Arc::clone(&session));
             if !Arc::ptr_eq(there, &session) {
                 let there = Arc::clone(there);
-                return if there.repository == session.repository {
+                return if there.owner == session.owner {
                     Ok(there)
                 } else {
                     Err(Failure::no_such_upload())
@@ -94,8 +109,8 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Returns an open upload of a repository, if it is here.
-    pub(crate) fn find(&self, repository: &RepositoryName, id: UploadId) -> Option<Arc<Session>> {
+    /// Returns an open upload, if it is here.
+    pub(crate) fn find(&self, owner: &Owner, id: UploadId) -> Option<Arc<Session>> {
         let mut open = self.shared.open();
         let session = open.get(&id)?;
         if session.is_idle(self.shared.idle) {
@@ -103,7 +118,7 @@ impl Sessions {
             open.remove(&id);
             return None;
         }
-        (session.repository == *repository).then(|| Arc::clone(session))
+        (session.owner == *owner).then(|| Arc::clone(session))
     }
 
     /// Forgets an upload of which the store knows everything, once its last request is answered.
@@ -158,7 +173,7 @@ async fn sweep(shared: Weak<Shared>, idle: Duration) {
         open.retain(|id, session| {
             let keep = !session.is_idle(idle);
             if !keep {
-                tracing::info!(%id, repository = %session.repository, "an upload was given up");
+                tracing::info!(%id, repository = %session.owner.repository, "an upload was given up");
             }
             keep
         });
@@ -174,7 +189,7 @@ async fn sweep(shared: Weak<Shared>, idle: Duration) {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: UploadId,
-    pub(crate) repository: RepositoryName,
+    pub(crate) owner: Owner,
     received: AtomicU64,
     touched: Mutex<Instant>,
     state: tokio::sync::Mutex<State>,
@@ -196,10 +211,10 @@ pub(crate) enum State {
 }
 
 impl Session {
-    fn new(id: UploadId, repository: RepositoryName, state: State) -> Self {
+    fn new(id: UploadId, owner: Owner, state: State) -> Self {
         Self {
             id,
-            repository,
+            owner,
             received: AtomicU64::new(0),
             touched: Mutex::new(Instant::now()),
             state: tokio::sync::Mutex::new(state),
@@ -372,6 +387,13 @@ mod tests {
         "a".parse().unwrap()
     }
 
+    fn owner() -> Owner {
+        Owner {
+            repository: name(),
+            user: Some("alice".to_owned()),
+        }
+    }
+
     fn count(sessions: &Sessions) -> usize {
         sessions.shared.open().len()
     }
@@ -379,21 +401,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_upload_is_forgotten() {
         let sessions = Sessions::new(10, IDLE);
-        let session = sessions.start(name()).unwrap();
+        let session = sessions.start(owner()).unwrap();
         advance(IDLE / 2).await;
-        assert!(sessions.find(&name(), session.id).is_some());
+        assert!(sessions.find(&owner(), session.id).is_some());
         session.received();
         advance(IDLE * 3 / 4).await;
-        assert!(sessions.find(&name(), session.id).is_some());
+        assert!(sessions.find(&owner(), session.id).is_some());
         advance(IDLE / 4).await;
-        assert!(sessions.find(&name(), session.id).is_none());
+        assert!(sessions.find(&owner(), session.id).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn idle_uploads_go_without_a_request() {
         let sessions = Sessions::new(10, IDLE);
         for _ in 0..2 {
-            sessions.start(name()).unwrap();
+            sessions.start(owner()).unwrap();
             sleep(IDLE * 3).await;
             assert_eq!(count(&sessions), 0);
             assert!(!sessions.shared.sweeping.load(Ordering::Acquire));
@@ -403,7 +425,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_is_written_to_is_not_idle() {
         let sessions = Sessions::new(10, IDLE);
-        let session = sessions.start(name()).unwrap();
+        let session = sessions.start(owner()).unwrap();
         let turn = session.turn().await.unwrap();
         sleep(IDLE * 3).await;
         assert_eq!(count(&sessions), 1);
@@ -415,31 +437,44 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_number_of_uploads_is_bounded() {
         let sessions = Sessions::new(2, IDLE);
-        let first = sessions.start(name()).unwrap();
-        sessions.start(name()).unwrap();
-        let refused = sessions.start(name()).unwrap_err();
+        let first = sessions.start(owner()).unwrap();
+        sessions.start(owner()).unwrap();
+        let refused = sessions.start(owner()).unwrap_err();
         assert_eq!(refused.status, 429);
         sessions.remove(first.id);
-        sessions.start(name()).unwrap();
+        sessions.start(owner()).unwrap();
         advance(IDLE).await;
-        sessions.start(name()).unwrap();
+        sessions.start(owner()).unwrap();
     }
 
     #[tokio::test]
-    async fn an_upload_belongs_to_its_repository() {
+    async fn an_upload_belongs_to_its_repository_and_to_who_started_it() {
         let sessions = Sessions::new(2, IDLE);
-        let session = sessions.start(name()).unwrap();
-        let other: RepositoryName = "b".parse().unwrap();
-        assert!(sessions.find(&other, session.id).is_none());
-        assert!(sessions.take_part(session.id, other).is_err());
-        let same = sessions.take_part(session.id, name()).unwrap();
+        let session = sessions.start(owner()).unwrap();
+        let elsewhere = Owner {
+            repository: "b".parse().unwrap(),
+            ..owner()
+        };
+        let by_bob = Owner {
+            user: Some("bob".to_owned()),
+            ..owner()
+        };
+        let by_nobody = Owner {
+            user: None,
+            ..owner()
+        };
+        for other in [elsewhere, by_bob, by_nobody] {
+            assert!(sessions.find(&other, session.id).is_none());
+            assert!(sessions.take_part(session.id, other).is_err());
+        }
+        let same = sessions.take_part(session.id, owner()).unwrap();
         assert!(Arc::ptr_eq(&same, &session));
     }
 
     #[tokio::test]
     async fn a_second_request_takes_over_and_finds_what_the_first_stored() {
         let sessions = Sessions::new(2, IDLE);
-        let session = sessions.start(name()).unwrap();
+        let session = sessions.start(owner()).unwrap();
         let mut first = session.turn().await.unwrap();
         first.open(MemoryStore::new().begin(&name(), "id").await.unwrap());
         let stalled = stream::iter([Ok::<_, std::io::Error>("abc")]).chain(stream::pending());

@@ -18,7 +18,7 @@ use crate::query::Query;
 use crate::range::ChunkRange;
 use crate::registry::{Inner, created, insert};
 use crate::route::UploadId;
-use crate::sessions::{self, Session, Sessions, State, Turn};
+use crate::sessions::{self, Owner, Session, Sessions, State, Turn};
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -49,7 +49,7 @@ impl Inner {
             let pushed = self.take_whole(&repository, digest, incoming).await?;
             return Ok(stored(&repository, &pushed.digest));
         }
-        let session = self.visit(self.sessions.start(repository)?);
+        let session = self.visit(self.sessions.start(owner(&repository, rights))?);
         if session.is_shared {
             // The next request may come to another process.
             let started = self.begin(&session).await;
@@ -62,8 +62,9 @@ impl Inner {
         &self,
         repository: &RepositoryName,
         id: UploadId,
+        rights: &Rights,
     ) -> Result<Response, Failure> {
-        let session = self.session(repository, id).await?;
+        let session = self.session(&owner(repository, rights), id).await?;
         if session.is_shared && !session.is_busy() {
             self.turn(&session).await?;
         }
@@ -74,10 +75,11 @@ impl Inner {
         &self,
         repository: &RepositoryName,
         id: UploadId,
+        rights: &Rights,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Response, Failure> {
-        let session = self.session(repository, id).await?;
+        let session = self.session(&owner(repository, rights), id).await?;
         let mut turn = self.turn(&session).await?;
         let incoming = self.next_chunk(&session, headers, body)?;
         self.append(&session, &mut turn, incoming).await?;
@@ -89,6 +91,7 @@ impl Inner {
         &self,
         repository: &RepositoryName,
         id: UploadId,
+        rights: &Rights,
         query: &Query,
         headers: &HeaderMap,
         body: Body,
@@ -97,7 +100,7 @@ impl Inner {
             let message = "an upload ends with the digest of the blob";
             Failure::bad(Code::DigestInvalid, message)
         })?;
-        let session = self.session(repository, id).await?;
+        let session = self.session(&owner(repository, rights), id).await?;
         let mut turn = self.turn(&session).await?;
         let incoming = self.next_chunk(&session, headers, body)?;
         if turn.is_new() && self.store.ingest().is_none() {
@@ -120,8 +123,9 @@ impl Inner {
         &self,
         repository: &RepositoryName,
         id: UploadId,
+        rights: &Rights,
     ) -> Result<Response, Failure> {
-        let session = self.session(repository, id).await?;
+        let session = self.session(&owner(repository, rights), id).await?;
         let state = self.turn(&session).await?.close();
         self.sessions.remove(id);
         if let State::Open(upload) = state {
@@ -228,8 +232,8 @@ impl Inner {
         incoming: Incoming,
     ) -> Result<(), Failure> {
         if turn.is_new() {
-            let id = session.id.to_string();
-            let upload = self.ingest()?.begin(&session.repository, &id).await;
+            let id = session.owner.name(session.id);
+            let upload = self.ingest()?.begin(&session.owner.repository, &id).await;
             turn.open(upload.or_fail(Code::BlobUnknown)?);
             if incoming.announced().is_none_or(|size| size >= WORTH_SAVING) {
                 turn.save().await?;
@@ -247,30 +251,26 @@ impl Inner {
 
     /// Has the store know of an upload that is to come.
     async fn begin(&self, session: &Session) -> Result<(), Failure> {
-        let id = session.id.to_string();
+        let id = session.owner.name(session.id);
         let mut turn = session.turn().await?;
-        let upload = self.ingest()?.begin(&session.repository, &id).await;
+        let upload = self.ingest()?.begin(&session.owner.repository, &id).await;
         turn.open(upload.or_fail(Code::BlobUnknown)?);
         turn.save().await
     }
 
     /// Returns an upload, which may have been until now with another process, or one before this.
-    async fn session(
-        &self,
-        repository: &RepositoryName,
-        id: UploadId,
-    ) -> Result<Visit<'_>, Failure> {
-        if let Some(session) = self.sessions.find(repository, id) {
+    async fn session(&self, owner: &Owner, id: UploadId) -> Result<Visit<'_>, Failure> {
+        if let Some(session) = self.sessions.find(owner, id) {
             return Ok(self.visit(session));
         }
         let ingest = self.store.ingest().ok_or_else(Failure::no_such_upload)?;
         let session = if ingest.is_shared() {
-            self.sessions.take_part(id, repository.clone())?
+            self.sessions.take_part(id, owner.clone())?
         } else {
-            let found = ingest.resume(repository, &id.to_string()).await;
+            let found = ingest.resume(&owner.repository, &owner.name(id)).await;
             let found = found.or_fail(Code::BlobUploadUnknown)?;
             let upload = found.ok_or_else(Failure::no_such_upload)?;
-            self.sessions.resume(id, repository.clone(), upload)?
+            self.sessions.resume(id, owner.clone(), upload)?
         };
         Ok(self.visit(session))
     }
@@ -289,8 +289,8 @@ impl Inner {
         let Some(ingest) = self.shared() else {
             return Ok(turn);
         };
-        let id = session.id.to_string();
-        let found = ingest.resume(&session.repository, &id).await;
+        let id = session.owner.name(session.id);
+        let found = ingest.resume(&session.owner.repository, &id).await;
         if let Some(upload) = found.or_fail(Code::BlobUploadUnknown)? {
             turn.open(upload);
             return Ok(turn);
@@ -340,6 +340,14 @@ impl Drop for Visit<'_> {
     }
 }
 
+/// Returns who goes on with an upload to a repository.
+fn owner(repository: &RepositoryName, rights: &Rights) -> Owner {
+    Owner {
+        repository: repository.clone(),
+        user: rights.user().map(str::to_owned),
+    }
+}
+
 fn stored(repository: &RepositoryName, digest: &Digest) -> Response {
     created(&format!("/v2/{repository}/blobs/{digest}"), digest)
 }
@@ -352,7 +360,8 @@ fn progress(status: StatusCode, session: &Session) -> Response {
 }
 
 fn describe(headers: &mut HeaderMap, session: &Session) {
-    let Session { id, repository, .. } = session;
+    let Session { id, owner, .. } = session;
+    let repository = &owner.repository;
     let location = format!("/v2/{repository}/blobs/uploads/{id}");
     insert(headers, header::LOCATION, &location);
     insert(headers, UPLOAD_ID, &id.to_string());

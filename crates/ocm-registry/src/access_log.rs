@@ -27,7 +27,7 @@ pub struct AccessEntry {
     pub user: Option<String>,
     /// The method.
     pub method: String,
-    /// Path and query, as they came.
+    /// Path and query, without what may be a password.
     pub path: String,
     /// What the client calls itself.
     pub user_agent: Option<String>,

@@ -46,6 +46,7 @@ mod registry;
 pub mod route;
 mod server;
 mod sessions;
+mod streams;
 mod tls;
 mod upload_id;
 mod uploads;

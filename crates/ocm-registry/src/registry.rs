@@ -12,8 +12,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use ocm_digest::Digest;
 use ocm_oci::{RepositoryName, StoreRef};
 use tokio::time::{Instant, sleep};
@@ -181,17 +180,32 @@ fn describe(request: &Request) -> AccessEntry {
     let (headers, uri) = (request.headers(), request.uri());
     let agent = headers.get(header::USER_AGENT);
     let connection = request.extensions().get::<Connection>();
-    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
     AccessEntry {
         remote: connection.map(|connection| connection.peer),
         user: None,
         method: request.method().to_string(),
-        path: path.chars().take(MAX_URI).collect(),
+        path: loggable(uri).chars().take(MAX_URI).collect(),
         user_agent: agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
         status: 0,
         bytes: 0,
         complete: false,
         elapsed: Duration::ZERO,
+    }
+}
+
+/// Returns path and query for a log, which must not keep what may be a password: clients send them
+/// where they ask for tokens.
+fn loggable(uri: &Uri) -> String {
+    let path = uri.path();
+    let is_known = |part: &&str| {
+        path.starts_with("/v2/") || part.starts_with("scope=") || part.starts_with("service=")
+    };
+    let query = uri.query().unwrap_or_default().split('&');
+    let query: Vec<_> = query.filter(is_known).collect();
+    if query.iter().all(|part| part.is_empty()) {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", query.join("&"))
     }
 }
 

@@ -9,35 +9,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
-use http::Request;
+use futures::future::{BoxFuture, Either, FutureExt as _};
+use http::{Request, Version};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service as _;
 
 use crate::guarded::Guarded;
 use crate::metrics::Metrics;
+use crate::streams::{Activity, Answer, Executor};
 use crate::tls::Tls;
 
 /// What a server allows its clients.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerOptions {
-    /// Connections at a time; more wait to be accepted. Default: 4096.
+    /// Connections at a time; more wait to be accepted. Default: 16,384.
     pub max_connections: usize,
     /// How long the head of a request may take, and how long a connection may be without one; of
-    /// the first, handshakes are a part. By HTTP/2, a connection that had a request stays for as
-    /// long as the client answers pings, which go out as often as this. Default: two minutes,
-    /// longer than clients keep idle connections, so that they are the ones that close.
+    /// the first, handshakes are a part. By HTTP/2, pings go out as often as this. Default: two
+    /// minutes, longer than clients keep idle connections, so that they are the ones that close.
     pub head_timeout: Duration,
-    /// How long a client may take nothing of an answer, or by HTTP/2 nothing at all. Default: one
-    /// minute.
+    /// How long a client may take nothing of an answer. Default: one minute.
     pub write_idle: Duration,
     /// How long requests may go on after the shutdown began. Default: 30 seconds.
     pub grace: Duration,
@@ -46,7 +47,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            max_connections: 4096,
+            max_connections: 16_384,
             head_timeout: Duration::from_mins(2),
             write_idle: Duration::from_mins(1),
             grace: Duration::from_secs(30),
@@ -56,6 +57,12 @@ impl Default for ServerOptions {
 
 /// What is read of a request at a time; its head must fit.
 const READ_BUFFER: usize = 256 * 1024;
+
+/// How long to wait when the system has no room for another connection.
+const FULL: Duration = Duration::from_millis(100);
+
+/// How often that is said.
+const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// What HTTP/2 clients may send ahead, per blob and per connection. Measured: the default of 64 KiB
 /// is a tenth as fast on loopback.
@@ -151,7 +158,7 @@ impl Server {
             graceful: GracefulShutdown::new(),
             permits: Arc::new(Semaphore::new(self.options.max_connections)),
             tasks: JoinSet::new(),
-            http: Arc::new(http(self.options.head_timeout)),
+            http: Arc::new(http(&self.options)),
             tls: self.tls.map(Arc::new),
             metrics: self.metrics,
             head_timeout: self.options.head_timeout,
@@ -182,7 +189,7 @@ struct Connections {
     graceful: GracefulShutdown,
     permits: Arc<Semaphore>,
     tasks: JoinSet<()>,
-    http: Arc<auto::Builder<TokioExecutor>>,
+    http: Arc<auto::Builder<Executor>>,
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
     head_timeout: Duration,
@@ -193,6 +200,7 @@ struct Connections {
 impl Connections {
     async fn accept(mut self, listener: &TcpListener, shutdown: impl Future<Output = ()>) -> Self {
         let mut shutdown = pin!(shutdown);
+        let mut complained: Option<Instant> = None;
         loop {
             let accepting = async {
                 let permit = Arc::clone(&self.permits).acquire_owned().await;
@@ -204,10 +212,17 @@ impl Connections {
                 Some(_) = self.tasks.join_next() => {}
                 (permit, accepted) = accepting => match accepted {
                     Ok((stream, peer)) => self.start(stream, peer, permit),
+                    Err(error) if is_of_client(&error) => {
+                        tracing::debug!(%error, "a connection has gone before it was accepted");
+                    }
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
+                        if complained.is_none_or(|it| it.elapsed() >= COMPLAINT) {
+                            let open = self.tasks.len();
+                            tracing::warn!(%error, open, "no more connections can be accepted now");
+                            complained = Some(Instant::now());
+                        }
                         // No file handle is free, most likely; some will be.
-                        sleep(Duration::from_millis(100)).await;
+                        sleep(FULL).await;
                     }
                 }
             }
@@ -220,9 +235,9 @@ impl Connections {
             tracing::debug!(%peer, %error, "cannot set options of a connection");
         }
         let stream = Guarded::new(stream, self.write_idle, Arc::clone(&self.metrics.traffic));
-        let asked = Arc::new(Notify::new());
+        let activity = Activity::new();
         let service = Service {
-            asked: Arc::clone(&asked),
+            activity: Arc::clone(&activity),
             router: self.router.clone(),
             connection: Connection {
                 peer,
@@ -249,7 +264,7 @@ impl Connections {
                 served = serving => if let Err(error) = served {
                     tracing::debug!(%peer, error, "a connection broke");
                 },
-                () = silence(&asked, head_timeout) => {
+                () = activity.ceased(head_timeout) => {
                     tracing::debug!(%peer, "a connection is closed, as no request came");
                 }
             }
@@ -267,19 +282,20 @@ impl Connections {
     }
 }
 
-/// Is ready when no first request came in time. Before it, the server does not know whether to read
-/// HTTP/1.1 or HTTP/2, and has no time-out of its own.
-async fn silence(asked: &Notify, patience: Duration) {
-    if timeout(patience, asked.notified()).await.is_ok() {
-        std::future::pending::<()>().await;
-    }
+/// Returns whether a connection could not be accepted because of who has opened it, so that the next
+/// one can.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 /// The router, and what it cannot see of the connection.
 #[derive(Clone)]
 struct Service {
-    /// Told of requests.
-    asked: Arc<Notify>,
+    activity: Arc<Activity>,
     router: Router,
     connection: Connection,
 }
@@ -287,18 +303,30 @@ struct Service {
 impl hyper::service::Service<Request<Incoming>> for Service {
     type Response = Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Either<RouteFuture<Infallible>, BoxFuture<'static, Result<Response, Infallible>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.asked.notify_one();
+        let version = request.version();
+        let open = self.activity.begin(version);
         request.extensions_mut().insert(self.connection);
         // A clone is what the trait of the router wants, and costs a counter.
-        self.router.clone().call(request)
+        let answering = self.router.clone().call(request);
+        if version < Version::HTTP_2 {
+            return Either::Left(answering);
+        }
+        let watched = async move {
+            let response = answering.await?;
+            Ok(response.map(|body| Body::new(Answer::new(body, open))))
+        };
+        Either::Right(watched.boxed())
     }
 }
 
-fn http(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http(options: &ServerOptions) -> auto::Builder<Executor> {
+    let head_timeout = options.head_timeout;
+    let mut builder = auto::Builder::new(Executor {
+        patience: options.write_idle,
+    });
     builder
         .http1()
         .timer(TokioTimer::new())

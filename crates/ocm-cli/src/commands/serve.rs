@@ -1,5 +1,7 @@
 //! `ocm serve`.
 
+mod files;
+
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +15,10 @@ use ocm::registry::{
 };
 use ocm::{Ocm, Use};
 
+use tokio::sync::Notify;
+
 use super::Session;
-use crate::error::usage;
+use crate::error::{Interrupted, usage};
 
 /// Run a registry over a directory, or over an archive as it is
 ///
@@ -72,7 +76,8 @@ struct Limits {
     #[arg(long, value_name = "BYTES")]
     quota: Option<u64>,
 
-    /// How many connections are served at a time; more wait
+    /// How many connections are served at a time; more wait [default: half as many as the system
+    /// allows open files, at most 16384]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: Option<u32>,
 
@@ -83,6 +88,10 @@ struct Limits {
     /// How long a client may send less than 1 KiB, or take nothing of an answer
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     body_timeout: Option<u64>,
+
+    /// How long requests may go on once the registry is to end
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    shutdown_grace: Option<u64>,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -148,12 +157,21 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         "serving {what}{mode}, listening on {scheme}://{}",
         server.address()
     ));
-    let serving = server.serve(registry.router(), super::interrupted());
+    let ending = Notify::new();
+    let told = async {
+        super::interrupted().await;
+        ending.notify_one();
+    };
+    // Who cannot wait for the requests under way interrupts again.
+    let told_again = async {
+        ending.notified().await;
+        super::interrupted_again().await;
+    };
     tokio::select! {
-        () = serving => {}
-        () = registry.expire_uploads(now), if !read_only => {}
+        () = server.serve(registry.router(), told) => Ok(()),
+        () = registry.expire_uploads(now), if !read_only => Ok(()),
+        () = told_again => Err(anyhow::Error::new(Interrupted)),
     }
-    Ok(())
 }
 
 fn registry_options(args: &Args, read_only: bool) -> RegistryOptions {
@@ -170,14 +188,18 @@ fn registry_options(args: &Args, read_only: bool) -> RegistryOptions {
 
 fn server_options(limits: &Limits) -> ServerOptions {
     let default = ServerOptions::default();
-    let connections = limits
-        .max_connections
-        .and_then(|it| usize::try_from(it).ok());
+    let files = files::allow_many();
+    let connections = match (limits.max_connections, files) {
+        (Some(given), _) => usize::try_from(given).unwrap_or(usize::MAX),
+        // A connection may have a file open that it sends.
+        (None, Some(files)) => default.max_connections.min((files / 2).max(1)),
+        (None, None) => default.max_connections,
+    };
     ServerOptions {
-        max_connections: connections.unwrap_or(default.max_connections),
+        max_connections: connections,
+        grace: seconds(limits.shutdown_grace, default.grace),
         head_timeout: seconds(limits.head_timeout, default.head_timeout),
         write_idle: seconds(limits.body_timeout, default.write_idle),
-        ..default
     }
 }
 

@@ -9,6 +9,7 @@ mod checking;
 mod comparing;
 mod component_archives;
 mod conformance;
+mod connections;
 mod constructors;
 mod descriptors;
 mod elsewhere;

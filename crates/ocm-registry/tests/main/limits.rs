@@ -279,6 +279,26 @@ async fn requests_are_counted_and_logged() {
 }
 
 #[tokio::test]
+async fn what_may_be_a_password_is_not_logged() {
+    let kept = Arc::new(Kept::default());
+    let policy = Policy {
+        access_log: Some(kept.clone()),
+        ..Policy::default()
+    };
+    let registry = serve(ServerOptions::default(), RegistryOptions::default(), policy).await;
+    registry.get("/token?account=a&password=secret").await;
+    kept.entry("/token").await;
+    registry.get("/?secret").await;
+    kept.entry("/").await;
+    let request = "GET http://user:secret@x/v2/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    registry.raw(request).await;
+    kept.entry("/v2/").await;
+    registry.get("/v2/_catalog?n=1").await;
+    kept.entry("/v2/_catalog?n=1").await;
+    assert!(!format!("{:?}", kept.entries()).contains("secret"));
+}
+
+#[tokio::test]
 async fn a_request_that_breaks_off_before_its_answer_is_logged() {
     let kept = Arc::new(Kept::default());
     let policy = Policy {

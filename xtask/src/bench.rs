@@ -18,6 +18,7 @@ mod process;
 mod random;
 mod registry;
 mod report;
+mod serving;
 mod tools;
 mod transfers;
 mod wide_tar;

@@ -107,14 +107,14 @@ fn send_all(host: &str, versions: &[Version]) -> Result<u64> {
 }
 
 /// A connection that is kept.
-struct Connection {
+pub(super) struct Connection {
     stream: BufReader<TcpStream>,
     host: String,
     requests: u64,
 }
 
 impl Connection {
-    fn open(host: &str) -> Result<Self> {
+    pub(super) fn open(host: &str) -> Result<Self> {
         let stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
         Ok(Self {
@@ -124,16 +124,18 @@ impl Connection {
         })
     }
 
-    fn upload(&mut self, place: &str, digest: &Digest, bytes: &[u8]) -> Result<()> {
+    /// Sends a blob in two requests.
+    pub(super) fn upload(&mut self, place: &str, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let location = self.ask("POST", &format!("{place}/blobs/uploads/"), "", b"", 202)?;
         let location = location.context("an upload without location")?;
-        let target = format!("{location}?digest={digest}");
+        let separator = if location.contains('?') { '&' } else { '?' };
+        let target = format!("{location}{separator}digest={digest}");
         self.ask("PUT", &target, "application/octet-stream", bytes, 201)?;
         Ok(())
     }
 
     /// Sends a request, and returns the location that the answer has.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         method: &str,
         target: &str,

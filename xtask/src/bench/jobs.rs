@@ -23,7 +23,7 @@ const PATIENCE: f64 = 30.0;
 pub(crate) type Job = fn(&mut Bench) -> Result<Vec<Row>>;
 
 /// All jobs. Their names are what `--only` takes.
-pub(crate) const JOBS: [(&str, Job); 19] = [
+pub(crate) const JOBS: [(&str, Job); 22] = [
     ("pack-big", |bench| bench.pack(Kind::Big)),
     ("pack-mid", |bench| bench.pack(Kind::Mid)),
     ("pack-small", |bench| bench.pack(Kind::Small)),
@@ -39,6 +39,9 @@ pub(crate) const JOBS: [(&str, Job); 19] = [
     ("move-many", |bench| bench.many()),
     ("move-far", |bench| bench.far()),
     ("pull-mid", |bench| bench.pull(Kind::Mid)),
+    ("serve-big", |bench| bench.serve_big()),
+    ("serve-small", |bench| bench.serve_small()),
+    ("serve-start", |bench| bench.serve_start()),
     ("get", |bench| bench.get()),
     ("get-tar", |bench| bench.get_of_tar()),
     ("descriptor", |bench| bench.descriptor()),

@@ -74,7 +74,8 @@ impl Drop for Registry {
     }
 }
 
-fn start_ours(program: &Path, directory: &Path) -> Result<(Service, String)> {
+/// Starts `ocm serve` over a directory or an archive.
+pub(crate) fn start_ours(program: &Path, directory: &Path) -> Result<(Service, String)> {
     let mut command = Command::new(program);
     command.arg("serve").arg(directory);
     command.args(["--listen", "127.0.0.1:0"]);

@@ -33,7 +33,7 @@ use ocm_model::{
     Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Identity, Version,
 };
 use ocm_oci::{
-    CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_graph,
+    CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_artifact,
 };
 use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, Error, Expected, StoredVersion,
@@ -293,7 +293,7 @@ impl ComponentRepository for OciComponentRepository {
             repository: from,
             root,
         } = &artifact;
-        let report = copy_graph(
+        let report = copy_artifact(
             (store, from),
             root,
             (&self.store, &repository),
@@ -336,7 +336,7 @@ impl ComponentRepository for OciComponentRepository {
         };
         let source = (&artifact.store, &artifact.repository);
         let target = (&self.store, &repository);
-        let report = copy_graph(source, root, target, tag.as_ref(), options)
+        let report = copy_artifact(source, root, target, tag.as_ref(), options)
             .await
             .map_err(|source| {
                 Error::backend("copy", format!("artifact {}", root.digest), source)
@@ -437,6 +437,13 @@ impl ComponentRepository for OciComponentRepository {
     async fn commit(&self) -> Result<(), Error> {
         self.store
             .commit()
+            .await
+            .map_err(|source| Error::backend("write", self.location(), source))
+    }
+
+    async fn suspend(&self) -> Result<(), Error> {
+        self.store
+            .suspend()
             .await
             .map_err(|source| Error::backend("write", self.location(), source))
     }

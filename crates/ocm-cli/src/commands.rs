@@ -165,7 +165,7 @@ pub(crate) async fn run(cli: Cli) -> u8 {
         outcome = dispatch(cli, targets.clone()) => outcome,
         () = interrupted(), if !serves => {
             tokio::select! {
-                () = targets.commit() => {}
+                () = targets.suspend() => {}
                 // Who cannot wait for that interrupts again.
                 () = interrupted_again() => {}
             }

@@ -15,10 +15,10 @@ impl Targets {
     }
 
     /// Makes durable what has been written, so that the next run need not do it again.
-    pub(crate) async fn commit(self) {
+    pub(crate) async fn suspend(self) {
         let targets = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for target in targets {
-            if let Err(error) = target.commit().await {
+            if let Err(error) = target.suspend().await {
                 let error = anyhow::Error::new(error);
                 tracing::warn!("what was done before the interrupt may be lost: {error:#}");
             }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_digest::Digest;
 use ocm_model::{ComponentVersionId, Descriptor, DigestSpec};
-use ocm_oci::Moved;
+use ocm_oci::{Moved, Turns};
 use ocm_repository::{AccessMethods, CopyOptions, Expected, RepositoryRef};
 
 use self::content::Contents;
@@ -279,17 +279,18 @@ impl Build<'_> {
         self.options
             .progress
             .planned(self.components.len(), &sizes.concat());
-        let added = self
-            .components
-            .iter()
-            .zip(built)
-            .map(|(component, built)| async move {
+        let turns = Turns::new();
+        let added = self.components.iter().zip(built).map(|(component, built)| {
+            let turn = turns.next();
+            async move {
                 if built {
-                    content::add(component, *self).await.map(Some)
+                    content::add(component, *self, turn).await.map(Some)
                 } else {
+                    turn.pass();
                     Ok(None)
                 }
-            });
+            }
+        });
         stream::iter(added)
             .buffered(self.options.copy.parallel())
             .try_collect()

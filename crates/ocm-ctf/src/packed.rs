@@ -221,6 +221,14 @@ impl TarContent {
         entries
     }
 
+    /// Returns the file that the extents are about, unless they are in memory.
+    pub(crate) const fn file_of_extents(&self) -> Option<&OpenFile> {
+        match &self.tape {
+            Tape::File(file) => Some(file),
+            Tape::Memory(_) => None,
+        }
+    }
+
     /// Returns what stands at a place.
     pub(crate) fn blob_at(&self, extent: Extent) -> Result<BlobRef, Error> {
         self.tape.blob(extent)

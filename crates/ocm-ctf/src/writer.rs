@@ -1,19 +1,31 @@
 //! Archives in one file, written.
 //!
-//! Everything goes to `.<name>.partial` beside the archive, which
-//! [`Push::commit`](ocm_oci::Push::commit) completes and renames; until then the archive is as it was, and a writer that is dropped or killed leaves it
-//! so. Only one writer is possible at a time, and another one waits for it; where there are no
-//! locks, the one that commits later finds another archive than it has copied, and fails. What an
-//! existing archive has is copied first.
+//! Everything goes to `.<name>.partial` and `.<name>.loose` beside the archive, which
+//! [`Push::commit`](ocm_oci::Push::commit) completes and renames; until then the archive is as it
+//! was, and a writer that is dropped or killed leaves it so. Only one writer is possible at a time,
+//! and another one waits for it; where there are no locks, the one that commits later finds another
+//! archive than it has copied, and fails. What an existing archive has is copied first.
 //!
-//! The index stands first. Space for it is reserved at the start and filled up with blanks; an
-//! archive of up to 32 MiB is copied once more on commit, without them. Blobs follow in the order
-//! in which they were pushed, so that the same pushes one after another give the same bytes;
-//! pushes at the same time may stand in another order each time.
+//! ```text
+//! artifact-index.json     sorted by repository and tag
+//! blobs/sha256.<hex>      large blobs, in the order in which they were arranged or pushed
+//! blobs/sha256.<hex>      everything else, sorted by digest
+//! ```
+//!
+//! So the same content that is arranged in the same order gives the same archive, however much of
+//! it is pushed at the same time, and however often that was interrupted. The index stands first.
+//! Space for it is reserved at the start and filled up with blanks; an archive of up to 32 MiB is
+//! copied once more on commit, without them.
+//!
+//! A writer that is killed leaves its files, and the next one takes from them what it needs, where
+//! it stands, once that is hashed. [`Push::suspend`](ocm_oci::Push::suspend) makes an archive of
+//! what is there, with blobs that are not complete as entries below `unfinished/`, which nobody
+//! reads but the next writer.
 //!
 //! Call commit once, at the end: what is pushed after a commit starts with a copy of the archive.
 
 mod gzip;
+mod loose;
 mod packing;
 mod partial;
 mod shelves;
@@ -27,25 +39,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ocm_blob::{BlobRef, CHUNK, lazily, read_to_end};
+use ocm_blob::{BlobRef, CHUNK, read_to_end};
 use ocm_digest::{Digest, HashAlgorithm};
-use ocm_oci::{Error, Outcome, Pushed, RawManifest, Reference, RepositoryName, Tag};
+use ocm_oci::{
+    Descriptor, Error, Outcome, Pace, Pushed, RawManifest, Reference, RepositoryName, Tag,
+};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard};
 
 use self::gzip::GzipPacking;
+use self::loose::Loose;
 pub(crate) use self::packing::EntryName;
-use self::packing::{Hold, Packing};
+use self::packing::{Hold, LOOSE_BEHIND, Packing, UNFINISHED};
 use self::partial::Partial;
 use self::shelves::Shelves;
 use self::tar::TarPacking;
 use crate::archive::CtfArchive;
-use crate::content::Content;
+use crate::content::{Content, digest_of_path};
 use crate::facts::FactCache;
 use crate::index::ArtifactIndex;
 use crate::open::CtfFormat;
 use crate::packed::Scratch;
 use crate::reading::{self, Archive as _};
-use crate::sink::write_stream;
+use crate::sink::{blocking, write_stream};
 use crate::tags::{Replaces, changed, tagged};
 
 /// How long a writer waits for another one.
@@ -202,13 +217,14 @@ impl CtfArchiveWriter {
             Some(opened) => opened,
             None => self.reopen().await?,
         };
-        let file = partial.file().clone();
+        partial.begin();
+        let (file, loose) = (partial.file().clone(), Loose::new(partial.loose()));
         let packing: Arc<dyn Packing> = match self.0.format {
-            CtfFormat::TarGzip => Arc::new(GzipPacking::new(file)),
-            CtfFormat::Tar | CtfFormat::Directory => Arc::new(TarPacking::new(file)),
+            CtfFormat::TarGzip => Arc::new(GzipPacking::new(file, loose)),
+            CtfFormat::Tar | CtfFormat::Directory => Arc::new(TarPacking::new(file, loose)),
         };
         if let Some(base) = &base {
-            copy_entries(base, packing.as_ref())
+            copy_entries(base, &packing)
                 .await
                 .map_err(|source| Error::blob("copy", &*self.0.name, source))?;
             let mut index = base.index().clone();
@@ -241,6 +257,12 @@ impl CtfArchiveWriter {
             }
             None => None,
         };
+        if let (Some(digest), Some(size)) = (blob.digest(), blob.size())
+            && size <= CHUNK as u64
+            && self.writing().await?.claim(&digest, size).map_err(failed)?
+        {
+            return Ok(pushed(digest, size, Outcome::Existed));
+        }
         if let Some(bytes) = small(blob).await.map_err(failed)? {
             let digest = blob.digest().unwrap_or_else(|| Digest::sha256(&bytes));
             return self.store_bytes(digest, bytes).await;
@@ -249,14 +271,31 @@ impl CtfArchiveWriter {
         let stored = match (blob.size(), blob.digest()) {
             (Some(size), Some(digest)) => store_known(&writing, blob, digest, size).await,
             (Some(size), None) => {
-                writing
-                    .packing
-                    .append_unhashed(blob, size, &writing.hold)
-                    .await
+                let Writing { packing, hold } = &writing;
+                packing.append_unhashed(blob, size, hold).await
             }
             (None, _) => self.store_spooled(&writing, blob).await,
         };
         stored.map_err(failed)
+    }
+
+    /// Sets space aside for large blobs that are not there.
+    async fn set_aside(&self, blobs: &[Descriptor]) -> Result<Pace, Error> {
+        let mut pace = match self.0.format {
+            CtfFormat::TarGzip => Pace::OneByOne,
+            CtfFormat::Tar | CtfFormat::Directory => Pace::SideBySide,
+        };
+        for Descriptor { digest, size, .. } in blobs {
+            let failed = |source| {
+                let what = format!("blob {digest} in {}", self.0.name);
+                Error::blob("store", what, source)
+            };
+            if *size > CHUNK as u64 && self.0.shelves.size(digest).map_err(failed)? != Some(*size) {
+                let packing = self.writing().await?.packing;
+                pace = packing.arrange(digest, *size).map_err(failed)?;
+            }
+        }
+        Ok(pace)
     }
 
     /// Stores bytes that are in memory.
@@ -278,9 +317,12 @@ impl CtfArchiveWriter {
             return Ok(pushed(digest, size, Outcome::Existed));
         }
         let writing = self.writing().await?;
-        let name = EntryName::Blob(digest);
-        let append = writing.packing.append(name, bytes, &writing.hold);
-        append.await.map_err(failed)?;
+        if writing.claim(&digest, size).map_err(failed)? {
+            return Ok(pushed(digest, size, Outcome::Existed));
+        }
+        let loose = writing.packing.loose();
+        let appended = loose.append(EntryName::Blob(digest), &bytes);
+        appended.map_err(failed)?;
         Ok(pushed(digest, size, Outcome::Copied))
     }
 
@@ -387,17 +429,39 @@ impl Opened {
     }
 }
 
-/// Copies everything but the index, as it is and in its order.
-async fn copy_entries(base: &CtfArchive, packing: &dyn Packing) -> Result<(), ocm_blob::Error> {
+impl Writing {
+    /// Adds a loose blob that a killed writer has left.
+    fn claim(&self, digest: &Digest, size: u64) -> Result<bool, ocm_blob::Error> {
+        self.packing.loose().claim(digest, size)
+    }
+}
+
+/// Copies everything but the index, as it is and in its order. Small entries stay where they are
+/// until the archive is complete.
+async fn copy_entries(
+    base: &CtfArchive,
+    packing: &Arc<dyn Packing>,
+) -> Result<(), ocm_blob::Error> {
     let hold: Hold = Arc::new(());
+    let mut is_loose = false;
     for (name, extent) in base.tar().entries() {
-        let blob = base.tar().blob_at(extent)?;
-        if extent.1 <= CHUNK as u64 {
-            let bytes = read_to_end(blob.as_ref(), CHUNK as u64).await?;
-            packing.append(name, bytes, &hold).await?;
+        let unfinished = match &name {
+            EntryName::File(path) => path.strip_prefix(UNFINISHED),
+            EntryName::Blob(_) => None,
+        };
+        let file = base.tar().file_of_extents();
+        if let Some(unfinished) = unfinished {
+            is_loose |= unfinished == LOOSE_BEHIND;
+            let digest = digest_of_path(&format!("blobs/{unfinished}"));
+            if let (Some(digest), Some(file)) = (digest, file.cloned()) {
+                let packing = Arc::clone(packing);
+                blocking(move || packing.take_over(&digest, (&file, extent))).await?;
+            }
+        } else if let Some(file) = file.filter(|_| is_loose || extent.1 <= CHUNK as u64) {
+            packing.loose().adopt(name, file, extent);
         } else {
-            let stream = blob.open().await?;
-            packing.append_stream(name, extent.1, stream, &hold).await?;
+            let blob = base.tar().blob_at(extent)?;
+            packing.append(name, extent.1, &blob, &hold).await?;
         }
     }
     Ok(())
@@ -409,13 +473,10 @@ async fn store_known(
     digest: Digest,
     size: u64,
 ) -> Result<Pushed, ocm_blob::Error> {
+    let Writing { packing, hold } = writing;
     let name = EntryName::Blob(digest);
-    let stream = lazily(Arc::clone(blob));
-    let append = writing
-        .packing
-        .append_stream(name, size, stream, &writing.hold);
-    append.await?;
-    Ok(pushed(digest, size, Outcome::Copied))
+    let outcome = packing.append(name, size, blob, hold).await?;
+    Ok(pushed(digest, size, outcome))
 }
 
 /// Returns the content of a small blob.

@@ -19,9 +19,11 @@ use crate::document::Descriptor;
 use crate::error::Error;
 use crate::graph::{Missing, Node, fetch, levels};
 use crate::name::{Reference, RepositoryName, Tag};
+use crate::referrers::list_referrers;
 use crate::selection::Selection;
-use crate::store::{Outcome, Pushed, StoreRef};
+use crate::store::{Outcome, Pace, Pushed, StoreRef};
 use crate::task::on_own_task;
+use crate::turn::Turn;
 
 /// How blobs are moved: how many at a time, and who is told.
 ///
@@ -32,6 +34,7 @@ pub struct CopyOptions {
     parallel: usize,
     progress: Arc<dyn CopyProgress>,
     selection: Selection,
+    turn: Option<Turn>,
 }
 
 impl CopyOptions {
@@ -43,6 +46,7 @@ impl CopyOptions {
             parallel,
             progress: Arc::new(Silent),
             selection: Selection::all(),
+            turn: None,
         }
     }
 
@@ -63,6 +67,14 @@ impl CopyOptions {
     #[must_use]
     pub fn with_progress(mut self, progress: Arc<dyn CopyProgress>) -> Self {
         self.progress = progress;
+        self
+    }
+
+    /// Lets what is copied stand where its turn is, in stores where blobs stand in an order. The
+    /// turn may pass as soon as there is space for it; whoever made it passes it at the end.
+    #[must_use]
+    pub fn in_turn(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
         self
     }
 
@@ -99,13 +111,25 @@ impl CopyOptions {
         (self.clone().with_progress(Arc::new(meter.clone())), meter)
     }
 
+    /// Passes the turn on once there is space for everything, unless it is filled in order.
+    fn arranged(&self, pace: Pace) {
+        if let (Some(turn), Pace::SideBySide) = (&self.turn, pace) {
+            turn.pass();
+        }
+    }
+
     /// Returns a blob that tells how it is read, for callers that move it themselves.
     pub fn watch(&self, blob: &BlobRef) -> BlobRef {
-        Arc::new(Metered {
+        Arc::new(self.meter(blob))
+    }
+
+    fn meter(&self, blob: &BlobRef) -> Metered {
+        Metered {
             inner: Arc::clone(blob),
             progress: Arc::clone(&self.progress),
             seen: Arc::default(),
-        })
+            at_opening: None,
+        }
     }
 }
 
@@ -237,12 +261,39 @@ pub async fn push_blob(
     blob: &BlobRef,
     options: &CopyOptions,
 ) -> Result<Pushed, Error> {
+    let mut metered = options.meter(blob);
+    if let Some(arrange) = target.arrange() {
+        if let Some(turn) = &options.turn {
+            turn.come().await;
+        }
+        match (blob.digest(), blob.size()) {
+            (Some(digest), Some(size)) => {
+                let blobs = [Descriptor::new("", digest, size)];
+                options.arranged(arrange.arrange(&blobs).await?);
+            }
+            // Its space is set aside before it is opened.
+            (None, Some(_)) if arrange.arrange(&[]).await? == Pace::SideBySide => {
+                metered.at_opening.clone_from(&options.turn);
+            }
+            // There is space for it when it has passed.
+            _ => {}
+        }
+    }
+    push_arranged(target, repository, metered, options).await
+}
+
+async fn push_arranged(
+    target: &StoreRef,
+    repository: &RepositoryName,
+    blob: Metered,
+    options: &CopyOptions,
+) -> Result<Pushed, Error> {
     let _slot = options.slots.acquire().await;
     let progress = &options.progress;
     progress.started(blob.size());
-    let metered = options.watch(blob);
+    let blob: BlobRef = Arc::new(blob);
     let (target, repository) = (Arc::clone(target), repository.clone());
-    let push = async move { target.push_blob(&repository, &metered).await };
+    let push = async move { target.push_blob(&repository, &blob).await };
     let pushed = on_own_task(push).await?;
     progress.finished(&pushed);
     Ok(pushed)
@@ -260,18 +311,83 @@ pub async fn copy_graph(
     tag: Option<&Tag>,
     options: &CopyOptions,
 ) -> Result<CopyReport, Error> {
+    let missing = Missing::find(source, root, target, options).await?;
+    let move_all = (missing, options.parallel);
+    copy_missing(source, (root, tag), target, move_all, options).await
+}
+
+/// Copies an artifact as [`copy_graph`] does, when it is its [turn](CopyOptions::in_turn). Space
+/// is set aside for what refers to it, too, which
+/// [`copy_referrers`](crate::copy_referrers) copies.
+///
+/// # Errors
+///
+/// As [`copy_graph`].
+pub async fn copy_artifact(
+    source: (&StoreRef, &RepositoryName),
+    root: &Descriptor,
+    target: (&StoreRef, &RepositoryName),
+    tag: Option<&Tag>,
+    options: &CopyOptions,
+) -> Result<CopyReport, Error> {
+    let Some(arrange) = target.0.arrange() else {
+        return copy_graph(source, root, target, tag, options).await;
+    };
+    let missing = Missing::find(source, root, target, options).await?;
+    let mut blobs = Vec::new();
+    add_at_hand(source, &missing.blobs, &mut blobs).await?;
+    for (_, referrers) in list_referrers(source, root).await? {
+        for referrer in referrers {
+            let missing = Missing::find(source, &referrer, target, options).await?;
+            add_at_hand(source, &missing.blobs, &mut blobs).await?;
+        }
+    }
+    if let Some(turn) = &options.turn {
+        turn.come().await;
+    }
+    let pace = arrange.arrange(&blobs).await?;
+    options.arranged(pace);
+    let parallel = match pace {
+        Pace::SideBySide => options.parallel,
+        Pace::OneByOne => 1,
+    };
+    copy_missing(source, (root, tag), target, (missing, parallel), options).await
+}
+
+/// Adds blobs without those that are kept elsewhere (`urls`) and not in the source.
+async fn add_at_hand(
+    (source, from): (&StoreRef, &RepositoryName),
+    blobs: &[Descriptor],
+    found: &mut Vec<Descriptor>,
+) -> Result<(), Error> {
+    for blob in blobs {
+        if blob.urls.is_empty() || source.stat_blob(from, &blob.digest).await?.is_some() {
+            found.push(blob.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Moves what a target lacks of an artifact.
+async fn copy_missing(
+    source: (&StoreRef, &RepositoryName),
+    (root, tag): (&Descriptor, Option<&Tag>),
+    target: (&StoreRef, &RepositoryName),
+    (missing, parallel): (Missing, usize),
+    options: &CopyOptions,
+) -> Result<CopyReport, Error> {
     let mut report = CopyReport::default();
     let Missing {
         nodes,
         blobs,
         existing,
-    } = Missing::find(source, root, target, options).await?;
+    } = missing;
     for found in &existing {
         report.count(&pushed(found, Outcome::Existed));
     }
     let moved: Vec<Option<Pushed>> = stream::iter(blobs)
         .map(|blob| async move { copy_blob(source, &blob, target, options).await })
-        .buffer_unordered(options.parallel)
+        .buffer_unordered(parallel)
         .try_collect()
         .await?;
     for pushed in moved.iter().flatten() {
@@ -363,9 +479,8 @@ async fn copy_blob(
         options.progress.finished(&pushed);
         return Ok(Some(pushed));
     }
-    push_blob(target, to, &source.blob(from, blob), options)
-        .await
-        .map(Some)
+    let blob = options.meter(&source.blob(from, blob));
+    push_arranged(target, to, blob, options).await.map(Some)
 }
 
 /// A blob that tells how it is read.
@@ -375,6 +490,8 @@ struct Metered {
     progress: Arc<dyn CopyProgress>,
     /// The furthest position that was read, over all readings.
     seen: Arc<AtomicU64>,
+    /// The turn that passes when it is opened.
+    at_opening: Option<Turn>,
 }
 
 impl Metered {
@@ -416,6 +533,9 @@ impl Blob for Metered {
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
+        if let Some(turn) = &self.at_opening {
+            turn.pass();
+        }
         Ok(self.meter(self.inner.open().await?, 0))
     }
 

@@ -25,6 +25,7 @@ mod selection;
 mod store;
 mod survey;
 mod task;
+mod turn;
 
 pub use check::{CheckReport, check_blob, check_graph, graph_size};
 pub use client::{
@@ -32,7 +33,9 @@ pub use client::{
     RegistryClient, RegistryCredentials, RegistryIdentity, RegistryOptions, RetryPolicy, Scheme,
     Timeouts, connection_error, http_client, is_transient, next_page, retry_after, silence,
 };
-pub use copy::{CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_graph, push_blob};
+pub use copy::{
+    CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_artifact, copy_graph, push_blob,
+};
 pub use document::{
     Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Platform, RawManifest,
     media_type,
@@ -43,6 +46,8 @@ pub use name::{ImageReference, ParseNameError, Reference, RepositoryName, Tag};
 pub use referrers::{copy_referrers, tag_referrers};
 pub use selection::{ParsePlatformError, PlatformFilter, Selection, may_be_left_out};
 pub use store::{
-    BlobUpload, Delete, Fetch, Ingest, List, Outcome, Push, Pushed, Referrers, Store, StoreRef,
+    Arrange, BlobUpload, Delete, Fetch, Ingest, List, Outcome, Pace, Push, Pushed, Referrers,
+    Store, StoreRef,
 };
 pub use survey::{Depth, Survey, look_at, survey};
+pub use turn::{Turn, Turns};

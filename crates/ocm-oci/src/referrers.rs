@@ -26,13 +26,30 @@ pub async fn copy_referrers(
     options: &CopyOptions,
 ) -> Result<Vec<Digest>, Error> {
     let mut subjects = Vec::new();
+    for (subject, referrers) in list_referrers(source, root).await? {
+        subjects.push(subject);
+        for referrer in referrers {
+            copy_graph(source, &referrer, target, None, options).await?;
+        }
+    }
+    Ok(subjects)
+}
+
+/// Lists what refers to an artifact, and what refers to that: each manifest to which something
+/// refers, with what is new there.
+pub(crate) async fn list_referrers(
+    source: (&StoreRef, &RepositoryName),
+    root: &Descriptor,
+) -> Result<Vec<(Digest, Vec<Descriptor>)>, Error> {
+    let mut found = Vec::new();
     let mut seen = BTreeSet::from([root.digest]);
     let mut open = vec![root.digest];
     while let Some(subject) = open.pop() {
         let referrers = source.0.referrers(source.1, &subject).await?;
-        if !referrers.is_empty() {
-            subjects.push(subject);
+        if referrers.is_empty() {
+            continue;
         }
+        let mut fresh = Vec::new();
         for referrer in referrers {
             if !seen.insert(referrer.digest) {
                 continue;
@@ -43,11 +60,14 @@ pub async fn copy_referrers(
                     format!("more than {MAX_REFERRERS} manifests refer to it"),
                 ));
             }
-            copy_graph(source, &referrer.plain(), target, None, options).await?;
-            open.push(referrer.digest);
+            fresh.push(referrer.plain());
         }
+        // Registries list them in an order of their own.
+        fresh.sort_by_key(|referrer| referrer.digest);
+        open.extend(fresh.iter().map(|referrer| referrer.digest));
+        found.push((subject, fresh));
     }
-    Ok(subjects)
+    Ok(found)
 }
 
 /// Keeps the list of what refers to a manifest under a tag (OCI distribution specification,

@@ -29,6 +29,12 @@ pub trait Store: Fetch + Push + List + Referrers + Delete + fmt::Debug {
     fn ingest(&self) -> Option<&dyn Ingest> {
         None
     }
+
+    /// Returns the way to say in which order blobs shall stand, for a store where they stand in
+    /// one.
+    fn arrange(&self) -> Option<&dyn Arrange> {
+        None
+    }
 }
 
 /// Reading by name and by digest.
@@ -168,6 +174,39 @@ pub trait Push: Send + Sync {
     async fn commit(&self) -> Result<(), Error> {
         Ok(())
     }
+
+    /// Makes durable what has been pushed so far, as [`commit`](Push::commit) does, for somebody
+    /// who will go on: what is not complete is kept as well where the store can, and no reader
+    /// sees it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn suspend(&self) -> Result<(), Error> {
+        self.commit().await
+    }
+}
+
+/// Saying in which order blobs shall stand before they come.
+#[async_trait]
+pub trait Arrange: Send + Sync {
+    /// Sets space aside for blobs of known digest and size that are going to be pushed, in this
+    /// order, behind all that has been arranged before. What is there already keeps its place, and
+    /// so does what the store orders by itself.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn arrange(&self, blobs: &[Descriptor]) -> Result<Pace, Error>;
+}
+
+/// How blobs that have been arranged may be pushed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pace {
+    /// In any order, and at the same time.
+    SideBySide,
+    /// In the order in which they were arranged, one after the other.
+    OneByOne,
 }
 
 /// Listing.

@@ -194,4 +194,14 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     ///
     /// The repository cannot be written.
     async fn commit(&self) -> Result<(), Error>;
+
+    /// Makes durable what has been written so far by work that is not done and will be continued,
+    /// content that is not complete included, as far as the place can keep that.
+    ///
+    /// # Errors
+    ///
+    /// The repository cannot be written.
+    async fn suspend(&self) -> Result<(), Error> {
+        self.commit().await
+    }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ocm_model::ComponentVersionId;
-use ocm_oci::{CopyOptions, CopyProgress};
+use ocm_oci::{CopyOptions, CopyProgress, Turn, Turns};
 use tokio::task::JoinSet;
 
 use self::version::{Done, Worker};
@@ -43,13 +43,17 @@ impl Default for ExecuteOptions {
     }
 }
 
-/// Carries out a plan and commits the target, also after a failure.
+/// Carries out a plan and commits the target. After a failure, what has been done is kept for the
+/// next run.
 pub(crate) async fn execute(
     transfer: &Transfer,
     options: &ExecuteOptions,
 ) -> Result<TransferReport, Error> {
     let outcome = run(transfer, options).await;
-    let committed = transfer.target.commit().await;
+    let committed = match outcome {
+        Ok(_) => transfer.target.commit().await,
+        Err(_) => transfer.target.suspend().await,
+    };
     let committed =
         committed.map_err(|source| Error::repository("commit", transfer.target.location(), source));
     match (outcome, committed) {
@@ -74,6 +78,9 @@ async fn run(transfer: &Transfer, options: &ExecuteOptions) -> Result<TransferRe
     };
     let versions = &transfer.plan.component_versions;
     let mut schedule = Schedule::new(versions);
+    // Where content stands in an archive does not depend on what is done first.
+    let turns = Turns::new();
+    let turns: Vec<Turn> = versions.iter().map(|_| turns.next()).collect();
     let mut done: Vec<Option<Done>> = versions.iter().map(|_| None).collect();
     // Dropping the set ends what runs, after a failure as after an interruption.
     let mut running = JoinSet::new();
@@ -81,8 +88,8 @@ async fn run(transfer: &Transfer, options: &ExecuteOptions) -> Result<TransferRe
         while running.len() < options.parallel.max(1)
             && let Some(index) = schedule.next()
         {
-            let worker = worker.clone();
-            running.spawn(async move { (index, worker.transfer_version(index).await) });
+            let (worker, turn) = (worker.clone(), turns[index].clone());
+            running.spawn(async move { (index, worker.transfer_version(index, turn).await) });
         }
         let Some(joined) = running.join_next().await else {
             break;

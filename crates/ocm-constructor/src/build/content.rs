@@ -1,11 +1,13 @@
 //! The content of resources and sources: made a local blob, or looked up where it stands.
 
+use std::future::Future;
+
 use futures::StreamExt as _;
 use futures::stream::{self, TryStreamExt as _};
 use ocm_blob::{BlobRef, Counted};
 use ocm_digest::HashAlgorithm;
 use ocm_model::{Access, ComponentVersionId, DigestSpec, Element, Resource, Source};
-use ocm_oci::{Moved, media_type};
+use ocm_oci::{CopyOptions, Moved, Turn, Turns, media_type};
 use ocm_repository::{AddedContent, Content, record_ownership};
 
 use super::{Build, BuildError, ReferenceDigests, printed};
@@ -43,21 +45,34 @@ pub(super) async fn sizes(component: &Component, build: Build<'_>) -> Vec<Option
 }
 
 /// Makes all inputs of a component version local blobs, and looks up what stands elsewhere.
-pub(super) async fn add(component: &Component, build: Build<'_>) -> Result<Contents, BuildError> {
+///
+/// It stands in an archive in the order of the file, behind what had its turn before.
+pub(super) async fn add(
+    component: &Component,
+    build: Build<'_>,
+    turn: Turn,
+) -> Result<Contents, BuildError> {
     let adder = Adder {
         id: &component.id,
         build,
     };
     let parallel = build.options.copy.parallel();
+    let turns = Turns::within(Some(&turn));
     let resources = component
         .resources
         .iter()
-        .map(|entry| adder.resource(entry));
+        .map(|entry| in_turn(turns.next(), |copy| adder.resource(entry, copy), build));
+    let resources: Vec<_> = resources.collect();
+    let sources = component
+        .sources
+        .iter()
+        .map(|entry| in_turn(turns.next(), |copy| adder.source(entry, copy), build));
+    let sources: Vec<_> = sources.collect();
+    turns.close();
     let resources: Vec<(Resource, Made)> = stream::iter(resources)
         .buffered(parallel)
         .try_collect()
         .await?;
-    let sources = component.sources.iter().map(|entry| adder.source(entry));
     let sources: Vec<(Source, Made)> = stream::iter(sources)
         .buffered(parallel)
         .try_collect()
@@ -79,6 +94,20 @@ pub(super) async fn add(component: &Component, build: Build<'_>) -> Result<Conte
         contents.warnings.extend(made.warnings);
     }
     Ok(contents)
+}
+
+/// Adds content when it is its turn, and passes the turn on.
+async fn in_turn<T, F>(
+    turn: Turn,
+    add: impl FnOnce(CopyOptions) -> F,
+    build: Build<'_>,
+) -> Result<T, BuildError>
+where
+    F: Future<Output = Result<T, BuildError>>,
+{
+    let added = add(build.options.copy.clone().in_turn(turn.clone())).await?;
+    turn.pass();
+    Ok(added)
 }
 
 /// What came with an element, beside its access and digest.
@@ -114,11 +143,15 @@ struct Adder<'a> {
 }
 
 impl Adder<'_> {
-    async fn resource(&self, entry: &Entry<Resource>) -> Result<(Resource, Made), BuildError> {
+    async fn resource(
+        &self,
+        entry: &Entry<Resource>,
+        copy: CopyOptions,
+    ) -> Result<(Resource, Made), BuildError> {
         let mut made = Made::default();
         let mut resource = entry.element.clone();
         let access = match &entry.input {
-            Some(input) => match self.process(entry, input, &mut made).await? {
+            Some(input) => match self.process(entry, input, &copy, &mut made).await? {
                 Ok((content, added)) => {
                     let digest = self.agreed(entry, &content, &added.digest).await?;
                     self.own_local(entry, &added, &mut made).await?;
@@ -197,11 +230,15 @@ impl Adder<'_> {
         Ok(())
     }
 
-    async fn source(&self, entry: &Entry<Source>) -> Result<(Source, Made), BuildError> {
+    async fn source(
+        &self,
+        entry: &Entry<Source>,
+        copy: CopyOptions,
+    ) -> Result<(Source, Made), BuildError> {
         let mut made = Made::default();
         let mut source = entry.element.clone();
         if let Some(input) = &entry.input {
-            source.access = Some(match self.process(entry, input, &mut made).await? {
+            source.access = Some(match self.process(entry, input, &copy, &mut made).await? {
                 Ok((_, added)) => added.access,
                 Err(access) => access,
             });
@@ -231,6 +268,7 @@ impl Adder<'_> {
         &self,
         entry: &Entry<E>,
         input: &InputSpec,
+        copy: &CopyOptions,
         made: &mut Made,
     ) -> Result<Result<(Content, AddedContent), Access>, BuildError> {
         let options = self.build.options;
@@ -247,7 +285,7 @@ impl Adder<'_> {
         };
         let reference_name = result.reference_name.as_deref();
         let target = self.build.target;
-        let (copy, meter) = options.copy.metered();
+        let (copy, meter) = copy.metered();
         let added = target
             .add_content(self.id, &content, reference_name, &copy)
             .await

@@ -99,6 +99,11 @@ impl Entry {
             extra: Map::new(),
         }
     }
+
+    /// Returns what entries are sorted by.
+    pub(super) fn place(&self) -> (&str, Option<&str>, &Digest) {
+        (&self.repository, self.tag.as_deref(), &self.digest)
+    }
 }
 
 fn empty_as_none<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>

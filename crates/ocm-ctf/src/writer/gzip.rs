@@ -1,49 +1,53 @@
 //! A partial archive that is a compressed tar.
 //!
 //! Gzip content may consist of several members, one after another. A large blob is a member of its
-//! own, and small entries share one. So a blob that fails half-way is cut off again, and what has
-//! been written can be read back from where its member starts.
+//! own, and loose entries share some at the end. So a blob that fails half-way is cut off again,
+//! what has been written can be read back from where its member starts, and members that a killed
+//! writer has completed are of use to the next one. Where it was within a member is lost, since a
+//! compressed stream cannot be taken up in the middle.
 //!
 //! The first member is kept for the index, as large as the space that was reserved: the rest is an
 //! extra field of its header. If the index does not fit there, it stands last.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use flate2::{Compression, GzBuilder};
 use futures::StreamExt as _;
 use ocm_blob::{
-    Blob, BlobRef, ByteStream, Counted, Error, OpenFile, Promise, TAR_END, gunzip, gzip, once,
-    tar_header, tar_padding, verify,
+    Blob, BlobRef, ByteStream, CHUNK, Counted, Error, OpenFile, Promise, TAR_END, gunzip, gzip,
+    lazily, once, tar_header, tar_padding, verify,
 };
-use ocm_digest::Digest;
-use ocm_oci::{Outcome, Pushed};
+use ocm_digest::{Digest, Digester};
+use ocm_oci::{Outcome, Pace, Pushed};
 use tokio::sync::OwnedMutexGuard;
 
-use super::packing::{EntryName, Hold, MODE, Packing, SMALL};
+use super::loose::Loose;
+use super::packing::{
+    Ending, EntryName, Hold, LOOSE_BEHIND, MODE, Packing, SMALL, UNFINISHED, index_entry,
+};
 use super::partial::{Partial, copy_range};
 use crate::content::Content;
 use crate::index::INDEX_FILE;
+use crate::packed::Extent;
 use crate::sink::{blocking, write_stream};
 
 /// The space for the index at the start: enough for some 800 manifests. An extra field, which
 /// fills it up, has at most 64 KiB.
 const REGION: u64 = 48 * 1024;
 
-/// The size at which small entries are compressed together.
+/// The size at which loose entries are compressed together.
 const GROUP: usize = 1024 * 1024;
-
-/// The total size of small blobs that are kept in memory to be read back quickly.
-const REMEMBERED: usize = 16 * 1024 * 1024;
 
 /// A compressed tar that is being written.
 #[derive(Clone, Debug)]
 pub(super) struct GzipPacking {
     state: Arc<Mutex<State>>,
+    loose: Arc<Loose>,
     /// Whoever appends has this, until nothing is written any more.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -53,19 +57,16 @@ struct State {
     file: OpenFile,
     /// Where the next member starts.
     end: u64,
-    /// Entries that have not been compressed yet.
-    group: Vec<u8>,
+    /// Whether a killed writer may have left something there.
+    follows: bool,
     blobs: BTreeMap<Digest, Place>,
-    remembered: BTreeMap<Digest, Bytes>,
-    remembered_size: usize,
 }
 
 /// Where the content of a blob stands.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// `None` as long as it stands in the group.
-    member: Option<Member>,
-    /// The first byte within the decompressed member or the group.
+    member: Member,
+    /// The first byte within the decompressed member.
     offset: u64,
     size: u64,
 }
@@ -77,16 +78,15 @@ struct Member {
 }
 
 impl GzipPacking {
-    pub(super) fn new(file: OpenFile) -> Self {
+    pub(super) fn new(file: OpenFile, loose: Loose) -> Self {
         Self {
             state: Arc::new(Mutex::new(State {
                 file,
                 end: REGION,
-                group: Vec::new(),
+                follows: true,
                 blobs: BTreeMap::new(),
-                remembered: BTreeMap::new(),
-                remembered_size: 0,
             })),
+            loose: Arc::new(loose),
             turn: Arc::default(),
         }
     }
@@ -100,25 +100,30 @@ impl GzipPacking {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Compresses the group. Needs the turn.
-    fn flush(&self) -> Result<(), Error> {
-        let (file, start, group) = {
+    /// Takes over the member that a killed writer has left at the end, if it has that blob and
+    /// nothing else. Otherwise nothing that comes there is of use. Needs the turn.
+    fn follow(&self, name: &EntryName, size: u64) -> Result<bool, Error> {
+        let (file, start, follows) = {
             let state = self.state();
-            (state.file.clone(), state.end, state.group.clone())
+            (state.file.clone(), state.end, state.follows)
         };
-        if group.is_empty() {
-            return Ok(());
+        if !follows {
+            return Ok(false);
         }
-        let bytes = member(&group, None);
-        file.write_at(&bytes, start)?;
-        let len = bytes.len() as u64;
+        let header = tar_header(&name.path(), size, MODE)?;
+        let found = match name.digest() {
+            Some(digest) => whole_member(&file, start, &header, size, digest),
+            None => None,
+        };
         let mut state = self.state();
-        state.group.clear();
-        state.end += len;
-        for place in state.blobs.values_mut() {
-            place.member.get_or_insert(Member { start, len });
-        }
-        Ok(())
+        let Some(len) = found else {
+            state.follows = false;
+            let cut = file.file().set_len(start);
+            cut.map_err(|source| Error::file("write", file.path(), source))?;
+            return Ok(false);
+        };
+        state.append(name, Member { start, len }, header.len() as u64, size);
+        Ok(true)
     }
 
     /// Appends a member with one entry. Needs the turn, which is kept until nobody writes.
@@ -152,43 +157,52 @@ impl GzipPacking {
             start,
             len: written.size,
         };
-        let mut state = self.state();
-        state.end += member.len;
-        if let EntryName::Blob(digest) = name {
-            let place = Place {
-                member: Some(member),
-                offset,
-                size,
-            };
-            state.blobs.insert(*digest, place);
-        }
-        drop(state);
+        self.state().append(name, member, offset, size);
         drop(turn);
         Ok(())
+    }
+
+    /// Compresses the loose entries behind everything else, and the index where it does not fit in
+    /// front, and returns where that ends.
+    fn write_tail(&self, last: &[u8], ending: Ending) -> Result<u64, Error> {
+        let (file, mut end) = {
+            let state = self.state();
+            (state.file.clone(), state.end)
+        };
+        let mut group = Vec::new();
+        if ending == Ending::Unfinished {
+            group = tar_header(&format!("{UNFINISHED}{LOOSE_BEHIND}"), 0, MODE)?;
+        }
+        let mut append = |bytes: &[u8]| {
+            let bytes = member(bytes, None);
+            file.write_at(&bytes, end)?;
+            end += bytes.len() as u64;
+            Ok::<_, Error>(())
+        };
+        self.loose.write(|bytes| {
+            group.extend_from_slice(bytes);
+            if group.len() >= GROUP {
+                append(&group)?;
+                group.clear();
+            }
+            Ok(())
+        })?;
+        append(&[&group, last, &TAR_END].concat())?;
+        Ok(end)
     }
 }
 
 impl State {
-    fn push(&mut self, name: &EntryName, bytes: &Bytes) -> Result<(), Error> {
-        let size = bytes.len() as u64;
-        let header = tar_header(&name.path(), size, MODE)?;
-        self.group.extend_from_slice(&header);
-        let offset = self.group.len() as u64;
-        self.group.extend_from_slice(bytes);
-        self.group.resize(self.group.len() + tar_padding(size), 0);
+    fn append(&mut self, name: &EntryName, member: Member, offset: u64, size: u64) {
+        self.end += member.len;
         if let EntryName::Blob(digest) = name {
             let place = Place {
-                member: None,
+                member,
                 offset,
                 size,
             };
             self.blobs.insert(*digest, place);
-            if self.remembered_size + bytes.len() <= REMEMBERED {
-                self.remembered_size += bytes.len();
-                self.remembered.insert(*digest, bytes.clone());
-            }
         }
-        Ok(())
     }
 
     /// Returns whether somebody else was quicker. What is there cannot be replaced.
@@ -204,19 +218,43 @@ impl State {
             found => Ok(found.is_some()),
         }
     }
+}
 
-    /// Returns bytes that are in memory.
-    fn in_memory(&self, digest: &Digest, place: &Place) -> Option<Bytes> {
-        if let Some(bytes) = self.remembered.get(digest) {
-            return Some(bytes.clone());
-        }
-        if place.member.is_some() {
+/// Reads the member at a place, and returns its length if it has one entry with that header and
+/// the content that it promises.
+fn whole_member(
+    file: &OpenFile,
+    start: u64,
+    header: &[u8],
+    size: u64,
+    digest: Digest,
+) -> Option<u64> {
+    let mut reader = BufReader::with_capacity(CHUNK, file.cursor().ok()?);
+    reader.seek(SeekFrom::Start(start)).ok()?;
+    let mut decoder = GzDecoder::new(reader);
+    let mut found = vec![0; header.len()];
+    decoder.read_exact(&mut found).ok()?;
+    if found != header {
+        return None;
+    }
+    let mut digester = Digester::new(digest.algorithm());
+    let (mut buffer, mut left) = (vec![0; CHUNK], size);
+    while left > 0 {
+        let len = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        let read = decoder.read(&mut buffer[..len]).ok()?;
+        if read == 0 {
             return None;
         }
-        let start = usize::try_from(place.offset).ok()?;
-        let end = start.checked_add(usize::try_from(place.size).ok()?)?;
-        self.group.get(start..end).map(Bytes::copy_from_slice)
+        digester.update(&buffer[..read]);
+        left -= read as u64;
     }
+    let mut padding = Vec::new();
+    let most = tar_padding(size) as u64 + 1;
+    decoder.by_ref().take(most).read_to_end(&mut padding).ok()?;
+    if padding != TAR_END[..tar_padding(size)] || digester.finish() != digest {
+        return None;
+    }
+    Some(decoder.into_inner().stream_position().ok()? - start)
 }
 
 /// Compresses bytes into a member that is filled up to a length, or `None` if it is too long.
@@ -244,49 +282,36 @@ fn member(content: &[u8], extra: Option<Vec<u8>>) -> Vec<u8> {
         .expect("memory can be written")
 }
 
-fn index_entry(index: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut entry = tar_header(INDEX_FILE, index.len() as u64, MODE)?;
-    entry.extend_from_slice(index);
-    entry.resize(entry.len() + tar_padding(index.len() as u64), 0);
-    Ok(entry)
-}
-
 #[async_trait]
 impl Packing for GzipPacking {
-    async fn append(&self, name: EntryName, bytes: Bytes, hold: &Hold) -> Result<(), Error> {
-        let turn = self.turn().await;
-        let full = {
-            let mut state = self.state();
-            if state.has(&name, bytes.len() as u64)? {
-                return Ok(());
-            }
-            state.push(&name, &bytes)?;
-            state.group.len() >= GROUP
-        };
-        if full {
-            let (this, keep) = (self.clone(), (turn, Arc::clone(hold)));
-            blocking(move || {
-                let _keep = keep;
-                this.flush()
-            })
-            .await?;
-        }
-        Ok(())
+    fn loose(&self) -> &Loose {
+        &self.loose
     }
 
-    async fn append_stream(
+    fn arrange(&self, _digest: &Digest, _size: u64) -> Result<Pace, Error> {
+        Ok(Pace::OneByOne)
+    }
+
+    async fn append(
         &self,
         name: EntryName,
         size: u64,
-        stream: ByteStream,
+        blob: &BlobRef,
         hold: &Hold,
-    ) -> Result<(), Error> {
-        let (this, keep) = (self.clone(), (self.turn().await, Arc::clone(hold)));
+    ) -> Result<Outcome, Error> {
+        let (this, turn) = (self.clone(), self.turn().await);
         if self.state().has(&name, size)? {
-            return Ok(());
+            return Ok(Outcome::Existed);
         }
-        let (turn, _) = blocking(move || this.flush().map(|()| keep)).await?;
-        self.append_member(&name, size, stream, turn, hold).await
+        let (looked_for, keep) = (name.clone(), (turn, Arc::clone(hold)));
+        let look = move || Ok::<_, Error>((this.follow(&looked_for, size)?, keep));
+        let (is_there, (turn, _)) = blocking(look).await?;
+        if is_there {
+            return Ok(Outcome::Existed);
+        }
+        let content = lazily(Arc::clone(blob));
+        self.append_member(&name, size, content, turn, hold).await?;
+        Ok(Outcome::Copied)
     }
 
     /// Reads the blob twice, as its digest stands before its content.
@@ -310,14 +335,12 @@ impl Packing for GzipPacking {
         }
         let mut outcome = Outcome::Existed;
         if self.size(&digest)?.is_none() {
-            let promise = Promise {
-                size: Some(size),
-                digest: Some(digest),
-            };
-            let stream = verify(blob.open().await?, promise);
+            let known: BlobRef = Arc::new(Known {
+                inner: Arc::clone(blob),
+                digest,
+            });
             let name = EntryName::Blob(digest);
-            self.append_stream(name, size, stream, hold).await?;
-            outcome = Outcome::Copied;
+            outcome = self.append(name, size, &known, hold).await?;
         }
         Ok(Pushed {
             digest,
@@ -326,25 +349,29 @@ impl Packing for GzipPacking {
         })
     }
 
-    fn remove(&self, _digest: &Digest) -> bool {
-        false
+    fn take_over(&self, _digest: &Digest, _part: (&OpenFile, Extent)) -> Result<(), Error> {
+        // Part of a compressed stream cannot be continued.
+        Ok(())
     }
 
-    fn finish(&self, index: &[u8], partial: &Partial) -> Result<(), Error> {
-        let entry = index_entry(index)?;
-        let before = self.state().end;
-        let small = before - REGION <= SMALL;
+    fn remove(&self, digest: &Digest) -> bool {
+        self.loose.remove(digest)
+    }
+
+    fn finish(&self, index: &[u8], partial: &Partial, ending: Ending) -> Result<(), Error> {
+        for digest in self.state().blobs.keys() {
+            self.loose.remove(digest);
+        }
+        let entry = index_entry(index, tar_header(INDEX_FILE, index.len() as u64, MODE)?);
+        let small = self.write_tail(&[], ending)? - REGION <= SMALL;
         let first = if small {
             Some(member(&entry, None))
         } else {
             padded_member(&entry, REGION)
         };
-        let group = self.state().group.clone();
-        let last = if first.is_some() { Vec::new() } else { entry };
-        let tail = member(&[group, last, TAR_END.to_vec()].concat(), None);
+        let last: &[u8] = if first.is_some() { &[] } else { &entry };
+        let end = self.write_tail(last, ending)?;
         let file = self.state().file.clone();
-        file.write_at(&tail, before)?;
-        let end = before + tail.len() as u64;
         let first = match first {
             Some(first) => first,
             None => padded_member(b"", REGION).expect("an empty member fits"),
@@ -368,43 +395,42 @@ impl Packing for GzipPacking {
 
 impl Content for GzipPacking {
     fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        Ok(self.state().blobs.get(digest).map(|place| place.size))
+        match self.state().blobs.get(digest) {
+            Some(place) => Ok(Some(place.size)),
+            None => self.loose.size(digest),
+        }
     }
 
     fn open(&self, digest: &Digest) -> Result<Option<BlobRef>, Error> {
         let state = self.state();
-        let Some(place) = state.blobs.get(digest) else {
-            return Ok(None);
+        let Some(&Place {
+            member,
+            offset,
+            size,
+        }) = state.blobs.get(digest)
+        else {
+            return self.loose.open(digest);
         };
-        Ok(Some(match (state.in_memory(digest, place), place.member) {
-            (Some(bytes), _) => Arc::new(ocm_blob::MemoryBlob::new(bytes)),
-            (None, Some(member)) => Arc::new(MemberBlob {
-                file: state.file.clone(),
-                member,
-                offset: place.offset,
-                size: place.size,
-            }),
-            (None, None) => return Ok(None),
-        }))
+        Ok(Some(Arc::new(MemberBlob {
+            file: state.file.clone(),
+            member,
+            offset,
+            size,
+        })))
     }
 
     fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
         let (file, place) = {
             let state = self.state();
-            let Some(place) = state.blobs.get(digest).copied() else {
-                return Ok(None);
-            };
-            if place.size > limit {
-                return Err(Error::TooLarge { limit });
-            }
-            if let Some(bytes) = state.in_memory(digest, &place) {
-                return Ok(Some(bytes));
-            }
-            (state.file.clone(), place)
+            (state.file.clone(), state.blobs.get(digest).copied())
         };
-        let Some(Member { start, len }) = place.member else {
-            return Ok(None);
+        let Some(place) = place else {
+            return self.loose.read(digest, limit);
         };
+        if place.size > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        let Member { start, len } = place.member;
         let len = usize::try_from(len).map_err(|_| Error::TooLarge { limit })?;
         let packed = file.read_at(start, len)?;
         let mut content = Vec::new();
@@ -414,6 +440,32 @@ impl Content for GzipPacking {
         let offset = usize::try_from(place.offset).unwrap_or(usize::MAX);
         let content = Bytes::from(content);
         Ok(Some(content.slice(offset.min(content.len())..)))
+    }
+}
+
+/// A blob whose digest has been found out.
+#[derive(Debug)]
+struct Known {
+    inner: BlobRef,
+    digest: Digest,
+}
+
+#[async_trait]
+impl Blob for Known {
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        Some(self.digest)
+    }
+
+    async fn open(&self) -> Result<ByteStream, Error> {
+        let promise = Promise {
+            size: self.inner.size(),
+            digest: Some(self.digest),
+        };
+        Ok(verify(self.inner.open().await?, promise))
     }
 }
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ocm_blob::{Error, OpenFile};
+use ocm_blob::{CHUNK, Error, OpenFile};
 use tokio::time::{Instant, sleep};
 
 use crate::lock;
+use crate::packed::Extent;
 use crate::sink::blocking;
 use crate::stamp::Stamp;
 use crate::temporary::sync_directory;
@@ -21,7 +22,10 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// How long a writer that waits does not look, at first and at last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
-/// `.<name>.partial`, locked by who writes it, removed unless it has become the archive.
+/// `.<name>.partial`, locked by who writes it, removed unless it has become the archive. Beside it
+/// stands `.<name>.loose`.
+///
+/// What a killed writer has left there stays until somebody begins to write.
 #[derive(Debug)]
 pub(super) struct Partial {
     file: OpenFile,
@@ -29,6 +33,8 @@ pub(super) struct Partial {
     target: PathBuf,
     /// What the archive was when this file was locked.
     before: Option<Stamp>,
+    /// Whether what is in the files is of use to nobody else.
+    is_ours: AtomicBool,
     replaced: AtomicBool,
 }
 
@@ -76,7 +82,7 @@ impl Partial {
             }
             // Between opening and locking, its owner may have renamed or removed it.
             if lock::is_at(&file, &path) {
-                file.set_len(0).map_err(|source| failed("create", source))?;
+                let left = file.metadata().map_err(|source| failed("read", source))?;
                 // What a killed writer was copying; nobody else can be, under this lock.
                 let _ = std::fs::remove_file(beside(target, "rewrite"));
                 let before =
@@ -86,6 +92,7 @@ impl Partial {
                     path,
                     target: target.to_owned(),
                     before,
+                    is_ours: AtomicBool::new(left.len() == 0),
                     replaced: AtomicBool::new(false),
                 }));
             }
@@ -102,6 +109,16 @@ impl Partial {
 
     pub(super) const fn file(&self) -> &OpenFile {
         &self.file
+    }
+
+    /// Says that writing begins, which makes what was left part of this writer's work.
+    pub(super) fn begin(&self) {
+        self.is_ours.store(true, Ordering::Release);
+    }
+
+    /// Returns where entries are collected that have no place yet. The lock covers that file, too.
+    pub(super) fn loose(&self) -> PathBuf {
+        beside(&self.target, "loose")
     }
 
     /// Creates another file, to which a better order is copied. The lock covers it, too.
@@ -126,6 +143,8 @@ impl Partial {
         if path == self.path {
             self.replaced.store(true, Ordering::Release);
         }
+        // It is still read through the handle.
+        let _ = std::fs::remove_file(self.loose());
         let directory = self.target.parent().filter(|path| *path != Path::new(""));
         sync_directory(directory.unwrap_or(Path::new("."))).map_err(failed)
     }
@@ -133,9 +152,13 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
+        if !self.is_ours.load(Ordering::Acquire) {
+            return;
+        }
+        // What cannot be removed is taken over by the next writer.
         if !self.replaced.load(Ordering::Acquire) {
-            // What cannot be removed is taken over by the next writer.
             let _ = std::fs::remove_file(beside(&self.target, "rewrite"));
+            let _ = std::fs::remove_file(self.loose());
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -163,6 +186,22 @@ pub(super) fn copy_range(
             actual: copied,
         })
     }
+}
+
+/// Reads part of a file, chunk by chunk.
+pub(super) fn each_chunk(
+    file: &OpenFile,
+    (at, size): Extent,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut done = 0;
+    while done < size {
+        let left = usize::try_from(size - done).unwrap_or(CHUNK);
+        let chunk = file.read_at(at + done, left.min(CHUNK))?;
+        done += chunk.len() as u64;
+        take(&chunk)?;
+    }
+    Ok(())
 }
 
 fn beside(target: &Path, suffix: &str) -> PathBuf {

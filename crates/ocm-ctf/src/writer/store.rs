@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_oci::{
-    BlobUpload, Delete, Error, Fetch as _, Ingest, Push, Pushed, RawManifest, Reference,
-    RepositoryName, Store, Tag,
+    Arrange, BlobUpload, Delete, Descriptor, Error, Fetch as _, Ingest, Pace, Push, Pushed,
+    RawManifest, Reference, RepositoryName, Store, Tag,
 };
 
+use super::packing::Ending;
 use super::upload::ArchiveUpload;
 use super::{CtfArchiveWriter, lock};
 use crate::content::Content;
@@ -46,6 +47,10 @@ impl Store for CtfArchiveWriter {
     }
 
     fn ingest(&self) -> Option<&dyn Ingest> {
+        Some(self)
+    }
+
+    fn arrange(&self) -> Option<&dyn Arrange> {
         Some(self)
     }
 }
@@ -99,6 +104,18 @@ impl Push for CtfArchiveWriter {
     /// [`Error::Changed`] if that is not what was copied at first, as may happen where there are no
     /// locks; what has been pushed since is given up then.
     async fn commit(&self) -> Result<(), Error> {
+        self.end(Ending::Complete).await
+    }
+
+    /// Completes the archive as [`Push::commit`] does, and keeps in it what is not complete. What
+    /// is unfinished is not read by anybody; the next writer goes on there, or drops it.
+    async fn suspend(&self) -> Result<(), Error> {
+        self.end(Ending::Unfinished).await
+    }
+}
+
+impl CtfArchiveWriter {
+    async fn end(&self, ending: Ending) -> Result<(), Error> {
         let mut session = Arc::clone(&self.0.session).write_owned().await;
         let Some(current) = session.clone() else {
             return Ok(());
@@ -112,10 +129,10 @@ impl Push for CtfArchiveWriter {
                 what: self.0.name.to_string(),
             });
         }
-        let index = lock(&self.0.names).write();
+        let index = lock(&self.0.names).write_sorted();
         // The session ends with the work, also where nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {
-            current.packing.finish(&index, &current.partial)?;
+            current.packing.finish(&index, &current.partial, ending)?;
             *session = None;
             Ok(())
         });
@@ -127,14 +144,21 @@ impl Push for CtfArchiveWriter {
 }
 
 #[async_trait]
+impl Arrange for CtfArchiveWriter {
+    async fn arrange(&self, blobs: &[Descriptor]) -> Result<Pace, Error> {
+        self.set_aside(blobs).await
+    }
+}
+
+#[async_trait]
 impl Delete for CtfArchiveWriter {
     /// Removes a tag, or a manifest with its tags, and its content unless something else refers to
     /// it.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if there is none; [`Error::Unsupported`] for a manifest of a compressed
-    /// archive, whose content cannot be taken out.
+    /// [`Error::NotFound`] if there is none; [`Error::Unsupported`] for a large manifest of a
+    /// compressed archive, whose content cannot be taken out.
     async fn delete_manifest(
         &self,
         repository: &RepositoryName,
@@ -151,7 +175,14 @@ impl Delete for CtfArchiveWriter {
             }
             Reference::Digest(digest) => digest,
         };
-        if self.0.format == CtfFormat::TarGzip {
+        let failed = |source| Error::blob("read", &*self.0.name, source);
+        let is_loose = writing
+            .packing
+            .loose()
+            .size(digest)
+            .map_err(failed)?
+            .is_some();
+        if self.0.format == CtfFormat::TarGzip && !is_loose {
             return self.remove(&writing, digest);
         }
         lock(&self.0.names).remove_manifest(repository, digest);
@@ -166,7 +197,7 @@ impl Delete for CtfArchiveWriter {
     /// # Errors
     ///
     /// [`Error::NotFound`] if there is none, [`Error::Denied`] if it is still needed,
-    /// [`Error::Unsupported`] for a compressed archive.
+    /// [`Error::Unsupported`] for a large one of a compressed archive.
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
         if self.stat_blob(repository, digest).await?.is_none() {
             let what = format!("blob {digest} of {}", self.0.name);

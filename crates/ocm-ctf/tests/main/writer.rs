@@ -1,7 +1,9 @@
 //! Archives in one file, written.
 
+mod arranged;
 mod broken;
 mod continued;
+mod killed;
 mod removed;
 mod written;
 

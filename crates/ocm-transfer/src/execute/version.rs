@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_model::element::Element as _;
 use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, ElementKind};
-use ocm_oci::{CopyOptions, Moved};
+use ocm_oci::{CopyOptions, Moved, Turn, Turns};
 use ocm_repository::{Expected, RepositoryRef};
 
 use super::content::{Brought, Mover};
@@ -60,7 +60,7 @@ struct Piece {
 impl Worker {
     /// Does what the plan says about a component version. If somebody else has changed the target
     /// since, it is decided anew, once.
-    pub(super) async fn transfer_version(&self, index: usize) -> Result<Done, Error> {
+    pub(super) async fn transfer_version(&self, index: usize, turn: Turn) -> Result<Done, Error> {
         let plan = &self.transfer.plan.component_versions[index];
         let action = if plan.action == Action::Skip {
             Done {
@@ -69,13 +69,14 @@ impl Worker {
             }
         } else {
             self.progress.started(&plan.id);
-            self.bring(plan).await?
+            self.bring(plan, &turn).await?
         };
+        turn.pass();
         self.progress.finished(&plan.id, action.action);
         Ok(action)
     }
 
-    async fn bring(&self, plan: &VersionPlan) -> Result<Done, Error> {
+    async fn bring(&self, plan: &VersionPlan, turn: &Turn) -> Result<Done, Error> {
         let source = self.transfer.sources.get(&plan.source)?;
         let stored = read(source, &plan.id).await?;
         if stored.stored_digest != plan.source_digest {
@@ -86,7 +87,7 @@ impl Worker {
         }
         let incoming = stored.descriptor;
         let first = match self.planned(plan).await? {
-            Some(work) => self.write(source, &incoming, work).await,
+            Some(work) => self.write(source, &incoming, work, turn).await,
             None => Ok(None),
         };
         match first {
@@ -104,7 +105,8 @@ impl Worker {
                 notes: Vec::new(),
             });
         };
-        self.write(source, &incoming, work).await?.ok_or_else(|| {
+        let written = self.write(source, &incoming, work, turn).await?;
+        written.ok_or_else(|| {
             let changed = ocm_repository::Error::Changed {
                 id: plan.id.clone(),
                 location: self.transfer.target.location(),
@@ -190,6 +192,7 @@ impl Worker {
         source: &RepositoryRef,
         incoming: &Descriptor,
         work: Work,
+        turn: &Turn,
     ) -> Result<Option<Done>, Error> {
         let id = incoming.id();
         let mut descriptor = match &work.existing {
@@ -200,7 +203,7 @@ impl Worker {
         };
         let pieces = pieces(incoming, &work)?;
         let mut notes = kept(id, &work);
-        for (piece, moved) in self.move_all(source, id, pieces).await? {
+        for (piece, moved) in self.move_all(source, id, pieces, turn).await? {
             let access = with_what_was_there(moved.access, work.existing.as_ref(), &piece);
             let set = match piece.element.kind {
                 ElementKind::Source => descriptor.set_source_access(piece.index, access),
@@ -235,25 +238,32 @@ impl Worker {
         source: &RepositoryRef,
         id: &ComponentVersionId,
         pieces: Vec<Piece>,
+        turn: &Turn,
     ) -> Result<Vec<(Piece, Brought)>, Error> {
-        let mover = Arc::new(Mover {
-            id: id.clone(),
-            source: Arc::clone(source),
-            target: Arc::clone(&self.transfer.target),
-            access: self.transfer.access.clone(),
-            copy: self.copy.clone(),
-            platforms: self.transfer.plan.options.platforms.clone(),
-        });
-        let mut groups: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+        let mut groups: Vec<Vec<Piece>> = Vec::new();
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
         for piece in pieces {
             let what = match piece.access.as_local_blob() {
                 Some(blob) => blob.local_reference,
                 None => serde_json::to_string(piece.access.as_json()).unwrap_or_default(),
             };
-            groups.entry(what).or_default().push(piece);
+            let group = *known.entry(what).or_insert(groups.len());
+            if group == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[group].push(piece);
         }
-        let moving = groups.into_values().map(|group| {
-            let mover = Arc::clone(&mover);
+        let turns = Turns::within(Some(turn));
+        let moving = groups.into_iter().map(|group| {
+            let turn = turns.next();
+            let mover = Mover {
+                id: id.clone(),
+                source: Arc::clone(source),
+                target: Arc::clone(&self.transfer.target),
+                access: self.transfer.access.clone(),
+                copy: self.copy.clone().in_turn(turn.clone()),
+                platforms: self.transfer.plan.options.platforms.clone(),
+            };
             async move {
                 let mut results = Vec::new();
                 for piece in group {
@@ -274,10 +284,12 @@ impl Worker {
                         .content_finished(&mover.id, &piece.element, &done);
                     results.push((piece, moved));
                 }
+                turn.pass();
                 Ok::<_, Error>(results)
             }
         });
         let moving: Vec<_> = moving.collect();
+        turns.close();
         let mut moved: Vec<(Piece, Brought)> = stream::iter(moving)
             .buffer_unordered(self.copy.parallel())
             .try_concat()

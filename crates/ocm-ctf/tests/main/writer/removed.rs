@@ -30,55 +30,54 @@ async fn content_is_removed_from_a_tar_and_names_from_both() {
             .await
             .unwrap_err();
         assert!(error.is_not_found(), "{error}");
-        let removed = store.delete_manifest(&name, &by_digest).await;
+        store.delete_manifest(&name, &by_digest).await.unwrap();
+        let removed = store.delete_blob(&name, &digest).await;
         if place.is_compressed() {
             assert!(matches!(removed, Err(Error::Unsupported { .. })));
-            store.commit().await.unwrap();
-            let archive = place.reader().await;
-            assert_eq!(archive.tags(&name).await.unwrap(), []);
-            continue;
+        } else {
+            removed.unwrap();
+            assert_eq!(store.stat_blob(&name, &digest).await.unwrap(), None);
         }
-        removed.unwrap();
-        store.delete_blob(&name, &digest).await.unwrap();
-        assert_eq!(store.stat_blob(&name, &digest).await.unwrap(), None);
         store.commit().await.unwrap();
         let archive = place.reader().await;
         assert_eq!(archive.repositories().await.unwrap(), []);
-        assert!(place.size() < before - CHUNK as u64 * 2);
+        let left = place.size() + CHUNK as u64 * 2 < before;
+        assert_eq!(left, !place.is_compressed());
     }
 }
 
 #[tokio::test]
-async fn a_broken_blob_is_replaced_in_a_tar() {
-    let places = places();
-    let [tar, tgz] = &places;
+async fn a_broken_blob_is_replaced() {
     let name = repository(NAME);
     let content = noise(CHUNK * 2, 1);
-    let mut broken = TarBlob::new();
     let path = format!("blobs/sha256.{}", Digest::sha256(&content).to_hex());
     let index = r#"{"schemaVersion":1,"artifacts":[]}"#;
-    broken.add_file(INDEX_FILE, 0o644, memory(index)).unwrap();
-    broken.add_file(&path, 0o644, memory("half")).unwrap();
-    broken.add_file("README", 0o600, memory("kept")).unwrap();
-    let bytes = ocm_blob::read_to_end(&broken, u64::MAX).await.unwrap();
-    for place in &places {
-        fs::write(&place.path, &bytes).unwrap();
-    }
-    let blob = Stream::known(content.clone()).shared();
-    let store = tar.writer().await;
-    let pushed = store.push_blob(&name, &blob).await.unwrap();
-    assert_eq!(pushed.outcome, Outcome::Copied);
-    store.commit().await.unwrap();
-    read_back(&tar.reader().await, &name, &content).await;
-    let mut archive = tar.tar();
-    let mut entries = archive.entries().unwrap();
-    assert!(entries.any(|entry| entry.unwrap().path().unwrap() == Path::new("README")));
-
-    let store = tgz.writer().await;
-    let error = store.push_blob(&name, &blob).await.unwrap_err();
-    assert!(error.is_mismatch(), "{error}");
-    drop(store);
-    for place in &places {
-        place.check_nothing_else_is_there();
+    for broken in [4, CHUNK * 3] {
+        let mut archive = TarBlob::new();
+        archive.add_file(INDEX_FILE, 0o644, memory(index)).unwrap();
+        archive
+            .add_file(&path, 0o644, memory(noise(broken, 2)))
+            .unwrap();
+        archive.add_file("README", 0o600, memory("kept")).unwrap();
+        let bytes = ocm_blob::read_to_end(&archive, u64::MAX).await.unwrap();
+        for place in places() {
+            fs::write(&place.path, &bytes).unwrap();
+            let blob = Stream::known(content.clone()).shared();
+            let store = place.writer().await;
+            let pushed = store.push_blob(&name, &blob).await;
+            if place.is_compressed() && broken > CHUNK {
+                // It stands in the stream and cannot be taken out.
+                assert!(pushed.unwrap_err().is_mismatch());
+            } else {
+                assert_eq!(pushed.unwrap().outcome, Outcome::Copied);
+                store.commit().await.unwrap();
+                read_back(&place.reader().await, &name, &content).await;
+                let mut archive = place.tar();
+                let mut entries = archive.entries().unwrap();
+                assert!(entries.any(|entry| entry.unwrap().path().unwrap() == Path::new("README")));
+            }
+            drop(store);
+            place.check_nothing_else_is_there();
+        }
     }
 }

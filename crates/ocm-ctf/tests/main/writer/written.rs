@@ -66,11 +66,11 @@ async fn the_index_is_the_first_entry_and_other_readers_agree() {
         });
         let expected = [
             INDEX_FILE.to_owned(),
-            format!("blobs/sha256.{}", Digest::sha256("{}").to_hex()),
             format!(
                 "blobs/sha256.{}",
                 Digest::sha256(noise(CHUNK * 2, 1)).to_hex()
             ),
+            format!("blobs/sha256.{}", Digest::sha256("{}").to_hex()),
             format!("blobs/sha256.{}", manifest.digest().to_hex()),
         ];
         assert_eq!(entries.collect::<Vec<_>>(), expected);

@@ -44,6 +44,14 @@ impl Environment {
         }
     }
 
+    /// Returns `$XDG_STATE_HOME`, or `.local/state` in the home directory.
+    pub fn state_home(&self) -> Option<PathBuf> {
+        match self.var("XDG_STATE_HOME") {
+            Some(dir) => Some(PathBuf::from(dir)),
+            None => self.home.as_ref().map(|home| home.join(".local/state")),
+        }
+    }
+
     /// Replaces a leading `~` by the home directory, if that is known.
     pub fn expand_home(&self, path: &str) -> PathBuf {
         let rest = match path.strip_prefix('~') {

@@ -8,11 +8,13 @@
 //!
 //! Blobs get their names once they are complete; the index is replaced as a whole by
 //! [`Push::commit`]. So a reader never sees half of anything, and a run that is killed leaves at
-//! most blobs that nothing refers to. Several processes may write at once: each adds its changes to
+//! most blobs that nothing refers to, and large ones that are half-way there, with which the next
+//! run goes on. Several processes may write at once: each adds its changes to
 //! the index that it finds, under a lock.
 
 mod blobs;
 mod flush;
+mod part;
 mod upload;
 mod writer;
 

@@ -1,11 +1,16 @@
 //! Writing a stream to a file while it is read and hashed.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bytes::Bytes;
-use futures::StreamExt as _;
-use ocm_blob::{ByteStream, Error, OpenFile};
+use futures::{StreamExt as _, TryStreamExt as _};
+use ocm_blob::{BlobRef, ByteStream, CHUNK, Error, OpenFile};
 use ocm_digest::{Digest, Digester, HashAlgorithm};
+use ocm_oci::Outcome;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use crate::packed::Extent;
 
 /// Chunks that reading and hashing may be ahead of writing.
 const AHEAD: usize = 2;
@@ -70,6 +75,63 @@ pub(crate) async fn write_stream<K: Send + 'static>(
         digest: digester.map(Digester::finish),
         size,
     })
+}
+
+/// Writes what is missing of a blob of which a start is in a file: that is hashed, and the source is
+/// read from there on. Returns `None` if the whole is not the blob then; what was there is wrong, or
+/// what came.
+pub(crate) async fn go_on<K: Send + 'static>(
+    blob: &BlobRef,
+    digest: Digest,
+    (file, (at, size)): (&OpenFile, Extent),
+    len: u64,
+    keep: K,
+) -> Result<Option<Outcome>, Error> {
+    let there = file.clone();
+    let hash = move || {
+        let mut digester = Digester::new(digest.algorithm());
+        each_chunk(&there, (at, len), |chunk| {
+            digester.update(chunk);
+            Ok(())
+        })?;
+        Ok::<_, Error>((digester, keep))
+    };
+    let (digester, keep) = blocking(hash).await?;
+    if len == size {
+        return Ok((digester.finish() == digest).then_some(Outcome::Existed));
+    }
+    let digester = Arc::new(Mutex::new(digester));
+    let passing = Arc::clone(&digester);
+    let rest = blob.open_at(len).await?.inspect_ok(move |chunk| {
+        let mut digester = passing.lock().unwrap_or_else(PoisonError::into_inner);
+        digester.update(chunk);
+    });
+    let left = size - len;
+    let written = write_stream(rest.boxed(), file.clone(), at + len, left, None, keep).await?;
+    if written.size != left {
+        return Err(Error::SizeMismatch {
+            expected: size,
+            actual: len + written.size,
+        });
+    }
+    let digester = digester.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok((digester.clone().finish() == digest).then_some(Outcome::Copied))
+}
+
+/// Reads part of a file, chunk by chunk.
+pub(crate) fn each_chunk(
+    file: &OpenFile,
+    (at, size): Extent,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut done = 0;
+    while done < size {
+        let left = usize::try_from(size - done).unwrap_or(CHUNK);
+        let chunk = file.read_at(at + done, left.min(CHUNK))?;
+        done += chunk.len() as u64;
+        take(&chunk)?;
+    }
+    Ok(())
 }
 
 /// Has a file that grows written to disk piece by piece, beside everything else.

@@ -4,7 +4,8 @@
 //!   what is wrong between here and there; `exchange` adds the place in the queue, the proof (`auth`,
 //!   `scope`, `challenge`, `credentials`) and the attempts (`retry`).
 //! - `fetch`, `push`, `list` and `delete` are the abilities of a store; `download` and `upload` the
-//!   two ways of large content, which go on where they were cut.
+//!   two ways of large content, which go on where they were cut; `remembered` keeps what the next
+//!   process needs for that.
 //! - `reply` says what an answer means; `endpoint` where things are and whom to trust.
 
 mod auth;
@@ -19,6 +20,7 @@ mod fetch;
 mod http;
 mod list;
 mod push;
+mod remembered;
 mod reply;
 mod resolve;
 mod retry;
@@ -27,6 +29,7 @@ mod transport;
 mod upload;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +46,7 @@ use auth::Authenticator;
 use endpoint::Endpoint;
 use exchange::Slots;
 use http::Http;
+use remembered::Remembered;
 use retry::Truce;
 
 /// Whether a registry is asked over TLS.
@@ -101,6 +105,9 @@ pub struct RegistryOptions {
     pub insecure_skip_verify: bool,
     /// How the client proves itself in TLS, if it is asked to.
     pub client_identity: Option<ClientIdentity>,
+    /// A directory in which large uploads are remembered, so that another process goes on with
+    /// what this one has sent; with none, it starts anew.
+    pub remember_uploads_in: Option<PathBuf>,
 }
 
 impl RegistryOptions {
@@ -117,6 +124,7 @@ impl RegistryOptions {
             extra_ca_pems: Vec::new(),
             insecure_skip_verify: false,
             client_identity: None,
+            remember_uploads_in: None,
         }
     }
 }
@@ -144,6 +152,7 @@ struct Inner {
     retry: RetryPolicy,
     slots: Slots,
     truce: Truce,
+    uploads: Option<Remembered>,
     /// Held while a list of referrers that is kept under a tag is read and written back.
     referrers: tokio::sync::Mutex<()>,
 }
@@ -165,6 +174,7 @@ impl RegistryClient {
                 retry: options.retry,
                 slots: Slots::new(options.parallel),
                 truce: Truce::default(),
+                uploads: options.remember_uploads_in.map(Remembered::new),
                 referrers: tokio::sync::Mutex::default(),
             }),
         })

@@ -258,6 +258,8 @@ impl Ocm {
         let mut options = RegistryOptions::new(host);
         options.scheme = scheme;
         options.parallel = self.0.parallel;
+        let state = self.0.environment.state_home();
+        options.remember_uploads_in = state.map(|state| state.join("ocm/uploads"));
         options.credentials = Arc::new(Configured::new(&self.0));
         if let Some(connect) = settings.tcp_dial_timeout {
             options.timeouts.connect = connect;

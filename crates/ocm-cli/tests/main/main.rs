@@ -11,6 +11,7 @@ mod component_archives;
 mod conformance;
 mod connections;
 mod constructors;
+mod continued;
 mod descriptors;
 mod elsewhere;
 mod examples;

@@ -84,7 +84,7 @@ fn packing_into_a_tar_without_space() {
     --- stderr
     error: src/large.yaml:5:3: resources[0]: cannot store the content of `data`
       caused by: cannot write to <dir>/far.tar
-      caused by: cannot copy <dir>/far.tar
+      caused by: cannot store blob in <dir>/far.tar
       caused by: cannot write <dir>/.far.tar.partial
       caused by: File too large (os error 27)
     ");

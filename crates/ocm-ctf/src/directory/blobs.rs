@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,8 +13,9 @@ use ocm_digest::Digest;
 use ocm_oci::{Error, Outcome, Pushed};
 
 use super::CtfDirectory;
+use super::part::PartFile;
 use crate::content::{Content, blob_file};
-use crate::sink::{blocking, write_stream};
+use crate::sink::{blocking, go_on, write_stream};
 use crate::temporary::TemporaryFile;
 
 /// What the permissions of a blob are, as the other tools have them.
@@ -42,7 +43,7 @@ impl DirectoryContent {
         self.path.join(blob_file(digest))
     }
 
-    pub(super) fn directory(&self) -> &std::path::Path {
+    pub(super) fn directory(&self) -> &Path {
         &self.path
     }
 
@@ -174,6 +175,11 @@ impl CtfDirectory {
 
     /// Stores a blob that need not fit into memory. What has a digest is hashed by its own stream.
     async fn store_stream(&self, blob: &BlobRef) -> Result<Pushed, ocm_blob::Error> {
+        if let (Some(digest), Some(size)) = (blob.digest(), blob.size())
+            && let Some(pushed) = self.store_continued(blob, digest, size).await?
+        {
+            return Ok(pushed);
+        }
         let directory = self.0.blobs.directory().to_owned();
         let file = blocking(move || TemporaryFile::create(&directory, MODE)).await?;
         let algorithm = blob.digest().is_none().then(Default::default);
@@ -184,6 +190,44 @@ impl CtfDirectory {
         self.adopt(file, digest, written.size).await
     }
 
+    /// Stores a blob that may be half-way there. `None` if somebody else is bringing it too.
+    async fn store_continued(
+        &self,
+        blob: &BlobRef,
+        digest: Digest,
+        size: u64,
+    ) -> Result<Option<Pushed>, ocm_blob::Error> {
+        let directory = self.0.blobs.directory().to_owned();
+        let Some(mut part) = blocking(move || PartFile::open(&directory, &digest)).await? else {
+            return Ok(None);
+        };
+        let (file, len) = (part.file().clone(), part.len());
+        let mut found = None;
+        if (1..=size).contains(&len) {
+            found = go_on(blob, digest, (&file, (0, size)), len, ()).await?;
+        }
+        if found.is_none() {
+            part.clear()?;
+            let stream = blob.open().await?;
+            let written = write_stream(stream, file, 0, size, None, ()).await;
+            if let Err(error) = &written
+                && error.is_mismatch()
+            {
+                part.discard();
+            }
+            written?;
+        }
+        let moved = found.unwrap_or(Outcome::Copied);
+        let pushed = self
+            .adopt_with(digest, size, move |path| part.persist(path, MODE))
+            .await?;
+        let outcome = match pushed.outcome {
+            Outcome::Copied => moved,
+            other => other,
+        };
+        Ok(Some(Pushed { outcome, ..pushed }))
+    }
+
     /// Gives a complete file its name.
     pub(super) async fn adopt(
         &self,
@@ -191,12 +235,22 @@ impl CtfDirectory {
         digest: Digest,
         size: u64,
     ) -> Result<Pushed, ocm_blob::Error> {
+        self.adopt_with(digest, size, move |path| file.persist(path))
+            .await
+    }
+
+    async fn adopt_with(
+        &self,
+        digest: Digest,
+        size: u64,
+        persist: impl FnOnce(&Path) -> Result<(), ocm_blob::Error> + Send + 'static,
+    ) -> Result<Pushed, ocm_blob::Error> {
         self.keep(&digest);
         let outcome = if self.0.blobs.size(&digest)? == Some(size) {
             Outcome::Existed
         } else {
             let path = self.0.blobs.path(&digest);
-            blocking(move || file.persist(&path)).await?;
+            blocking(move || persist(&path)).await?;
             self.added(&digest);
             Outcome::Copied
         };

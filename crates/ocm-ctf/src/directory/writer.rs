@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ocm_oci::Error;
 
+use super::part::remove_old;
 use super::upload::UPLOADS;
 use crate::index::INDEX_FILE;
 use crate::lock;
@@ -78,6 +79,7 @@ fn join(root: &Path, blobs: &Path) -> io::Result<File> {
     if is_alone {
         remove_stale(root)?;
         remove_stale(blobs)?;
+        remove_old(blobs)?;
         lock::shared(&writer)?;
     }
     Ok(writer)

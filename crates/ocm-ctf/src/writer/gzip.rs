@@ -358,6 +358,10 @@ impl Packing for GzipPacking {
         self.loose.remove(digest)
     }
 
+    fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.state().end == REGION && self.loose.len()? == 0)
+    }
+
     fn finish(&self, index: &[u8], partial: &Partial, ending: Ending) -> Result<(), Error> {
         for digest in self.state().blobs.keys() {
             self.loose.remove(digest);

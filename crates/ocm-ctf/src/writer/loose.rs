@@ -15,9 +15,9 @@ use ocm_blob::{BlobRef, CHUNK, Error, OpenFile, TAR_END, TarScan, tar_header, ta
 use ocm_digest::{Digest, Digester, HashAlgorithm};
 
 use super::packing::{EntryName, MODE};
-use super::partial::each_chunk;
 use crate::content::{Content, digest_of_path};
 use crate::packed::Extent;
+use crate::sink::each_chunk;
 
 /// The loose entries of an archive.
 #[derive(Debug)]

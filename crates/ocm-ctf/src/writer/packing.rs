@@ -92,6 +92,9 @@ pub(super) trait Packing: Content {
     /// Takes a blob out again; returns `false` if that is not possible.
     fn remove(&self, digest: &Digest) -> bool;
 
+    /// Returns whether there is nothing worth being kept.
+    fn is_empty(&self) -> Result<bool, Error>;
+
     /// Adds the index and the end, makes everything durable, and gives it the archive's name.
     /// Blocks. May be called again when it has failed.
     fn finish(&self, index: &[u8], partial: &Partial, ending: Ending) -> Result<(), Error>;

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ocm_blob::{CHUNK, Error, OpenFile};
+use ocm_blob::{Error, OpenFile};
 use tokio::time::{Instant, sleep};
 
 use crate::lock;
-use crate::packed::Extent;
 use crate::sink::blocking;
 use crate::stamp::Stamp;
 use crate::temporary::sync_directory;
@@ -186,22 +185,6 @@ pub(super) fn copy_range(
             actual: copied,
         })
     }
-}
-
-/// Reads part of a file, chunk by chunk.
-pub(super) fn each_chunk(
-    file: &OpenFile,
-    (at, size): Extent,
-    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut done = 0;
-    while done < size {
-        let left = usize::try_from(size - done).unwrap_or(CHUNK);
-        let chunk = file.read_at(at + done, left.min(CHUNK))?;
-        done += chunk.len() as u64;
-        take(&chunk)?;
-    }
-    Ok(())
 }
 
 fn beside(target: &Path, suffix: &str) -> PathBuf {

@@ -132,7 +132,9 @@ impl CtfArchiveWriter {
         let index = lock(&self.0.names).write_sorted();
         // The session ends with the work, also where nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {
-            current.packing.finish(&index, &current.partial, ending)?;
+            if ending == Ending::Complete || !current.packing.is_empty()? {
+                current.packing.finish(&index, &current.partial, ending)?;
+            }
             *session = None;
             Ok(())
         });

@@ -406,6 +406,11 @@ impl Packing for TarPacking {
         true
     }
 
+    fn is_empty(&self) -> Result<bool, Error> {
+        let state = self.state().clone().without_empty_end()?;
+        Ok(state.slots.is_empty() && state.open.is_empty() && self.loose.len()? == 0)
+    }
+
     fn finish(&self, index: &[u8], partial: &Partial, ending: Ending) -> Result<(), Error> {
         // Nobody pushes now, but readers should not wait.
         let state = self.state().clone();

@@ -13,6 +13,7 @@ use url::Url;
 use crate::client::RegistryClient;
 use crate::client::body::Outgoing;
 use crate::client::exchange::Call;
+use crate::client::remembered::{Entry, LARGE};
 use crate::client::reply::Reply;
 use crate::client::retry::Failure;
 use crate::client::scope::Scopes;
@@ -55,14 +56,24 @@ impl RegistryClient {
         if let Some(mounted) = self.mount(repository, &blob).await? {
             return Ok(mounted);
         }
+        let memory = self.remembered(repository, &blob).await;
+        let session = memory.as_ref().and_then(|memory| {
+            let (start, known) = (self.inner.endpoint.uploads(repository), memory.location()?);
+            self.inner.endpoint.follow(&start, known).ok()
+        });
         let upload = Upload {
             client: self,
             repository,
+            begun_by: match session {
+                Some(_) => Process::Earlier,
+                None => Process::This,
+            },
+            memory,
+            session,
             what: format!("upload to {}/{repository}", self.inner.endpoint.host()),
             scopes,
             outgoing: Outgoing::new(blob.digest()),
             blob,
-            session: None,
             acknowledged: 0,
             has_gained: false,
             has_renewed: false,
@@ -73,6 +84,16 @@ impl RegistryClient {
 }
 
 impl RegistryClient {
+    /// Opens what is remembered of the upload of a large blob.
+    async fn remembered(&self, repository: &RepositoryName, blob: &BlobRef) -> Option<Entry> {
+        let (digest, size) = (blob.digest()?, blob.size()?);
+        let uploads = self.inner.uploads.clone().filter(|_| size >= LARGE)?;
+        let endpoint = &self.inner.endpoint;
+        let (registry, repository) = (endpoint.location(), endpoint.path_of(repository));
+        let open = move || uploads.open(&registry, &repository, digest);
+        tokio::task::spawn_blocking(open).await.ok().flatten()
+    }
+
     /// Has the registry take over a blob from another of its repositories, if it lies there.
     async fn mount(
         &self,
@@ -127,6 +148,9 @@ struct Upload<'a> {
     outgoing: Outgoing,
     /// Where the registry takes the content.
     session: Option<Url>,
+    /// What the next process is told, if this one does not come to an end.
+    memory: Option<Entry>,
+    begun_by: Process,
     /// How much the registry had when it was asked last.
     acknowledged: u64,
     /// Whether it has got enough since then to be patient again.
@@ -136,18 +160,37 @@ struct Upload<'a> {
     at_once: bool,
 }
 
+/// Who has begun an upload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Process {
+    This,
+    Earlier,
+}
+
 impl Upload<'_> {
     async fn run(mut self) -> Result<Pushed, Error> {
         let client = self.client;
         let _turn = client.inner.slots.upload().await;
         let mut backoff = client.inner.retry.start();
-        let mut is_repeated = false;
+        let mut is_repeated = self.begun_by == Process::Earlier;
         loop {
             let failure = match self.attempt(is_repeated).await {
-                Ok(pushed) => return Ok(pushed),
+                Ok(pushed) => {
+                    if let Some(memory) = self.memory.take() {
+                        memory.forget();
+                    }
+                    return Ok(pushed);
+                }
                 Err(failure) => failure,
             };
             is_repeated = true;
+            let is_refused = !failure.is_final && !failure.error.is_transient();
+            let begun_by = std::mem::replace(&mut self.begun_by, Process::This);
+            if begun_by == Process::Earlier && is_refused {
+                // What the other process has sent may be wrong.
+                self.abandon().await;
+                continue;
+            }
             if std::mem::take(&mut self.at_once) {
                 continue;
             }
@@ -155,7 +198,10 @@ impl Upload<'_> {
                 backoff.progress();
             }
             if let Err(error) = client.pause(&mut backoff, failure).await {
-                self.abandon().await;
+                // The next process may have more luck with what a registry has that is away now.
+                if self.memory.is_none() || !error.is_transient() {
+                    self.abandon().await;
+                }
                 return Err(error);
             }
         }
@@ -327,6 +373,9 @@ impl Upload<'_> {
 
     /// Tells the registry to drop what it has, which does not matter enough to be an error.
     async fn abandon(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.keep(None);
+        }
         if let Some(location) = self.session.take() {
             let call = self.call(Method::DELETE, location);
             let deletion = self.client.try_call(&call, MAX_ANSWER);
@@ -359,7 +408,11 @@ impl Upload<'_> {
 
     fn take_session(&mut self, reply: &Reply) -> Result<(), Error> {
         if let Some(location) = reply.header(LOCATION.as_str()) {
-            self.session = Some(self.client.inner.endpoint.follow(&reply.url, location)?);
+            let location = self.client.inner.endpoint.follow(&reply.url, location)?;
+            if let Some(memory) = &mut self.memory {
+                memory.keep(Some(&location));
+            }
+            self.session = Some(location);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod existing;
 mod faults;
 mod graphs;
 mod limits;
+mod ordered;
 mod ownership;
 mod packed;
 mod paths;

@@ -2,17 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::TryStreamExt as _;
-use futures::stream::StreamExt as _;
 use ocm_blob::{BlobRef, CHUNK, Error, OpenFile, TAR_END, lazily, tar_header, tar_padding};
-use ocm_digest::{Digest, Digester, HashAlgorithm};
+use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::Outcome;
 
 use super::TarPacking;
 use crate::packed::Extent;
-use crate::sink::{blocking, write_stream};
+use crate::sink::{blocking, go_on, write_stream};
 use crate::writer::packing::{EntryName, Hold, MODE};
-use crate::writer::partial::each_chunk;
 
 /// Space that was set aside for an entry, header and padding included.
 #[derive(Clone, Debug)]
@@ -49,14 +46,14 @@ impl Reservation {
     /// there on; if the whole is not what it must be then, all is read again.
     pub(super) async fn fill(self: &Arc<Self>, blob: &BlobRef) -> Result<Outcome, Error> {
         if let (true, Some(digest)) = (self.gap.is_kept, self.digest) {
-            let this = Arc::clone(self);
-            let (kept, len) = blocking(move || this.kept(digest.algorithm())).await?;
-            if len == self.gap.size {
-                if kept.finish() == digest {
-                    return Ok(Outcome::Existed);
-                }
-            } else if len > 0 && self.go_on(blob, kept, len).await? == digest {
-                return Ok(Outcome::Copied);
+            let extent = (self.gap.content(), self.gap.size);
+            let there = self.file.clone();
+            let len = blocking(move || filled(&there, extent)).await?;
+            let keep = Arc::clone(self);
+            if len > 0
+                && let Some(outcome) = go_on(blob, digest, (&self.file, extent), len, keep).await?
+            {
+                return Ok(outcome);
             }
         }
         self.write(blob, None).await?;
@@ -84,38 +81,6 @@ impl Reservation {
         let written = write_stream(stream, file, at, size, algorithm, keep).await?;
         self.check_size(written.size)?;
         Ok(written.digest)
-    }
-
-    /// Hashes what is there, and returns how much that is.
-    fn kept(&self, algorithm: HashAlgorithm) -> Result<(Digester, u64), Error> {
-        let mut digester = Digester::new(algorithm);
-        let len = filled(&self.file, (self.gap.content(), self.gap.size))?;
-        each_chunk(&self.file, (self.gap.content(), len), |chunk| {
-            digester.update(chunk);
-            Ok(())
-        })?;
-        Ok((digester, len))
-    }
-
-    /// Writes what comes behind a part that was hashed, and returns the digest of the whole.
-    async fn go_on(
-        self: &Arc<Self>,
-        blob: &BlobRef,
-        kept: Digester,
-        len: u64,
-    ) -> Result<Digest, Error> {
-        let digester = Arc::new(Mutex::new(kept));
-        let passing = Arc::clone(&digester);
-        let rest = blob.open_at(len).await?.inspect_ok(move |chunk| {
-            let mut digester = passing.lock().unwrap_or_else(PoisonError::into_inner);
-            digester.update(chunk);
-        });
-        let (file, keep) = (self.file.clone(), Arc::clone(self));
-        let (at, left) = (self.gap.content() + len, self.gap.size - len);
-        let written = write_stream(rest.boxed(), file, at, left, None, keep).await?;
-        self.check_size(len + written.size)?;
-        let digester = digester.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(digester.clone().finish())
     }
 
     const fn check_size(&self, actual: u64) -> Result<(), Error> {

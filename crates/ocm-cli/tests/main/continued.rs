@@ -26,7 +26,7 @@ const BESIDES: u64 = 512 * 1024;
 const COMPONENTS: [&str; 3] = ["one", "two", "three"];
 
 /// How long something is waited for before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
@@ -54,18 +54,20 @@ fn dice(seed: u64) -> impl FnMut(usize) -> usize {
 fn world() -> (Cli, Registry, FaultProxy) {
     let cli = empty();
     cli.write(".ocmconfig", IMPATIENT);
-    let mut constructor = "components:\n".to_owned();
-    for component in COMPONENTS {
-        constructor += &format!(
-            "- name: acme.org/{component}\n  version: 1.0.0\n  provider: {{name: acme}}\n  resources:\n"
-        );
+    let components = COMPONENTS.map(|component| {
         let files = FILES.iter().filter(|(name, _)| name.starts_with(component));
-        for (name, size) in files {
+        let resources = files.map(|(name, size)| {
             cli.write(format!("src/{name}"), noise(*size, *size as u64));
-            constructor +=
-                &format!("  - {{name: {name}, type: blob, input: {{type: file, path: {name}}}}}\n");
-        }
-    }
+            format!("  - {{name: {name}, type: blob, input: {{type: file, path: {name}}}}}\n")
+        });
+        let resources: Vec<String> = resources.collect();
+        format!(
+            "- name: acme.org/{component}\n  version: 1.0.0\n  provider: {{name: acme}}\n  \
+             resources:\n{}",
+            resources.concat()
+        )
+    });
+    let constructor = format!("components:\n{}", components.concat());
     cli.write("src/all.yaml", constructor);
     cli.ok("add cv -r shop src/all.yaml");
     let registry = Registry::start();
@@ -95,7 +97,7 @@ fn check_whole(cli: &Cli, place: &str) {
 /// Returns the bytes of an archive, unpacked if it is compressed.
 fn content(cli: &Cli, archive: &str) -> Vec<u8> {
     let bytes = cli.read(archive);
-    if !archive.ends_with(".tgz") {
+    if !archive.ends_with("tgz") {
         return bytes;
     }
     let mut unpacked = Vec::new();
@@ -143,7 +145,7 @@ fn kill(cli: &Cli, proxy: &FaultProxy, command: &str, (seed, number): (u64, u64)
     let all: usize = FILES.iter().map(|(_, size)| size).sum();
     // Into a compressed archive blobs move one after the other, and the second time some are there.
     let (at, wanted) = match number {
-        0 if command.ends_with(".tgz") => (dice(size / 2), 0),
+        0 if command.ends_with("tgz") => (dice(size / 2), 0),
         0 => (dice(size / 2), dice(all - size)),
         _ => (dice(size / 8), 0),
     };
@@ -208,7 +210,7 @@ fn check_downloads(target: &str) {
         let received = proxy.passed().received - before;
         let most = needed.saturating_sub(left) + BESIDES;
         // A compressed stream cannot be taken up in the middle of a blob.
-        let is_compressed = target.ends_with(".tgz");
+        let is_compressed = target.ends_with("tgz");
         assert!(
             is_compressed || received <= most,
             "{seed}: {received} {needed} {left}"

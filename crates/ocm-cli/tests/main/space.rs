@@ -51,8 +51,12 @@ fn check(cli: &Cli, target: &str, command: &str) -> String {
     let small = format!("get cv {target}//acme.org/small -o json");
     assert_eq!(cli.ok(&small), before);
     assert!(!cli.ok(&format!("list {target}")).contains("acme.org/large"));
-    assert_eq!(names(cli), there);
+    // Where a transfer could not even keep its work in the archive, that waits beside it.
+    let mut left = names(cli);
+    left.retain(|name| !name.starts_with(&format!(".{target}.")));
+    assert_eq!(left, there);
     cli.ok(command);
+    assert_eq!(names(cli), there);
     assert_eq!(cli.ok(&small), before);
     let large = format!("download resource {target}//acme.org/large:1.0.0 data");
     cli.ok(&large);

@@ -115,6 +115,11 @@ impl Partial {
         self.is_ours.store(true, Ordering::Release);
     }
 
+    /// Leaves everything for the next writer, as if this one had been killed.
+    pub(super) fn leave(&self) {
+        self.is_ours.store(false, Ordering::Release);
+    }
+
     /// Returns where entries are collected that have no place yet. The lock covers that file, too.
     pub(super) fn loose(&self) -> PathBuf {
         beside(&self.target, "loose")

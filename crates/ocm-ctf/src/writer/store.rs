@@ -132,9 +132,14 @@ impl CtfArchiveWriter {
         let index = lock(&self.0.names).write_sorted();
         // The session ends with the work, also where nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {
-            if ending == Ending::Complete || !current.packing.is_empty()? {
-                current.packing.finish(&index, &current.partial, ending)?;
+            let is_worth = ending == Ending::Complete || !current.packing.is_empty()?;
+            let finish = || current.packing.finish(&index, &current.partial, ending);
+            let outcome = if is_worth { finish() } else { Ok(()) };
+            if outcome.is_err() && ending == Ending::Unfinished {
+                // On a full disk the archive cannot be made. The next writer goes on all the same.
+                current.partial.leave();
             }
+            outcome?;
             *session = None;
             Ok(())
         });

@@ -25,7 +25,7 @@ async fn products(place: &Place) {
     let mut top = Build::new(place, TOP)
         .blob("shared", &text(0, 500_000))
         .await;
-    let mut last = None;
+    let mut last: Option<(String, ocm_model::Descriptor)> = None;
     for number in 0..9 {
         let child = format!("acme.org/child{}:1.0.0", 9 - number);
         let mut build = Build::new(place, &child);
@@ -39,8 +39,8 @@ async fn products(place: &Place) {
         let artifact = image(&place.store, "images/app", &format!("{number}"), &layer).await;
         build = build.artifact("image", artifact, "app:1").await;
         // Some wait for others.
-        if let (Some((text, descriptor)), 2) = (&last, number % 3) {
-            build = build.reference("before", text, Some(descriptor));
+        if let (Some((id, descriptor)), 2) = (&last, number % 3) {
+            build = build.reference("before", id, Some(descriptor));
         }
         let descriptor = build.stored().await;
         top = top.reference(&format!("child{number}"), &child, Some(&descriptor));

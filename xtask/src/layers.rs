@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ocm-sigstore", &["ocm-digest", "ocm-model", "ocm-signing"]),
     ("ocm-oci", &["ocm-digest", "ocm-blob"]),
     ("ocm-ctf", &["ocm-digest", "ocm-blob", "ocm-oci"]),
+    ("ocm-bucket", &["ocm-digest", "ocm-blob", "ocm-oci"]),
     ("ocm-registry", &["ocm-digest", "ocm-blob", "ocm-oci"]),
     (
         "ocm-repository",
@@ -73,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-sigstore",
             "ocm-oci",
             "ocm-ctf",
+            "ocm-bucket",
             "ocm-registry",
             "ocm-repository",
             "ocm-constructor",
@@ -106,6 +108,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-sigstore",
             "ocm-oci",
             "ocm-ctf",
+            "ocm-bucket",
             "ocm-registry",
             "ocm-repository",
             "ocm-constructor",

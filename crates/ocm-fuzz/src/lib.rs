@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod archives;
+pub mod bucket;
 pub mod components;
 pub mod config;
 pub mod constructor;
@@ -30,6 +31,8 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("access_rules", access::access_rules),
     ("authorization", access::authorization),
+    ("bucket_answer", bucket::bucket_answer),
+    ("bucket_place", bucket::bucket_place),
     ("challenge", oci::challenge),
     ("certificates", signing::certificates),
     ("chart_index", web::chart_index),

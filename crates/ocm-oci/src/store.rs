@@ -35,6 +35,12 @@ pub trait Store: Fetch + Push + List + Referrers + Delete + fmt::Debug {
     fn arrange(&self) -> Option<&dyn Arrange> {
         None
     }
+
+    /// Returns the way to send readers of blobs to where the bytes are, for a server in front of
+    /// this store.
+    fn direct(&self) -> Option<&dyn Direct> {
+        None
+    }
 }
 
 /// Reading by name and by digest.
@@ -263,6 +269,17 @@ pub trait Delete: Send + Sync {
     ///
     /// As [`Delete::delete_manifest`].
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error>;
+}
+
+/// Letting others read blobs without this process.
+#[async_trait]
+pub trait Direct: Send + Sync {
+    /// Returns a URL under which anybody who knows it reads a blob for some minutes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if the store does not have the blob.
+    async fn address(&self, repository: &RepositoryName, digest: &Digest) -> Result<String, Error>;
 }
 
 /// Taking in blobs piece by piece, as a server does whose clients send chunks.

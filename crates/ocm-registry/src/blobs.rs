@@ -11,6 +11,7 @@ use ocm_digest::Digest;
 use ocm_oci::{Descriptor, RepositoryName};
 
 use crate::failure::{Chain, Code, Failure, OrFail as _};
+use crate::options::Delivery;
 use crate::range::Selection;
 use crate::registry::{Inner, insert, is_known, not_modified, tag_content};
 
@@ -33,6 +34,13 @@ impl Inner {
             .ok_or_else(|| missing(repository, &digest))?;
         if is_known(headers, &digest) {
             return Ok(not_modified(&digest));
+        }
+        if self.options.delivery == Delivery::Redirect
+            && !head
+            && let Some(direct) = self.store.direct()
+        {
+            let address = direct.address(repository, &digest).await;
+            return Ok(elsewhere(&address.or_fail(Code::BlobUnknown)?, &digest));
         }
         // Ranges are for GET (RFC 9110, section 14.2).
         let selection = if head {
@@ -100,6 +108,16 @@ impl Inner {
         self.commit().await?;
         Ok(StatusCode::ACCEPTED.into_response())
     }
+}
+
+/// Sends a client to where the bytes are. The address does not stay good.
+fn elsewhere(address: &str, digest: &Digest) -> Response {
+    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
+    let headers = response.headers_mut();
+    insert(headers, header::LOCATION, address);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    tag_content(headers, digest);
+    response
 }
 
 fn missing(repository: &RepositoryName, digest: &Digest) -> Failure {

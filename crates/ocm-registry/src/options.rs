@@ -4,6 +4,17 @@ use std::time::Duration;
 
 use ocm_oci::RawManifest;
 
+/// How clients get the bytes of a blob.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Delivery {
+    /// From the registry.
+    #[default]
+    Pass,
+    /// From where the store has them, if the store can send clients there, which they then have to
+    /// reach.
+    Redirect,
+}
+
 /// How a [`Registry`](crate::Registry) behaves.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RegistryOptions {
@@ -13,6 +24,8 @@ pub struct RegistryOptions {
     /// store has other bytes. Default: no, since clients check what they get, and hashing is
     /// slower than sending. Parts of a blob are never checked.
     pub verify_reads: bool,
+    /// How clients get the bytes of a blob.
+    pub delivery: Delivery,
     /// The size beyond which a manifest is refused, in bytes. Default: [`RawManifest::LIMIT`].
     pub max_manifest: u64,
     /// The size beyond which a blob is refused, in bytes. Default: none.
@@ -33,6 +46,7 @@ impl Default for RegistryOptions {
         Self {
             read_only: false,
             verify_reads: false,
+            delivery: Delivery::Pass,
             max_manifest: RawManifest::LIMIT,
             max_blob: None,
             metrics: false,

@@ -1,5 +1,6 @@
 //! Web servers: packages, archives and objects as their usual servers have them.
 
+mod bucket;
 mod layout;
 mod s3;
 
@@ -17,6 +18,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
+pub use bucket::Bucket;
 pub use layout::{Github, Npm, files, maven};
 pub use s3::S3;
 

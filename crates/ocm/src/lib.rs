@@ -24,6 +24,7 @@
 //! [`constructor`] for packing, [`transfer`] for moving, and so on. The terminal is not known here.
 
 mod address;
+mod buckets;
 mod check;
 mod credentials;
 #[cfg(feature = "diff")]
@@ -55,6 +56,7 @@ pub use jiff::Timestamp;
 
 pub use ocm_backends as backends;
 pub use ocm_blob as blob;
+pub use ocm_bucket as bucket;
 pub use ocm_config as config;
 pub use ocm_config::Environment;
 pub use ocm_constructor as constructor;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ocm::bucket::Place;
 use ocm::oci::{MemoryStore, StoreRef};
 use ocm::registry::{
-    AccessEntry, AccessLog, Authentication, AuthenticationOptions, Policy, Quota, Registry,
-    RegistryOptions, Scheme, Server, ServerOptions, Tls,
+    AccessEntry, AccessLog, Authentication, AuthenticationOptions, Delivery, Policy, Quota,
+    Registry, RegistryOptions, Scheme, Server, ServerOptions, Tls,
 };
 use ocm::{Ocm, Use};
 
@@ -23,11 +24,14 @@ use crate::error::{Interrupted, usage};
 /// Run a registry over a directory, or over an archive as it is
 ///
 /// The directory is an archive in the common transport format, created if it is not there. A
-/// tar, or with `--read-only` a directory, is served as it is, without unpacking. Without a path,
-/// the registry forgets everything when it ends.
+/// tar, or with `--read-only` a directory, is served as it is, without unpacking. Any number of
+/// registries serve the same bucket, `s3://bucket/prefix?endpoint=https://…&region=…`; its keys are
+/// those of the configuration or of the variables of AWS. Without a path, the registry forgets
+/// everything when it ends.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The directory or archive
+    /// The directory, archive or bucket
+    #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
 
     /// The address to listen at; port 0 takes a free one, `systemd` the socket that systemd hands
@@ -38,6 +42,9 @@ pub(crate) struct Args {
     /// Refuse every change
     #[arg(long)]
     read_only: bool,
+
+    #[command(flatten)]
+    bucket: Bucket,
 
     /// Speak TLS with this chain of certificates (PEM), which is read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -60,6 +67,13 @@ pub(crate) struct Args {
     /// Write each request to stderr, once it is answered, as a line of JSON
     #[arg(long)]
     access_log: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Bucket {
+    /// Send clients that read a blob on to the bucket, which they then have to reach
+    #[arg(long)]
+    redirect: bool,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -138,6 +152,9 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         registry_options(&args, read_only),
         policy(&args, read_only, &session.ocm).await?,
     );
+    if args.bucket.redirect && !is_bucket(&args) {
+        return Err(usage("--redirect is for a bucket"));
+    }
     let mut server = listen(&args.listen).await?;
     server = server
         .with_options(server_options(&args.limits))
@@ -179,6 +196,11 @@ fn registry_options(args: &Args, read_only: bool) -> RegistryOptions {
     RegistryOptions {
         read_only,
         metrics: args.metrics,
+        delivery: if args.bucket.redirect {
+            Delivery::Redirect
+        } else {
+            Delivery::Pass
+        },
         max_manifest: args.limits.max_manifest.unwrap_or(default.max_manifest),
         max_blob: args.limits.max_blob,
         body_idle: seconds(args.limits.body_timeout, default.body_idle),
@@ -303,11 +325,19 @@ fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
 }
 
+fn is_bucket(args: &Args) -> bool {
+    let text = args.path.as_ref().and_then(|path| path.to_str());
+    text.is_some_and(|text| text.starts_with(Place::SCHEME))
+}
+
 async fn open(args: &Args, ocm: &Ocm) -> anyhow::Result<(StoreRef, bool)> {
     let Some(path) = &args.path else {
         return Ok((Arc::new(MemoryStore::new()), args.read_only));
     };
     let text = path.display().to_string();
+    if is_bucket(args) {
+        return Ok((Arc::new(ocm.bucket(&text).await?), args.read_only));
+    }
     let is_file = ocm.path(path).is_file();
     let usage = if args.read_only || is_file {
         Use::Read

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use insta::assert_snapshot;
+use ocm_testkit::web::{Bucket, Web};
 use ocm_testkit::{Cli, Fault, Started};
 
 use crate::world::{LEAF_DATA, SMALL, check_product, signed, stored};
@@ -26,6 +27,82 @@ fn a_directory_is_a_registry() {
     check_product(&cli, &place);
     cli.ok(&format!("transfer ctf {place} far.tar"));
     check_product(&cli, "far.tar");
+}
+
+#[test]
+fn any_number_of_registries_serve_a_bucket() {
+    let mut cli = signed();
+    let bucket = Bucket::new("acme", "AKIA1", "s3cret/+");
+    let web = Web::start(bucket.clone().answer());
+    let place = format!("s3://acme/shop?region={}", Bucket::REGION);
+    cli.set("AWS_ENDPOINT_URL", &web.url(""));
+    let run = cli.run(&format!("serve {place}"));
+    assert_eq!(run.code, Some(5), "{run}");
+    cli.set("AWS_ACCESS_KEY_ID", "AKIA1");
+    cli.set("AWS_SECRET_ACCESS_KEY", "s3cret/+");
+    let run = cli.run("serve s3://other?region=eu-central-1");
+    assert_eq!(run.code, Some(3), "{run}");
+    let (_one, first) = serve(&cli, &place);
+    let (_other, second) = serve(&cli, &format!("{place} --redirect"));
+    cli.ok(&format!("transfer ctf shop {first}"));
+    check_product(&cli, &second);
+    cli.ok(&format!("transfer ctf {second} far.tar"));
+    check_product(&cli, "far.tar");
+    let keys = bucket.keys();
+    assert!(keys.iter().all(|key| key.starts_with("shop/")), "{keys:?}");
+}
+
+#[test]
+fn keys_of_a_bucket_come_from_the_configuration_and_from_a_profile() {
+    let mut cli = signed();
+    let web = Web::start(Bucket::new("acme", "AKIA1", "s3cret/+").answer());
+    let place = format!(
+        "s3://acme/shop?region={}&endpoint={}",
+        Bucket::REGION,
+        web.url("")
+    );
+    cli.write(
+        "aws",
+        "[other]\naws_access_key_id=AKIA1\naws_secret_access_key=s3cret/+\n",
+    );
+    let file = cli.path("aws").display().to_string();
+    cli.set("AWS_SHARED_CREDENTIALS_FILE", &file);
+    let run = cli.run(&format!("serve {place}"));
+    assert_eq!(run.code, Some(5), "{run}");
+    cli.set("AWS_PROFILE", "other");
+    drop(serve(&cli, &place));
+    // The configuration counts more.
+    let (host, port) = web.host().split_once(':').unwrap();
+    let config = |secret: &str| {
+        format!(
+            "type: generic.config.ocm.software/v1\nconfigurations:\n\
+             - type: credentials.config.ocm.software\n  consumers:\n\
+             \x20 - identity: {{type: S3Bucket, hostname: {host}, port: '{port}'}}\n\
+             \x20   credentials:\n    - type: Credentials/v1\n\
+             \x20     properties: {{accessKeyId: AKIA1, secretAccessKey: {secret}}}\n"
+        )
+    };
+    cli.write("wrong.yaml", config("wrong"));
+    let run = cli.run(&format!("--config wrong.yaml serve {place}"));
+    assert_eq!(run.code, Some(5), "{run}");
+    cli.write("right.yaml", config("s3cret/+"));
+    cli.set("AWS_PROFILE", "missing");
+    drop(serve(&cli, &format!("{place} --config right.yaml")));
+}
+
+#[test]
+fn what_is_for_buckets_is_refused_elsewhere() {
+    let cli = signed();
+    for (arguments, code) in [
+        ("serve shop --redirect", 2),
+        ("serve s3://acme/../x", 1),
+        ("serve s3://acme?typo=1", 1),
+        ("serve s3://acme?endpoint=ftp://x", 1),
+        ("serve s3://acme --quota 5", 2),
+    ] {
+        let run = cli.run(arguments);
+        assert_eq!(run.code, Some(code), "{run}");
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
+use http::HeaderName;
 use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderName, Method};
 
 use super::{Answer, Asked, hex};
 
@@ -64,7 +64,13 @@ impl S3 {
                 let region = HeaderName::from_static("x-amz-bucket-region");
                 return Answer::status(403).with(region, &self.region);
             }
-            if let Err(answer) = self.admit(asked, &query) {
+            let signers = self.key.as_ref().map(|(id, secret)| Signers {
+                id,
+                secret,
+                token: self.token.as_deref(),
+                region: &self.region,
+            });
+            if let Some(Err(answer)) = signers.map(|signers| signers.admit(asked, &query)) {
                 return answer;
             }
             let versions = self.objects.get(&decoded(key));
@@ -88,19 +94,26 @@ impl S3 {
             }
         }
     }
+}
 
+/// Whose signatures a server takes.
+pub(super) struct Signers<'a> {
+    pub(super) id: &'a str,
+    pub(super) secret: &'a str,
+    pub(super) token: Option<&'a str>,
+    pub(super) region: &'a str,
+}
+
+impl Signers<'_> {
     /// Checks the signature of a request (AWS, "Authenticating requests: using query parameters").
-    fn admit(&self, asked: &Asked, query: &Query) -> Result<(), Answer> {
-        let Some((id, secret)) = &self.key else {
-            return Ok(());
-        };
+    pub(super) fn admit(&self, asked: &Asked, query: &Query) -> Result<(), Answer> {
+        let Self { id, secret, .. } = self;
         let stated = |name: &str| query.get(name).unwrap_or_default();
         let credential = stated("X-Amz-Credential").to_owned();
         let [key, day, region, service, end] = credential.split('/').collect::<Vec<_>>()[..] else {
             return Err(refusal(403, "AccessDenied"));
         };
-        if key != id || stated("X-Amz-Security-Token") != self.token.as_deref().unwrap_or_default()
-        {
+        if key != *id || stated("X-Amz-Security-Token") != self.token.unwrap_or_default() {
             return Err(refusal(403, "InvalidAccessKeyId"));
         }
         if region != self.region {
@@ -114,13 +127,9 @@ impl S3 {
         {
             return Err(refusal(403, "AccessDenied"));
         }
-        let method = if asked.method == Method::HEAD {
-            "HEAD"
-        } else {
-            "GET"
-        };
         let request = format!(
-            "{method}\n{}\n{}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD",
+            "{}\n{}\n{}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD",
+            asked.method,
             asked.path(),
             query.canonical(),
             asked.header(HOST)
@@ -141,23 +150,23 @@ impl S3 {
     }
 }
 
-fn refusal(status: u16, code: &str) -> Answer {
+pub(super) fn refusal(status: u16, code: &str) -> Answer {
     let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
     Answer::status(status).saying(text)
 }
 
 impl Answer {
-    fn saying(mut self, text: String) -> Self {
+    pub(super) fn saying(mut self, text: String) -> Self {
         self.body = text.into();
         self
     }
 }
 
 /// The parts of a query, by their names; the values as they were sent, and as they are meant.
-struct Query(BTreeMap<String, (String, String)>);
+pub(super) struct Query(BTreeMap<String, (String, String)>);
 
 impl Query {
-    fn of(asked: &Asked) -> Self {
+    pub(super) fn of(asked: &Asked) -> Self {
         let query = asked.uri.query().unwrap_or_default();
         let parts = query.split('&').filter_map(|part| part.split_once('='));
         Self(
@@ -167,7 +176,7 @@ impl Query {
         )
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|(_, value)| value.as_str())
     }
 
@@ -179,7 +188,7 @@ impl Query {
     }
 }
 
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {

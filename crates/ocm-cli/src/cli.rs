@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, check, completion, create, diff, download, get, hash, list, serve, sign, transfer, verify,
-    version,
+    add, check, completion, create, diff, download, get, hash, list, serve, sign, state, transfer,
+    verify, version,
 };
 use crate::error::LogFormat;
 
@@ -145,6 +145,9 @@ pub(crate) enum Command {
     Create(CreateNoun),
     Check(Box<check::Args>),
     List(list::Args),
+    /// Know what a place has
+    #[command(subcommand)]
+    State(StateNoun),
     Serve(serve::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -214,6 +217,11 @@ pub(crate) enum GetNoun {
 pub(crate) enum DownloadNoun {
     #[command(aliases = ["resources", "res", "r"])]
     Resource(download::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateNoun {
+    Export(state::Args),
 }
 
 #[derive(Debug, Subcommand)]

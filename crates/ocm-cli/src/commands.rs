@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod required;
 pub(crate) mod serve;
 pub(crate) mod sign;
+pub(crate) mod state;
 pub(crate) mod transfer;
 pub(crate) mod tree;
 pub(crate) mod verify;
@@ -28,7 +29,7 @@ use ocm::{AddressError, Environment, Located, Occasion, Ocm, Rules, causes};
 
 use crate::cli::{
     AddNoun, Cli, Command, CreateNoun, DiffNoun, DownloadNoun, GetNoun, Global, HashNoun, LogLevel,
-    SignNoun, TransferNoun, VerifyNoun,
+    SignNoun, StateNoun, TransferNoun, VerifyNoun,
 };
 use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
@@ -219,6 +220,7 @@ async fn perform(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Diff(DiffNoun::ComponentVersion(args)) => diff::run(*args, session).await,
         Command::Check(args) => check::run(*args, session).await,
         Command::List(args) => list::run(args, session).await,
+        Command::State(StateNoun::Export(args)) => state::run(args, session).await,
         Command::Serve(args) => serve::run(args, session).await,
         Command::Version(_) | Command::Completion(_) => Ok(()),
     }

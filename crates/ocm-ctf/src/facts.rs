@@ -1,7 +1,7 @@
-//! What the manifests of an archive say about each other, remembered.
+//! What the manifests of an archive say about each other, and what they may lack.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ocm_digest::Digest;
 use ocm_oci::{Descriptor, RawManifest, RepositoryName};
@@ -10,7 +10,7 @@ use ocm_oci::{Descriptor, RawManifest, RepositoryName};
 ///
 /// A manifest never changes, so nothing is ever forgotten but what the index no longer lists.
 #[derive(Debug, Default)]
-pub(crate) struct FactCache(Mutex<Cache>);
+pub(crate) struct FactCache(Mutex<Cache>, OnceLock<Arc<BTreeSet<Digest>>>);
 
 #[derive(Debug, Default)]
 struct Cache {
@@ -30,6 +30,17 @@ struct Facts {
 }
 
 impl FactCache {
+    /// Says which blobs stand elsewhere, so that manifests may name them. Once.
+    pub(crate) fn set_elsewhere(&self, blobs: Arc<BTreeSet<Digest>>) {
+        // Only who opens an archive calls this, before anybody else has it.
+        let _ = self.1.set(blobs);
+    }
+
+    /// Returns whether a manifest may name a blob that is not in the archive.
+    pub(crate) fn is_elsewhere(&self, digest: &Digest) -> bool {
+        self.1.get().is_some_and(|blobs| blobs.contains(digest))
+    }
+
     /// Returns whether all manifests of a repository have been read in this generation.
     pub(crate) fn is_scanned(&self, repository: &RepositoryName, generation: u64) -> bool {
         self.lock().scanned.get(repository) == Some(&generation)

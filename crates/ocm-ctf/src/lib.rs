@@ -53,6 +53,6 @@ pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
 pub use layout::{
     OciLayout, ReferrersOf, check_passing, is_artifact_set, is_oci_layout, write_layout,
 };
-pub use open::{Access, CtfFormat, open};
+pub use open::{Access, CtfFormat, open, open_lacking};
 pub use packed::Scratch;
 pub use writer::CtfArchiveWriter;

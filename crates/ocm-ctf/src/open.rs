@@ -1,15 +1,18 @@
 //! Opening an archive, whatever it is.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use ocm_blob::{OpenFile, is_gzip};
+use ocm_digest::Digest;
 use ocm_oci::{Error, StoreRef};
 
 use crate::archive::CtfArchive;
 use crate::directory::CtfDirectory;
 use crate::packed::Scratch;
+use crate::reading::Archive as _;
 use crate::writer::CtfArchiveWriter;
 
 /// What an archive is opened for.
@@ -77,15 +80,7 @@ pub async fn open(
     scratch: &Scratch,
 ) -> Result<StoreRef, Error> {
     let path = path.as_ref();
-    let by_name = CtfFormat::of_name(path);
-    let is_directory = path.is_dir();
-    let is_file = !is_directory && path.exists();
-    let format = match by_name {
-        _ if is_directory => CtfFormat::Directory,
-        CtfFormat::Directory if is_file => format_of_file(path)?,
-        by_name => by_name,
-    };
-    Ok(match (format, access) {
+    Ok(match (format_of(path)?, access) {
         (CtfFormat::Directory, _) => Arc::new(CtfDirectory::open(path, access)?),
         (_, Access::ReadOnly) => Arc::new(CtfArchive::open(path, scratch).await?),
         (format, Access::ReadWrite) => {
@@ -93,6 +88,44 @@ pub async fn open(
             Arc::new(CtfArchiveWriter::open(path, format, scratch).await?)
         }
     })
+}
+
+/// Opens an archive to write it, or creates it, as [`open`] does. Its manifests may name blobs of
+/// `elsewhere`, which it need not have.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn open_lacking(
+    path: impl AsRef<Path>,
+    elsewhere: Arc<BTreeSet<Digest>>,
+    scratch: &Scratch,
+) -> Result<StoreRef, Error> {
+    let path = path.as_ref();
+    Ok(match format_of(path)? {
+        CtfFormat::Directory => {
+            let directory = CtfDirectory::open(path, Access::ReadWrite)?;
+            directory.facts().set_elsewhere(elsewhere);
+            Arc::new(directory)
+        }
+        format => {
+            create_parent(path)?;
+            let writer = CtfArchiveWriter::open(path, format, scratch).await?;
+            writer.facts().set_elsewhere(elsewhere);
+            Arc::new(writer)
+        }
+    })
+}
+
+/// Tells the form of an archive by what is there, or by its name if there is nothing.
+fn format_of(path: &Path) -> Result<CtfFormat, Error> {
+    if path.is_dir() {
+        return Ok(CtfFormat::Directory);
+    }
+    match CtfFormat::of_name(path) {
+        CtfFormat::Directory if path.exists() => format_of_file(path),
+        by_name => Ok(by_name),
+    }
 }
 
 /// Creates the directories that lead to an archive, as those are created that lead to a directory.

@@ -281,10 +281,11 @@ pub(crate) fn check_children(
     }
     let document = manifest.parse()?;
     for child in document.children() {
-        // Layers with addresses of their own need not be anywhere else, and images need not be
-        // wanted for all platforms.
+        // Layers with addresses of their own need not be anywhere else, images need not be wanted
+        // for all platforms, and a delta archive lacks what is at the place it goes to.
         if child.urls.is_empty()
             && !may_be_left_out(child)
+            && !archive.facts().is_elsewhere(&child.digest)
             && stat_blob(archive, &child.digest)?.is_none()
         {
             return Err(Error::Dangling {

@@ -76,6 +76,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("timestamp", signing::timestamp),
     ("transfer_plan", transfer::transfer_plan),
     ("transformation_graph", transfer::transformation_graph),
+    ("place_state", transfer::place_state),
+    ("delta_record", transfer::delta_record),
     ("version", text::version),
     ("yaml", model::yaml),
 ];

@@ -1,5 +1,6 @@
-//! Plans of transfers.
+//! Plans of transfers, and what they leave out.
 
+use ocm_transfer::delta::{Base, DeltaRecord, PlaceState};
 use ocm_transfer::{TransferPlan, read_transformation_graph};
 
 /// A plan that was stored to be carried out later.
@@ -25,4 +26,32 @@ pub fn transformation_graph(bytes: &[u8]) {
     for version in transfers.iter().flat_map(|transfer| &transfer.versions) {
         assert_eq!(version.steps.len(), version.descriptor.resources().len());
     }
+}
+
+/// What another place has, as a state or as a list of digests.
+pub fn place_state(bytes: &[u8]) {
+    if let Ok(digests) = PlaceState::read_digests(bytes) {
+        let base = Base::of_digests("list", digests.iter().copied());
+        assert!(digests.iter().all(|digest| base.has(digest)));
+    }
+    let Ok(state) = PlaceState::read(bytes) else {
+        return;
+    };
+    let again = PlaceState::read(state.write().as_bytes()).expect("what was written is a state");
+    assert_eq!(again, state);
+    let base = Base::of_state("state", &state);
+    let blobs = state.repositories.values().flatten();
+    assert!(blobs.into_iter().all(|(digest, _)| base.has(digest)));
+}
+
+/// What a delta archive leaves out.
+pub fn delta_record(bytes: &[u8]) {
+    let Ok(record) = DeltaRecord::read(bytes) else {
+        return;
+    };
+    let again = DeltaRecord::read(&record.write()).expect("what was written is a record");
+    assert_eq!(again, record);
+    let mut base = Base::default();
+    base.add_record(&record);
+    assert!(record.left_out.keys().all(|digest| base.has(digest)));
 }

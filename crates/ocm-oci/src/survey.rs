@@ -3,7 +3,7 @@
 //! Other than [`check_graph`](crate::check_graph), which ends at the first fault, a survey goes on
 //! and lists all of them. It asks for the sizes of blobs unless it is told to read them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _};
 use ocm_digest::Digest;
@@ -34,6 +34,10 @@ pub struct Survey {
     pub blobs: u64,
     /// The bytes of both.
     pub size: u64,
+    /// Each manifest, with its size in bytes.
+    pub found_manifests: BTreeMap<Digest, u64>,
+    /// Each blob, with its size in bytes.
+    pub found_blobs: BTreeMap<Digest, u64>,
     /// What is missing, or is not what it should be.
     pub faults: Vec<Error>,
 }
@@ -68,7 +72,9 @@ pub async fn survey(
             continue;
         };
         survey.manifests += 1;
-        survey.size = survey.size.saturating_add(manifest.bytes().len() as u64);
+        let size = manifest.bytes().len() as u64;
+        survey.size = survey.size.saturating_add(size);
+        survey.found_manifests.insert(node.digest, size);
         let Some(children) = survey.note(Children::of(&manifest, options.selection()))? else {
             continue;
         };
@@ -79,12 +85,16 @@ pub async fn survey(
         }));
     }
     let mut looked = stream::iter(blobs)
-        .map(|blob| async move { look_at(store, repository, &blob, depth, options).await })
+        .map(|blob| async move {
+            let size = look_at(store, repository, &blob, depth, options).await;
+            (blob.digest, size)
+        })
         .buffered(options.parallel());
-    while let Some(size) = looked.next().await {
+    while let Some((digest, size)) = looked.next().await {
         if let Some(size) = survey.note(size)? {
             survey.blobs += 1;
             survey.size = survey.size.saturating_add(size);
+            survey.found_blobs.insert(digest, size);
         }
     }
     Ok(survey)

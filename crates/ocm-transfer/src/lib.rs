@@ -41,6 +41,7 @@
 //! - [`Planner`] and [`Root`] gather; [`decide`], [`merge`] and [`resource_step`] hold the rules
 //!   and do no IO.
 //! - [`TransferPlan`] is the plan, [`Transfer`] the plan with its repositories at hand.
+//! - [`delta`] leaves out of archives what the other side has.
 //! - [`diff`](mod@diff) says what differs between two component versions.
 //! - [`ExecuteOptions`] limits and watches the work; [`TransferReport`] says what was done.
 //!
@@ -57,6 +58,7 @@
 mod arrival;
 mod assess;
 mod decide;
+pub mod delta;
 pub mod diff;
 mod error;
 mod execute;

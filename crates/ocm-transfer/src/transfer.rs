@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ocm_digest::Digest;
+use ocm_oci::CopyOptions;
 use ocm_repository::{AccessMethods, RepositoryRef};
 
 use crate::arrival;
+use crate::delta::{Base, preview};
 use crate::error::Error;
 use crate::execute::{ExecuteOptions, execute};
 use crate::plan::{TransferPlan, VersionPlan};
@@ -121,6 +124,21 @@ impl Transfer {
     /// what it was when the plan was made; a repository fails.
     pub async fn inspect(&self, inspector: &Arc<dyn Inspector>) -> Result<(), Error> {
         standing::inspect(self, inspector).await
+    }
+
+    /// Returns the blobs, with their sizes in bytes, that carrying the plan out into a delta archive
+    /// would leave out, since a base has them: of local blobs, and of images that are copied by
+    /// value.
+    ///
+    /// # Errors
+    ///
+    /// A repository fails.
+    pub async fn left_out_by(
+        &self,
+        base: &Base,
+        copy: &CopyOptions,
+    ) -> Result<BTreeMap<Digest, u64>, Error> {
+        preview::left_out(self, base, copy).await
     }
 
     /// Carries the plan out.

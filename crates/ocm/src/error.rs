@@ -92,6 +92,31 @@ pub enum Error {
     #[error("there is no repository at {location}")]
     NoRepository { location: String },
 
+    /// What should say what the other side has is something else.
+    #[error("{what} is no state of a place and no list of digests")]
+    NoBase {
+        what: String,
+        #[source]
+        source: ocm_transfer::delta::StateError,
+    },
+
+    /// What the other side has can only be left out of an archive that is made for that.
+    #[error("{location} is no delta archive: nothing can be left out of it")]
+    NoDelta { location: String },
+
+    /// The target does not have what a delta archive leaves out.
+    #[error(
+        "{delta} leaves out what is in {base}, and {target} lacks {} of it: {}",
+        count(.missing.len(), "blob"), shortened(.missing)
+    )]
+    BaseMissing {
+        delta: String,
+        target: String,
+        base: String,
+        /// Never empty.
+        missing: Vec<Digest>,
+    },
+
     /// What is at this place is no component archive.
     #[error("{location} is no component archive: it has no component-descriptor.yaml")]
     NoComponentArchive { location: String },
@@ -253,4 +278,19 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// Names the first few.
+fn shortened(digests: &[Digest]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = digests.iter().take(SHOWN).map(Digest::to_string).collect();
+    match digests.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }

@@ -140,12 +140,14 @@ fn of_operation(error: &Error) -> Option<Kind> {
         } => Some(Kind::VerificationFailed),
         Error::Sign(ocm_signing::sign::Error::NameTaken { .. })
         | Error::ChangedMeanwhile { .. }
+        | Error::NoDelta { .. }
         | Error::Invalidates { .. } => Some(Kind::Conflict),
         Error::NoToken { .. } => Some(Kind::NotAllowed),
         Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
-        Error::NoRepository { .. } | Error::Lookup(_) | Error::NoContent { .. } => {
-            Some(Kind::NotFound)
-        }
+        Error::NoRepository { .. }
+        | Error::BaseMissing { .. }
+        | Error::Lookup(_)
+        | Error::NoContent { .. } => Some(Kind::NotFound),
         Error::Address(_)
         | Error::Config(_)
         | Error::Section(_)
@@ -154,6 +156,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::KeyFile(_)
         | Error::NoVersion { .. }
         | Error::NoComponentArchive { .. }
+        | Error::NoBase { .. }
         | Error::UnknownRepository { .. }
         | Error::NoPrivateKey { .. }
         | Error::OpenPgpKey { .. }

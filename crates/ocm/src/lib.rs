@@ -27,6 +27,7 @@ mod address;
 mod buckets;
 mod check;
 mod credentials;
+mod delta;
 #[cfg(feature = "diff")]
 mod diff;
 mod download;

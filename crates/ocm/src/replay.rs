@@ -26,8 +26,7 @@ impl Ocm {
     ///
     /// A repository cannot be opened, or the plan contradicts itself.
     pub async fn reopen(&self, plan: TransferPlan) -> Result<Transfer, Error> {
-        let target = self.named(&plan.target)?;
-        let target = self.open(&target, Use::Write).await?;
+        let spec = self.named(&plan.target)?;
         let names = plan.sources();
         let mut opened: BTreeMap<&str, RepositoryRef> = BTreeMap::new();
         let mut sources = BTreeMap::new();
@@ -35,11 +34,12 @@ impl Ocm {
             let place = without_number(name, |place| names.contains(place));
             let repository = match opened.get(place) {
                 Some(repository) => RepositoryRef::clone(repository),
-                None => self.open(&self.named(place)?, Use::Read).await?,
+                None => self.open_source(&self.named(place)?, &spec).await?,
             };
             opened.insert(place, RepositoryRef::clone(&repository));
             sources.insert((*name).to_owned(), repository);
         }
+        let target = self.open(&spec, Use::Write).await?;
         let home = sources.values().next().unwrap_or(&target);
         let access = self.access_methods(home).await?;
         Ok(Transfer::from_plan(plan, target, sources, access)?)

@@ -11,9 +11,9 @@ use ocm_config::graph::{CredentialGraph, Plugins};
 use ocm_config::settings::{HttpConfig, Retries};
 use ocm_config::{Config, Environment};
 use ocm_ctf::{Access, Scratch};
-use ocm_model::repository::Scheme as UrlScheme;
+use ocm_model::repository::{OciRepository, Scheme as UrlScheme};
 use ocm_model::{ComponentName, ComponentVersionId, Constraint, RepositorySpec, Version};
-use ocm_oci::{ImageReference, RegistryClient, RegistryOptions, Scheme, StoreRef};
+use ocm_oci::{ImageReference, RegistryClient, RegistryOptions, RepositoryName, Scheme, StoreRef};
 use ocm_repository::RepositoryRef;
 use tokio::sync::OnceCell;
 
@@ -36,6 +36,13 @@ pub enum Use {
 /// A session with what one user has configured. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Ocm(pub(crate) Arc<Inner>);
+
+/// Where the components of a place in a registry stand.
+pub(crate) struct Place {
+    pub(crate) store: StoreRef,
+    pub(crate) prefix: Option<RepositoryName>,
+    pub(crate) host: String,
+}
 
 /// What a session owns.
 pub(crate) struct Inner {
@@ -144,6 +151,9 @@ impl Ocm {
                     }
                     Err(error) => return Err(error),
                 };
+                if usage == Use::Read {
+                    self.warn_of_delta(&store).await;
+                }
                 Ok(Arc::new(OciComponentRepository::new(store, None)))
             }
             RepositorySpec::ComponentArchive(archive) => {
@@ -156,19 +166,11 @@ impl Ocm {
                 })?))
             }
             RepositorySpec::Oci(oci) => {
-                let scheme = match oci.base_url.scheme {
-                    Some(UrlScheme::Http) => Scheme::Http,
-                    Some(_) => Scheme::Https,
-                    None => Scheme::Auto,
-                };
-                let host = oci.base_url.authority();
-                let store = self.registry(&host, scheme).await?;
-                let prefix = Some(oci.sub_path.as_str()).filter(|path| !path.is_empty());
-                let prefix = prefix.map(str::parse).transpose();
-                let prefix = prefix.map_err(|source| address::Error::Path {
-                    spec: spec.to_string(),
-                    source,
-                })?;
+                let Place {
+                    store,
+                    prefix,
+                    host,
+                } = self.registry_place(spec, oci).await?;
                 let in_the_clear = store.location().starts_with("http://");
                 let scheme = in_the_clear.then(|| "http".to_owned());
                 let repository = OciComponentRepository::new(store, prefix)
@@ -179,6 +181,32 @@ impl Ocm {
                 spec: other.to_string(),
             }),
         }
+    }
+
+    /// Returns the client of a registry, and where in it the components of a place stand.
+    pub(crate) async fn registry_place(
+        &self,
+        spec: &RepositorySpec,
+        oci: &OciRepository,
+    ) -> Result<Place, Error> {
+        let scheme = match oci.base_url.scheme {
+            Some(UrlScheme::Http) => Scheme::Http,
+            Some(_) => Scheme::Https,
+            None => Scheme::Auto,
+        };
+        let host = oci.base_url.authority();
+        let store = self.registry(&host, scheme).await?;
+        let prefix = Some(oci.sub_path.as_str()).filter(|path| !path.is_empty());
+        let prefix = prefix.map(str::parse).transpose();
+        let prefix = prefix.map_err(|source| address::Error::Path {
+            spec: spec.to_string(),
+            source,
+        })?;
+        Ok(Place {
+            store,
+            prefix,
+            host,
+        })
     }
 
     /// Opens a component archive; `None` if what is at the path is something else.

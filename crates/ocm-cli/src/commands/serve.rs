@@ -344,5 +344,7 @@ async fn open(args: &Args, ocm: &Ocm) -> anyhow::Result<(StoreRef, bool)> {
     } else {
         Use::Write
     };
-    Ok((ocm.archive(&text, usage).await?, usage == Use::Read))
+    let store = ocm.archive(&text, usage).await?;
+    ocm.warn_of_delta(&store).await;
+    Ok((store, usage == Use::Read))
 }

@@ -1,5 +1,6 @@
 //! `ocm transfer component-version | ctf`.
 
+mod delta;
 mod show;
 mod stored;
 mod verified;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueEnum;
+use ocm::Resolvers;
 use ocm::model::{Constraint, RepositorySpec};
 use ocm::oci::CopyOptions;
 use ocm::oci::PlatformFilter;
@@ -17,8 +19,8 @@ use ocm::transfer::{
     ExecuteOptions, Inspector, Planner, Policy, Recursion, ResourceCopy, Root, Transfer,
     TransferOptions, TransferReport, UploadAs,
 };
-use ocm::{Resolvers, Use};
 
+use self::delta::Delta;
 use self::verified::Verified;
 use super::Session;
 use crate::error::{hinted, usage};
@@ -127,6 +129,11 @@ struct Shape {
     #[command(flatten)]
     verified: Verified,
 
+    /// Leave out of the archive that is written what this has: the file of `ocm state export`, a
+    /// file with digests, or another archive or registry
+    #[arg(long, value_name = "STATE|ARCHIVE")]
+    since: Vec<String>,
+
     /// Look for what is referred to in this repository as well
     #[arg(long, value_name = "REPOSITORY")]
     lookup: Vec<String>,
@@ -174,9 +181,16 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
     let mut roots = Vec::new();
     let mut repositories: Vec<(RepositorySpec, RepositoryRef)> = Vec::new();
+    let target_spec = session.repository(target)?;
     for text in sources {
         let located = session.reference(text).await?;
-        let repository = open_once(&mut repositories, &located.repository, session).await?;
+        let repository = open_once(
+            &mut repositories,
+            &located.repository,
+            &target_spec,
+            session,
+        );
+        let repository = repository.await?;
         if located.digest.is_some() {
             ocm.check_stored_digest(&repository, &located).await?;
         }
@@ -204,12 +218,13 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 async fn open_once(
     repositories: &mut Vec<(RepositorySpec, RepositoryRef)>,
     wanted: &RepositorySpec,
+    target: &RepositorySpec,
     session: &Session,
 ) -> anyhow::Result<RepositoryRef> {
     if let Some((_, repository)) = repositories.iter().find(|(spec, _)| spec == wanted) {
         return Ok(RepositoryRef::clone(repository));
     }
-    let repository = session.ocm.open(wanted, Use::Read).await?;
+    let repository = session.ocm.open_source(wanted, target).await?;
     repositories.push((wanted.clone(), RepositoryRef::clone(&repository)));
     Ok(repository)
 }
@@ -217,7 +232,8 @@ async fn open_once(
 pub(crate) async fn run_archive(args: ArchiveArgs, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
     let place = session.repository(&args.source)?;
-    let source = ocm.open(&place, Use::Read).await?;
+    let target = session.repository(&args.target)?;
+    let source = ocm.open_source(&place, &target).await?;
     let roots = Root::all(&source).await?;
     if roots.is_empty() {
         session
@@ -248,7 +264,7 @@ async fn move_all(
     let start = Instant::now();
     let ocm = &session.ocm;
     let spec = session.repository(target)?;
-    let repository = ocm.open(&spec, Use::Write).await?;
+    let (repository, delta) = delta::open_target(&spec, shape, session).await?;
     let rules = super::rules(shape.strict);
     let lookup = lookup(places, shape, session)?;
     let resolvers = resolvers.and_in(&lookup);
@@ -268,6 +284,7 @@ async fn move_all(
         target: target.to_owned(),
         lookup,
         origin: Origin::Flags,
+        delta,
     };
     carry_out(&[planned], start, shape, session).await
 }
@@ -294,6 +311,8 @@ struct Planned {
     /// Where verifying looks for what is referred to.
     lookup: Vec<RepositorySpec>,
     origin: Origin,
+    /// What is left out, where a delta archive is written.
+    delta: Option<Delta>,
 }
 
 /// What a plan was made from, and so what helps if it does not work out.
@@ -321,7 +340,11 @@ async fn carry_out(
     }
     if shape.dry_run {
         let plans = all.iter().map(|planned| planned.transfer.plan());
-        return show::print_plans(&plans.collect::<Vec<_>>(), shape.output, session);
+        show::print_plans(&plans.collect::<Vec<_>>(), shape.output, session)?;
+        for planned in all {
+            delta::preview(planned, shape, session).await?;
+        }
+        return Ok(());
     }
     let mut done = Vec::new();
     let mut failure = None;
@@ -342,6 +365,9 @@ async fn carry_out(
     }
     if !done.is_empty() {
         show::print_reports(&done, shape.output, session)?;
+        for planned in all.iter().take(done.len()) {
+            delta::note(planned, session);
+        }
     }
     failure.map_or(Ok(()), Err)
 }

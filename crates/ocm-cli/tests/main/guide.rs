@@ -85,7 +85,7 @@ fn the_guide_over_an_air_gap_works_as_it_is_written() {
         .replace("acme.pub", "release.pub")
         .replace("0.0.0.0:", "127.0.0.1:")
         .replace("http://machine:", "http://127.0.0.1:");
-    shell.follow(&guide, 6);
+    shell.follow(&guide, 7);
 }
 
 /// Returns a document up to a text that is in it.

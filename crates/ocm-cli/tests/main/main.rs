@@ -12,6 +12,7 @@ mod conformance;
 mod connections;
 mod constructors;
 mod continued;
+mod deltas;
 mod descriptors;
 mod elsewhere;
 mod examples;

@@ -194,3 +194,16 @@ fn a_platform_that_no_image_has_is_refused_with_those_that_there_are() {
     For more information, try '--help'.
     ");
 }
+
+#[test]
+fn a_delta_archive_of_some_platforms_needs_nothing_of_the_others() {
+    let cli = signed();
+    let next = CONSTRUCTOR.replace("version: 1.0.0", "version: 1.1.0");
+    cli.write("component-constructor.yaml", next);
+    cli.ok("add cv -r new component-constructor.yaml");
+    cli.ok("transfer ctf all far --platform linux/amd64");
+    // The base has more than the place that the archive goes to, but nothing of it is needed.
+    cli.ok("transfer ctf new delta.tar --since all --platform linux/amd64");
+    cli.ok("transfer ctf delta.tar far");
+    cli.ok("check --only-local far//acme.org/multi:1.1.0");
+}

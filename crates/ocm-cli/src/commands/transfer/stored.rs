@@ -38,6 +38,7 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
                     transfer,
                     lookup,
                     origin: Origin::Graph,
+                    delta: None,
                 });
             }
             return carry_out(&all, start, &args.shape, session).await;
@@ -56,6 +57,7 @@ pub(super) async fn run(file: &str, args: &Args, session: &Session) -> anyhow::R
         target,
         lookup,
         origin: Origin::Plan,
+        delta: None,
     };
     carry_out(&[planned], start, &args.shape, session).await
 }
@@ -113,6 +115,7 @@ fn ignored(args: &Args, is_graph: bool) -> impl Iterator<Item = &'static str> {
             "--lookup",
             !shape.lookup.is_empty() && !shape.verified.is_asked(),
         ),
+        ("--since", !shape.since.is_empty()),
         ("--omit-access-types", !shape.omit_access_types.is_empty()),
         ("--platform", !shape.platform.is_empty()),
     ];

@@ -1,0 +1,90 @@
+//! Archives that leave out what the other side has.
+
+use std::sync::Arc;
+
+use ocm::Use;
+use ocm::model::RepositorySpec;
+use ocm::oci::CopyOptions;
+use ocm::repository::RepositoryRef;
+use ocm::transfer::delta::{Base, DeltaWriter};
+
+use super::{Planned, Shape};
+use crate::commands::Session;
+use crate::error::{hinted, usage};
+use crate::output::{bytes, count};
+
+/// A delta archive on its way.
+pub(super) struct Delta {
+    base: Base,
+    writer: Arc<DeltaWriter>,
+}
+
+/// Opens the target, as a delta archive if `--since` says so. A dry run writes nothing.
+pub(super) async fn open_target(
+    spec: &RepositorySpec,
+    shape: &Shape,
+    session: &Session,
+) -> anyhow::Result<(RepositoryRef, Option<Delta>)> {
+    let ocm = &session.ocm;
+    if shape.since.is_empty() {
+        if ocm.delta_record(spec).await?.is_some() {
+            return Err(usage(format!(
+                "{spec} is a delta archive, which grows with --since only"
+            )));
+        }
+        return Ok((ocm.open(spec, Use::Write).await?, None));
+    }
+    let mut base = Base::default();
+    let copy = CopyOptions::new(shape.concurrency_limit);
+    for text in &shape.since {
+        base.add(ocm.base(text, &copy).await?);
+    }
+    let opened = ocm.delta_target(spec, base.clone()).await;
+    let (repository, writer) = opened.map_err(|error| match error {
+        ocm::Error::NoDelta { .. } => hinted(
+            error,
+            "name an archive that is not there yet: --since makes a delta archive of it",
+        ),
+        error => error.into(),
+    })?;
+    Ok((repository, Some(Delta { base, writer })))
+}
+
+/// Says what a transfer would leave out.
+pub(super) async fn preview(
+    planned: &Planned,
+    shape: &Shape,
+    session: &Session,
+) -> anyhow::Result<()> {
+    let Some(delta) = &planned.delta else {
+        return Ok(());
+    };
+    let copy = CopyOptions::new(shape.concurrency_limit);
+    let left_out = planned.transfer.left_out_by(&delta.base, &copy).await?;
+    let size = left_out
+        .values()
+        .fold(0, |sum: u64, size| sum.saturating_add(*size));
+    session.ui.note(&format!(
+        "would leave out up to {} ({}), which {} has",
+        count(left_out.len() as u64, "blob"),
+        bytes(size),
+        delta.base.name(),
+    ));
+    Ok(())
+}
+
+/// Says what a transfer has left out.
+pub(super) fn note(planned: &Planned, session: &Session) {
+    let Some(delta) = &planned.delta else {
+        return;
+    };
+    let record = delta.writer.record();
+    let base: Vec<&str> = record.base.iter().map(String::as_str).collect();
+    session.ui.note(&format!(
+        "{} leaves out {} ({}), which {} has",
+        planned.target,
+        count(record.left_out.len() as u64, "blob"),
+        bytes(record.size()),
+        base.join(", "),
+    ));
+}

@@ -1,0 +1,299 @@
+//! Delta archives: what a place has, writing what it lacks, and reading both together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use ocm_backends::{ComponentArchive, OciComponentRepository};
+use ocm_ctf::{Scratch, open_lacking};
+use ocm_digest::Digest;
+use ocm_model::{ComponentVersionId, RepositorySpec};
+use ocm_oci::{CopyOptions, Depth, RepositoryName, StoreRef, survey};
+use ocm_repository::{Artifact, RepositoryRef};
+use ocm_transfer::Root;
+use ocm_transfer::delta::{Base, Completed, DeltaRecord, DeltaWriter, LIMIT, PlaceState};
+
+use crate::error::{Error, count};
+use crate::session::{Ocm, Use};
+
+/// How many component versions are looked at at a time.
+const PARALLEL: usize = 4;
+
+/// The blobs of one repository.
+type Found = (String, BTreeMap<Digest, u64>);
+
+impl Ocm {
+    /// Lists what a place has of component versions, or of all that it has: blobs and manifests,
+    /// by their digests. Each is asked for; what a manifest names and is missing is not listed.
+    ///
+    /// # Errors
+    ///
+    /// The place cannot be opened, cannot list, or does not have one of `versions`.
+    pub async fn state(
+        &self,
+        spec: &RepositorySpec,
+        versions: Option<Vec<ComponentVersionId>>,
+        copy: &CopyOptions,
+    ) -> Result<PlaceState, Error> {
+        let repository = self.open(spec, Use::Read).await?;
+        let versions = if let Some(versions) = versions {
+            versions
+        } else {
+            let all = Root::all(&repository).await?;
+            all.into_iter().map(|root| root.id).collect()
+        };
+        let prefix = prefix_of(spec);
+        let (repository, prefix) = (&repository, prefix.as_str());
+        let mut looked = stream::iter(versions)
+            .map(|id| async move {
+                let (digest, found) = content_of(repository, &id, prefix, copy).await?;
+                Ok::<_, Error>((id, digest, found))
+            })
+            .buffered(PARALLEL);
+        let mut state = PlaceState::new(spec.to_string());
+        while let Some((id, digest, found)) = looked.try_next().await? {
+            state.component_versions.insert(id.to_string(), digest);
+            if let Some((name, blobs)) = found {
+                state.repositories.entry(name).or_default().extend(blobs);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Reads what the other side of a transfer has: the file of a [`PlaceState`], a file with a
+    /// list of digests, or else an archive or a registry, which is looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoBase`] if a file is none of these; as [`Ocm::state`].
+    pub async fn base(&self, text: &str, copy: &CopyOptions) -> Result<Base, Error> {
+        let path = self.path(text);
+        let no_base = |source| Error::NoBase {
+            what: text.to_owned(),
+            source,
+        };
+        let name = || {
+            let name = path.file_name().filter(|_| path.exists());
+            name.map_or(text.to_owned(), |name| name.to_string_lossy().into_owned())
+        };
+        match list_in(&path)? {
+            Some(List::State(bytes)) => {
+                let state = PlaceState::read(&bytes).map_err(no_base)?;
+                return Ok(Base::of_state(name(), &state));
+            }
+            Some(List::Digests(bytes)) => {
+                let digests = PlaceState::read_digests(&bytes).map_err(no_base)?;
+                return Ok(Base::of_digests(name(), digests));
+            }
+            None => {}
+        }
+        let spec = self.repository(text)?;
+        let mut base = Base::of_state(name(), &self.state(&spec, None, copy).await?);
+        if let Some(record) = self.delta_record(&spec).await? {
+            base.add_record(&record);
+        }
+        Ok(base)
+    }
+
+    /// Opens an archive to write what is not in a base. An archive that is there must be a delta
+    /// archive, which grows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDelta`] if it is another archive, or no archive; it cannot be opened.
+    pub async fn delta_target(
+        &self,
+        spec: &RepositorySpec,
+        base: Base,
+    ) -> Result<(RepositoryRef, Arc<DeltaWriter>), Error> {
+        let no_delta = || Error::NoDelta {
+            location: spec.to_string(),
+        };
+        let RepositorySpec::Ctf(ctf) = spec else {
+            return Err(no_delta());
+        };
+        let path = self.path(&ctf.path);
+        let before = self.delta_record(spec).await?;
+        if before.is_none() && path.exists() {
+            let there = self.open(spec, Use::Read).await?;
+            if !there.components().await?.is_empty() {
+                return Err(no_delta());
+            }
+        }
+        let mut elsewhere = base.digests();
+        elsewhere.extend(before.iter().flat_map(|it| it.left_out.keys()));
+        let store = open_lacking(&path, Arc::new(elsewhere), &Scratch::default()).await?;
+        let writer = Arc::new(DeltaWriter::new(store, base, before));
+        let store: StoreRef = Arc::<DeltaWriter>::clone(&writer);
+        Ok((Arc::new(OciComponentRepository::new(store, None)), writer))
+    }
+
+    /// Opens a place that a transfer to `target` reads. What a delta archive leaves out is read
+    /// from the target, and looked for there before anything else is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BaseMissing`] if the target lacks something that the archive leaves out; as
+    /// [`Ocm::open`].
+    pub async fn open_source(
+        &self,
+        spec: &RepositorySpec,
+        target: &RepositorySpec,
+    ) -> Result<RepositoryRef, Error> {
+        let RepositorySpec::Ctf(ctf) = spec else {
+            return self.open(spec, Use::Read).await;
+        };
+        let path = self.path(&ctf.path);
+        if ComponentArchive::is_directory(&path) {
+            return self.open(spec, Use::Read).await;
+        }
+        let Ok(archive) = self.archive(&ctf.path, Use::Read).await else {
+            // It is an archive of another sort, or opening says what is wrong.
+            return self.open(spec, Use::Read).await;
+        };
+        let Some(record) = DeltaRecord::of(&archive).await? else {
+            return Ok(Arc::new(OciComponentRepository::new(archive, None)));
+        };
+        let missing = |digests: Vec<Digest>| Error::BaseMissing {
+            delta: spec.to_string(),
+            target: target.to_string(),
+            base: record.base.iter().cloned().collect::<Vec<_>>().join(", "),
+            missing: digests,
+        };
+        let Some((base, prefix)) = self.store_of(target).await? else {
+            return Err(missing(record.left_out.keys().copied().collect()));
+        };
+        let completed = Completed::new(archive, &record, base, prefix.as_ref()).await?;
+        let store: StoreRef = Arc::new(completed.map_err(missing)?);
+        Ok(Arc::new(OciComponentRepository::new(store, None)))
+    }
+
+    /// Returns what an archive says that it leaves out; `None` if it is no delta archive, or not
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// The archive cannot be opened, or what it says is malformed.
+    pub async fn delta_record(&self, spec: &RepositorySpec) -> Result<Option<DeltaRecord>, Error> {
+        let RepositorySpec::Ctf(ctf) = spec else {
+            return Ok(None);
+        };
+        if !self.path(&ctf.path).exists() {
+            return Ok(None);
+        }
+        match self.archive(&ctf.path, Use::Read).await {
+            Ok(store) => Ok(DeltaRecord::of(&store).await?),
+            // Component archives are no stores; whatever else is wrong, opening says.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Says in the log that an archive is a delta archive, for commands that read it alone.
+    pub async fn warn_of_delta(&self, archive: &StoreRef) {
+        // Who reads what is malformed is told so then.
+        if let Ok(Some(record)) = DeltaRecord::of(archive).await {
+            let DeltaRecord { base, left_out, .. } = &record;
+            let base: Vec<&str> = base.iter().map(String::as_str).collect();
+            tracing::warn!(
+                "{} is a delta archive: it leaves out {} ({} bytes), which {} has; a transfer to \
+                 where that is completes it",
+                archive.location(),
+                count(left_out.len(), "blob"),
+                record.size(),
+                base.join(", ")
+            );
+        }
+    }
+
+    /// Returns the store of a place, and the path below which its components stand; `None` if
+    /// there is nothing yet.
+    async fn store_of(
+        &self,
+        spec: &RepositorySpec,
+    ) -> Result<Option<(StoreRef, Option<RepositoryName>)>, Error> {
+        match spec {
+            RepositorySpec::Ctf(ctf) if self.path(&ctf.path).exists() => {
+                Ok(Some((self.archive(&ctf.path, Use::Read).await?, None)))
+            }
+            RepositorySpec::Oci(oci) => {
+                let place = self.registry_place(spec, oci).await?;
+                Ok(Some((place.store, place.prefix)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Returns what a place has of one component version: what names its stored form, and the content
+/// of its repository, if it is stored as an artifact.
+async fn content_of(
+    repository: &RepositoryRef,
+    id: &ComponentVersionId,
+    prefix: &str,
+    copy: &CopyOptions,
+) -> Result<(Digest, Option<Found>), Error> {
+    let Some(artifact) = repository.stored_artifact(id).await? else {
+        let stored = repository.component_version(id).await?;
+        return Ok((stored.stored_digest, None));
+    };
+    let name = artifact.repository.as_str();
+    let below = name.strip_prefix(prefix).unwrap_or(name);
+    let Artifact {
+        store,
+        repository,
+        root,
+    } = &artifact;
+    let nothing = BTreeSet::new();
+    let surveyed = survey(store, repository, root, &nothing, Depth::Presence, copy).await?;
+    let mut found = surveyed.found_manifests;
+    found.extend(surveyed.found_blobs);
+    Ok((root.digest, Some((below.to_owned(), found))))
+}
+
+/// Returns what stands before the names of repositories at a place.
+fn prefix_of(spec: &RepositorySpec) -> String {
+    match spec {
+        RepositorySpec::Oci(oci) if !oci.sub_path.is_empty() => format!("{}/", oci.sub_path),
+        _ => String::new(),
+    }
+}
+
+/// A file that lists what is somewhere.
+enum List {
+    State(Vec<u8>),
+    Digests(Vec<u8>),
+}
+
+/// Reads a file that lists digests; `None` if it is something else, or not there.
+fn list_in(path: &Path) -> Result<Option<List>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let failed = |source| Error::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    let mut file = file.take(LIMIT + 1);
+    (&mut file)
+        .take(16)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    let start = bytes.trim_ascii_start();
+    let is_state = start.starts_with(b"{");
+    let is_list = start.is_empty() || start.starts_with(b"#") || start.starts_with(b"sha");
+    if !is_state && !is_list {
+        return Ok(None);
+    }
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(if is_state {
+        List::State(bytes)
+    } else {
+        List::Digests(bytes)
+    }))
+}

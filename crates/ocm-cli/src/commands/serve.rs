@@ -145,16 +145,16 @@ enum Auth {
     Token,
 }
 
+const NO_QUOTA: &str = "--quota is for a directory that is written to";
+
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    refuse_misplaced(&args)?;
     let (store, read_only) = open(&args, &session.ocm).await?;
     let registry = Registry::with_policy(
         store,
         registry_options(&args, read_only),
         policy(&args, read_only, &session.ocm).await?,
     );
-    if args.bucket.redirect && !is_bucket(&args) {
-        return Err(usage("--redirect is for a bucket"));
-    }
     let mut server = listen(&args.listen).await?;
     server = server
         .with_options(server_options(&args.limits))
@@ -189,6 +189,17 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         () = registry.expire_uploads(now), if !read_only => Ok(()),
         () = told_again => Err(anyhow::Error::new(Interrupted)),
     }
+}
+
+/// Refuses flags that are not for what is served, before anybody is asked for it.
+fn refuse_misplaced(args: &Args) -> anyhow::Result<()> {
+    if args.bucket.redirect && !is_bucket(args) {
+        return Err(usage("--redirect is for a bucket"));
+    }
+    if args.limits.quota.is_some() && is_bucket(args) {
+        return Err(usage(NO_QUOTA));
+    }
+    Ok(())
 }
 
 fn registry_options(args: &Args, read_only: bool) -> RegistryOptions {
@@ -250,7 +261,7 @@ async fn quota(args: &Args, read_only: bool, ocm: &Ocm) -> anyhow::Result<Option
             let quota = Quota::new(directory, limit).await;
             Ok(Some(quota.context(failed)?))
         }
-        None => Err(usage("--quota is for a directory that is written to")),
+        None => Err(usage(NO_QUOTA)),
     }
 }
 

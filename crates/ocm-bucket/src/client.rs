@@ -47,10 +47,11 @@ const PASSING: [&str; 5] = [
 ];
 
 /// Codes of refusals because of who asks; some servers say them with other statuses than 403.
-const DENIALS: [&str; 3] = [
+const DENIALS: [&str; 4] = [
     "AccessDenied",
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
+    "XAdminUserNotFound",
 ];
 
 /// Codes that say that what was asked for is not there.

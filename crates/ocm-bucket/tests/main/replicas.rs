@@ -192,7 +192,11 @@ async fn an_upload_is_cancelled_for_all() {
 #[tokio::test]
 async fn a_replica_that_is_killed_in_the_middle_of_a_chunk_is_replaced_by_another() {
     let fixture = Fixture::fake();
-    let (one, other) = two(&fixture).await;
+    let other = Replica::over(fixture.open().await).await;
+    // Everything of this one ends with its runtime, connections included, at once.
+    let process = tokio::runtime::Runtime::new().unwrap();
+    let store = fixture.open().await;
+    let one = process.spawn(Replica::over(store)).await.unwrap();
     let content = noise(14 * MIB, 1);
     let location = one.begin().await;
     let first = content.slice(..MIB);
@@ -203,8 +207,7 @@ async fn a_replica_that_is_killed_in_the_middle_of_a_chunk_is_replaced_by_anothe
     // The second chunk never ends. A part of it has reached the bucket when the replica dies.
     let endless = futures::stream::iter([Ok::<_, std::io::Error>(content.slice(MIB..7 * MIB))]);
     let endless = Body::wrap_stream(endless.chain(futures::stream::pending()));
-    let hanging = one.request(Method::PATCH, &location).body(endless).send();
-    let hanging = tokio::spawn(hanging);
+    let hanging = tokio::spawn(one.request(Method::PATCH, &location).body(endless).send());
     let bucket = &fixture.fake_server().bucket;
     let started = async {
         while bucket.unfinished() == 0 {
@@ -212,8 +215,10 @@ async fn a_replica_that_is_killed_in_the_middle_of_a_chunk_is_replaced_by_anothe
         }
     };
     tokio::time::timeout(PATIENCE, started).await.unwrap();
+    let killed = tokio::task::spawn_blocking(|| process.shutdown_timeout(PATIENCE));
+    killed.await.unwrap();
     drop(one);
-    hanging.abort();
+    assert!(hanging.await.unwrap().is_err());
     let answer = other.send(Method::GET, &location, "").await;
     assert_eq!(header(&answer, "range"), format!("0-{}", MIB - 1));
     let digest = Digest::sha256(&content);

@@ -1,5 +1,8 @@
 //! The manifests of a component version: built purely, then written.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use futures::future::try_join;
 use ocm_blob::{BlobRef, MemoryBlob};
 use ocm_digest::Digest;
@@ -10,7 +13,6 @@ use ocm_oci::{
 };
 use ocm_repository::Expected;
 use serde_json::json;
-use std::sync::Arc;
 
 use super::annotation::{ARTIFACT, COMPONENT_VERSION, CREATOR, DESCRIPTOR, Local};
 
@@ -29,15 +31,41 @@ pub(super) struct Layout {
     /// The manifest with the descriptor.
     pub(super) manifest: ImageManifest,
     /// The entries of the index around it, without the manifest itself.
-    pub(super) artifacts: Vec<Entry>,
+    artifacts: Vec<Entry>,
+    /// Where the entry with a digest is among the artifacts and, after them, the layers. There can
+    /// be as many as a manifest has room for, and each is looked for.
+    positions: BTreeMap<Digest, usize>,
 }
 
 impl Layout {
+    /// Takes the manifest with the descriptor, and the entries of the index around it without that
+    /// manifest.
+    pub(super) fn new(
+        stored_digest: Digest,
+        manifest: ImageManifest,
+        artifacts: Vec<Entry>,
+    ) -> Self {
+        let mut positions = BTreeMap::new();
+        for (position, entry) in artifacts.iter().chain(&manifest.layers).enumerate() {
+            positions.entry(entry.digest).or_insert(position);
+        }
+        Self {
+            stored_digest,
+            manifest,
+            artifacts,
+            positions,
+        }
+    }
+
     /// Returns the layer or artifact with a digest. The same blob may be there twice, once for
-    /// each resource.
+    /// each resource; the first counts, and artifacts come before layers.
     pub(super) fn local_blob(&self, digest: &Digest) -> Option<&Entry> {
-        let mut entries = self.artifacts.iter().chain(&self.manifest.layers);
-        entries.find(|entry| entry.digest == *digest)
+        let position = *self.positions.get(digest)?;
+        let layer = || {
+            let position = position.checked_sub(self.artifacts.len())?;
+            self.manifest.layers.get(position)
+        };
+        self.artifacts.get(position).or_else(layer)
     }
 }
 
@@ -119,11 +147,7 @@ pub(super) fn build(descriptor: &Descriptor, locals: Vec<(Local, Entry)>) -> Wri
         RawManifest::index(&index)
     });
     let stored_digest = index.as_ref().unwrap_or(&manifest).digest();
-    let layout = Layout {
-        stored_digest,
-        manifest: image,
-        artifacts,
-    };
+    let layout = Layout::new(stored_digest, image, artifacts);
     Written {
         descriptor: bytes,
         config,
@@ -173,4 +197,35 @@ pub(super) async fn write(
         }
     }
     Ok(layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_blob_is_the_first_entry_with_its_digest_and_artifacts_come_first() {
+        let entry = |media_type: &str, content: &str| Entry::of(media_type, content.as_bytes());
+        let layers = vec![
+            entry("layer/first", "descriptor"),
+            entry("layer/second", "both"),
+            entry("layer/third", "twice"),
+            entry("layer/fourth", "twice"),
+        ];
+        let manifest = ImageManifest::new(entry(CONFIG, "{}"), layers);
+        let artifacts = vec![
+            entry("artifact/first", "image"),
+            entry("artifact/second", "both"),
+        ];
+        let layout = Layout::new(Digest::sha256("index"), manifest, artifacts);
+        let found = |content: &str| {
+            let entry = layout.local_blob(&Digest::sha256(content));
+            entry.map(|entry| entry.media_type.as_str())
+        };
+        assert_eq!(found("image"), Some("artifact/first"));
+        assert_eq!(found("both"), Some("artifact/second"));
+        assert_eq!(found("descriptor"), Some("layer/first"));
+        assert_eq!(found("twice"), Some("layer/third"));
+        assert_eq!(found("{}"), None);
+    }
 }

@@ -100,11 +100,7 @@ pub(super) async fn layout(
         .await?;
     let stored_digest = top.digest();
     match top.parse()? {
-        Document::Image(manifest) => Ok(Layout {
-            stored_digest,
-            manifest: *manifest,
-            artifacts: Vec::new(),
-        }),
+        Document::Image(manifest) => Ok(Layout::new(stored_digest, *manifest, Vec::new())),
         Document::Index(index) => {
             let mut entries = index.manifests;
             if entries.is_empty() {
@@ -116,11 +112,7 @@ pub(super) async fn layout(
                 .manifest(repository, &Reference::Digest(entry.digest))
                 .await?;
             match raw.parse()? {
-                Document::Image(manifest) => Ok(Layout {
-                    stored_digest,
-                    manifest: *manifest,
-                    artifacts: entries,
-                }),
+                Document::Image(manifest) => Ok(Layout::new(stored_digest, *manifest, entries)),
                 Document::Index(_) => Err(Error::Malformed(
                     "its index starts with another index".to_owned(),
                 )),

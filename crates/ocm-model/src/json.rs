@@ -12,8 +12,7 @@ use serde_json::{Map, Number, Value};
 use thiserror::Error as ThisError;
 
 /// How many values and keys a document may have, all levels together, where each object counts for
-/// [`OBJECT`] more: enough for a descriptor with 13 000 resources that have labels, identities and
-/// digests.
+/// six more: enough for a descriptor with 13 000 resources that have labels, identities and digests.
 ///
 /// The size of a document does not bound the memory that it takes: two bytes (`0,`) become a value
 /// of 72, and an object takes as much as seven of them. So the worst document that is accepted takes

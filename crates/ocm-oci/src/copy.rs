@@ -5,202 +5,24 @@
 //! has a manifest whose content is missing, and a copy that was interrupted is continued by doing
 //! it again: what is there is not moved twice. The bytes of manifests are never changed.
 
-use std::fmt;
+mod options;
+mod progress;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use ocm_blob::{Blob, BlobRef, ByteStream, Bytes, Origin};
-use ocm_digest::Digest;
-use tokio::sync::Semaphore;
+use ocm_blob::{Blob as _, BlobRef};
 
+pub use self::options::CopyOptions;
+use self::progress::Metered;
+pub use self::progress::{CopyProgress, Meter, Moved};
 use crate::document::Descriptor;
 use crate::error::Error;
 use crate::graph::{Missing, Node, fetch, levels};
 use crate::name::{Reference, RepositoryName, Tag};
 use crate::referrers::list_referrers;
-use crate::selection::Selection;
 use crate::store::{Outcome, Pace, Pushed, StoreRef};
 use crate::task::on_own_task;
-use crate::turn::Turn;
-
-/// How blobs are moved: how many at a time, and who is told.
-///
-/// Clones share the limit, so that one limit holds for a whole program run.
-#[derive(Clone, Debug)]
-pub struct CopyOptions {
-    pub(crate) slots: Arc<Semaphore>,
-    parallel: usize,
-    progress: Arc<dyn CopyProgress>,
-    selection: Selection,
-    turn: Option<Turn>,
-}
-
-impl CopyOptions {
-    /// Moves up to `parallel` blobs at a time (at least one), telling nobody.
-    pub fn new(parallel: usize) -> Self {
-        let parallel = parallel.max(1);
-        Self {
-            slots: Arc::new(Semaphore::new(parallel)),
-            parallel,
-            progress: Arc::new(Silent),
-            selection: Selection::all(),
-            turn: None,
-        }
-    }
-
-    /// Leaves out of indexes what is not wanted, and takes indexes of which that is missing for
-    /// whole.
-    #[must_use]
-    pub fn with_selection(mut self, selection: Selection) -> Self {
-        self.selection = selection;
-        self
-    }
-
-    /// Returns what is wanted of indexes.
-    pub const fn selection(&self) -> &Selection {
-        &self.selection
-    }
-
-    /// Tells somebody how blobs move.
-    #[must_use]
-    pub fn with_progress(mut self, progress: Arc<dyn CopyProgress>) -> Self {
-        self.progress = progress;
-        self
-    }
-
-    /// Lets what is copied stand where its turn is, in stores where blobs stand in an order. The
-    /// turn may pass as soon as there is space for it; whoever made it passes it at the end.
-    #[must_use]
-    pub fn in_turn(mut self, turn: Turn) -> Self {
-        self.turn = Some(turn);
-        self
-    }
-
-    /// Returns how many blobs may move at a time.
-    pub const fn parallel(&self) -> usize {
-        self.parallel
-    }
-
-    /// Returns who is told how blobs move, for callers that want to listen too.
-    pub const fn progress(&self) -> &Arc<dyn CopyProgress> {
-        &self.progress
-    }
-
-    /// Says of a store that does not take an index because images are missing, which were left out,
-    /// that it does not take such indexes.
-    fn refused(&self, error: Error, target: &StoreRef) -> Error {
-        match error {
-            Error::Dangling { .. } if self.selection.kept().is_some() => Error::Unsupported {
-                store: target.location(),
-                operation: "indexes without all of their images",
-            },
-            other => other,
-        }
-    }
-
-    /// Counts the bytes of one piece of work apart from those of others, with which it shares the
-    /// limit and who is told.
-    #[must_use]
-    pub fn metered(&self) -> (Self, Meter) {
-        let meter = Meter {
-            bytes: Arc::default(),
-            inner: Arc::clone(&self.progress),
-        };
-        (self.clone().with_progress(Arc::new(meter.clone())), meter)
-    }
-
-    /// Passes the turn on once there is space for everything, unless it is filled in order.
-    fn arranged(&self, pace: Pace) {
-        if let (Some(turn), Pace::SideBySide) = (&self.turn, pace) {
-            turn.pass();
-        }
-    }
-
-    /// Returns a blob that tells how it is read, for callers that move it themselves.
-    pub fn watch(&self, blob: &BlobRef) -> BlobRef {
-        Arc::new(self.meter(blob))
-    }
-
-    fn meter(&self, blob: &BlobRef) -> Metered {
-        Metered {
-            inner: Arc::clone(blob),
-            progress: Arc::clone(&self.progress),
-            seen: Arc::default(),
-            at_opening: None,
-        }
-    }
-}
-
-/// Counts the bytes of one piece of work, and tells them on.
-#[derive(Clone, Debug)]
-pub struct Meter {
-    bytes: Arc<AtomicU64>,
-    inner: Arc<dyn CopyProgress>,
-}
-
-impl Meter {
-    /// Returns the bytes that have been read so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-impl CopyProgress for Meter {
-    fn started(&self, size: Option<u64>) {
-        self.inner.started(size);
-    }
-
-    fn advanced(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.inner.advanced(bytes);
-    }
-
-    fn finished(&self, pushed: &Pushed) {
-        self.inner.finished(pushed);
-    }
-}
-
-impl Default for CopyOptions {
-    fn default() -> Self {
-        Self::new(4)
-    }
-}
-
-/// Learns how blobs move. Every method has a default that does nothing.
-pub trait CopyProgress: fmt::Debug + Send + Sync {
-    /// A blob is going to be moved, if it is not there. The size is known for most.
-    fn started(&self, size: Option<u64>) {
-        let _ = size;
-    }
-
-    /// So many more bytes have been read. Bytes that are read again after a fault do not count.
-    fn advanced(&self, bytes: u64) {
-        let _ = bytes;
-    }
-
-    /// A blob is at the target.
-    fn finished(&self, pushed: &Pushed) {
-        let _ = pushed;
-    }
-}
-
-/// What it took to have content where it was wanted, for those who show how work goes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Moved {
-    /// Its size in bytes, as far as it was known before.
-    pub planned: Option<u64>,
-    /// The bytes that were read for it. Manifests do not count, nor what was there.
-    pub read: u64,
-    /// What had to be done; a copy as soon as one part was moved.
-    pub outcome: Outcome,
-}
-
-#[derive(Debug)]
-struct Silent;
-
-impl CopyProgress for Silent {}
 
 /// What a copy did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -289,7 +111,7 @@ async fn push_arranged(
     options: &CopyOptions,
 ) -> Result<Pushed, Error> {
     let _slot = options.slots.acquire().await;
-    let progress = &options.progress;
+    let progress = options.progress();
     progress.started(blob.size());
     let blob: BlobRef = Arc::new(blob);
     let (target, repository) = (Arc::clone(target), repository.clone());
@@ -312,7 +134,7 @@ pub async fn copy_graph(
     options: &CopyOptions,
 ) -> Result<CopyReport, Error> {
     let missing = Missing::find(source, root, target, options).await?;
-    let move_all = (missing, options.parallel);
+    let move_all = (missing, options.parallel());
     copy_missing(source, (root, tag), target, move_all, options).await
 }
 
@@ -348,7 +170,7 @@ pub async fn copy_artifact(
     let pace = arrange.arrange(&blobs).await?;
     options.arranged(pace);
     let parallel = match pace {
-        Pace::SideBySide => options.parallel,
+        Pace::SideBySide => options.parallel(),
         Pace::OneByOne => 1,
     };
     copy_missing(source, (root, tag), target, (missing, parallel), options).await
@@ -402,7 +224,7 @@ async fn copy_missing(
                 let written = write(source, node, target, tag).await;
                 written.map_err(|error| options.refused(error, target.0))
             })
-            .buffer_unordered(options.parallel)
+            .buffer_unordered(options.parallel())
             .try_collect()
             .await?;
         for pushed in &written {
@@ -475,73 +297,12 @@ async fn copy_blob(
         && target.mount_blob(to, from, &blob.digest).await?
     {
         let pushed = pushed(blob, Outcome::Mounted);
-        options.progress.started(Some(blob.size));
-        options.progress.finished(&pushed);
+        options.progress().started(Some(blob.size));
+        options.progress().finished(&pushed);
         return Ok(Some(pushed));
     }
     let blob = options.meter(&source.blob(from, blob));
     push_arranged(target, to, blob, options).await.map(Some)
-}
-
-/// A blob that tells how it is read.
-#[derive(Debug)]
-struct Metered {
-    inner: BlobRef,
-    progress: Arc<dyn CopyProgress>,
-    /// The furthest position that was read, over all readings.
-    seen: Arc<AtomicU64>,
-    /// The turn that passes when it is opened.
-    at_opening: Option<Turn>,
-}
-
-impl Metered {
-    fn meter(&self, stream: ByteStream, offset: u64) -> ByteStream {
-        let (progress, seen) = (Arc::clone(&self.progress), Arc::clone(&self.seen));
-        let mut position = offset;
-        stream
-            .inspect_ok(move |chunk| {
-                position += chunk.len() as u64;
-                let before = seen.fetch_max(position, Ordering::Relaxed);
-                if position > before {
-                    progress.advanced(position - before);
-                }
-            })
-            .boxed()
-    }
-}
-
-#[async_trait]
-impl Blob for Metered {
-    fn size(&self) -> Option<u64> {
-        self.inner.size()
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        self.inner.digest()
-    }
-
-    fn media_type(&self) -> Option<&str> {
-        self.inner.media_type()
-    }
-
-    fn bytes(&self) -> Option<Bytes> {
-        self.inner.bytes()
-    }
-
-    fn origin(&self) -> Option<Origin> {
-        self.inner.origin()
-    }
-
-    async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        if let Some(turn) = &self.at_opening {
-            turn.pass();
-        }
-        Ok(self.meter(self.inner.open().await?, 0))
-    }
-
-    async fn open_at(&self, offset: u64) -> Result<ByteStream, ocm_blob::Error> {
-        Ok(self.meter(self.inner.open_at(offset).await?, offset))
-    }
 }
 
 #[cfg(test)]
@@ -549,6 +310,7 @@ mod tests {
     use std::sync::Mutex;
 
     use ocm_blob::MemoryBlob;
+    use ocm_digest::Digest;
 
     use super::*;
     use crate::document::{ImageIndex, ImageManifest, RawManifest};

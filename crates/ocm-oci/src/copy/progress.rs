@@ -1,0 +1,153 @@
+//! Telling how blobs move.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::stream::{StreamExt as _, TryStreamExt as _};
+use ocm_blob::{Blob, BlobRef, ByteStream, Bytes, Origin};
+use ocm_digest::Digest;
+
+use crate::store::{Outcome, Pushed};
+use crate::turn::Turn;
+
+/// Learns how blobs move. Every method has a default that does nothing.
+pub trait CopyProgress: fmt::Debug + Send + Sync {
+    /// A blob is going to be moved, if it is not there. The size is known for most.
+    fn started(&self, size: Option<u64>) {
+        let _ = size;
+    }
+
+    /// So many more bytes have been read. Bytes that are read again after a fault do not count.
+    fn advanced(&self, bytes: u64) {
+        let _ = bytes;
+    }
+
+    /// A blob is at the target.
+    fn finished(&self, pushed: &Pushed) {
+        let _ = pushed;
+    }
+}
+
+/// What it took to have content where it was wanted, for those who show how work goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Moved {
+    /// Its size in bytes, as far as it was known before.
+    pub planned: Option<u64>,
+    /// The bytes that were read for it. Manifests do not count, nor what was there.
+    pub read: u64,
+    /// What had to be done; a copy as soon as one part was moved.
+    pub outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(super) struct Silent;
+
+impl CopyProgress for Silent {}
+
+/// Counts the bytes of one piece of work, and tells them on.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    bytes: Arc<AtomicU64>,
+    inner: Arc<dyn CopyProgress>,
+}
+
+impl Meter {
+    pub(super) fn over(progress: &Arc<dyn CopyProgress>) -> Self {
+        Self {
+            bytes: Arc::default(),
+            inner: Arc::clone(progress),
+        }
+    }
+
+    /// Returns the bytes that have been read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl CopyProgress for Meter {
+    fn started(&self, size: Option<u64>) {
+        self.inner.started(size);
+    }
+
+    fn advanced(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.inner.advanced(bytes);
+    }
+
+    fn finished(&self, pushed: &Pushed) {
+        self.inner.finished(pushed);
+    }
+}
+
+/// A blob that tells how it is read.
+#[derive(Debug)]
+pub(super) struct Metered {
+    inner: BlobRef,
+    progress: Arc<dyn CopyProgress>,
+    /// The furthest position that was read, over all readings.
+    seen: Arc<AtomicU64>,
+    /// The turn that passes when it is opened.
+    pub(super) at_opening: Option<Turn>,
+}
+
+impl Metered {
+    pub(super) fn over(blob: &BlobRef, progress: &Arc<dyn CopyProgress>) -> Self {
+        Self {
+            inner: Arc::clone(blob),
+            progress: Arc::clone(progress),
+            seen: Arc::default(),
+            at_opening: None,
+        }
+    }
+
+    fn meter(&self, stream: ByteStream, offset: u64) -> ByteStream {
+        let (progress, seen) = (Arc::clone(&self.progress), Arc::clone(&self.seen));
+        let mut position = offset;
+        stream
+            .inspect_ok(move |chunk| {
+                position += chunk.len() as u64;
+                let before = seen.fetch_max(position, Ordering::Relaxed);
+                if position > before {
+                    progress.advanced(position - before);
+                }
+            })
+            .boxed()
+    }
+}
+
+#[async_trait]
+impl Blob for Metered {
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.inner.digest()
+    }
+
+    fn media_type(&self) -> Option<&str> {
+        self.inner.media_type()
+    }
+
+    fn bytes(&self) -> Option<Bytes> {
+        self.inner.bytes()
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        self.inner.origin()
+    }
+
+    async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
+        if let Some(turn) = &self.at_opening {
+            turn.pass();
+        }
+        Ok(self.meter(self.inner.open().await?, 0))
+    }
+
+    async fn open_at(&self, offset: u64) -> Result<ByteStream, ocm_blob::Error> {
+        Ok(self.meter(self.inner.open_at(offset).await?, offset))
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use ocm_blob::{Blob, BlobRef, ByteStream, Promise, verify};
+use ocm_blob::{Blob, BlobRef, ByteStream, verify};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{Descriptor, Error};
 
@@ -86,10 +86,7 @@ impl Blob for StoredBlob {
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        let promise = Promise {
-            size: Some(self.descriptor.size),
-            digest: Some(self.descriptor.digest),
-        };
+        let promise = self.descriptor.promise();
         let stream = self.find()?.open().await;
         let stream =
             stream.map_err(|source| in_archive(&self.descriptor.digest, &self.location, source))?;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use ocm_blob::Promise;
 use ocm_digest::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -117,6 +118,14 @@ impl Descriptor {
     /// Returns whether this points to a manifest or an index.
     pub fn is_manifest(&self) -> bool {
         media_type::is_manifest(&self.media_type)
+    }
+
+    /// Returns what the content promises to be, for whoever reads it.
+    pub const fn promise(&self) -> Promise {
+        Promise {
+            size: Some(self.size),
+            digest: Some(self.digest),
+        }
     }
 
     /// Returns media type, digest and size alone.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use ocm_blob::{Blob, BlobRef, ByteStream, Promise, verify};
+use ocm_blob::{Blob, BlobRef, ByteStream, verify};
 use ocm_digest::Digest;
 
 use crate::document::{Descriptor, RawManifest};
@@ -324,10 +324,7 @@ impl Blob for StoredBlob {
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        let promise = Promise {
-            size: Some(self.descriptor.size),
-            digest: Some(self.descriptor.digest),
-        };
+        let promise = self.descriptor.promise();
         Ok(verify(ocm_blob::once(self.find()?), promise))
     }
 

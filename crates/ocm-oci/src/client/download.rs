@@ -99,10 +99,7 @@ impl Blob for RemoteBlob {
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        let promise = Promise {
-            size: Some(self.descriptor.size),
-            digest: Some(self.descriptor.digest),
-        };
+        let promise = self.descriptor.promise();
         Ok(verify(self.read_from(0).await?, promise))
     }
 

@@ -81,6 +81,31 @@ impl BucketStore {
 }
 
 impl Inner {
+    /// Gives up uploads that were written to for the last time before then. Returns how many, and
+    /// the names of the bytes that the others may still become.
+    pub(crate) async fn expire_uploads(
+        self: &Arc<Self>,
+        oldest: Timestamp,
+    ) -> Result<(u64, Vec<String>), Error> {
+        let (mut gone, mut names) = (0, Vec::new());
+        for object in self.list(layout::UPLOADS).await? {
+            let Some(id) = object.key.strip_prefix(layout::UPLOADS) else {
+                continue;
+            };
+            let Some(mut upload) = Upload::read(self, id).await? else {
+                continue;
+            };
+            // Somebody may have gone on with it since it was listed.
+            if object.modified <= oldest && is_same(&object.tag, upload.version()) {
+                upload.discard().await?;
+                gone += 1;
+            } else {
+                names.extend(upload.names());
+            }
+        }
+        Ok((gone, names))
+    }
+
     /// Returns what time it is at the server, and since when bytes are marked.
     async fn marks(&self) -> Result<(Timestamp, BTreeMap<String, Timestamp>), Error> {
         let (mut marks, mut now, mut next) = (BTreeMap::new(), None, None);
@@ -129,6 +154,8 @@ struct Contents {
 /// What the manifests of a repository need.
 #[derive(Default)]
 struct Needed {
+    /// The manifests that were there to be read.
+    manifests: BTreeSet<Digest>,
     blobs: BTreeSet<Digest>,
     /// Whether there is one that cannot be understood.
     is_unknown: bool,
@@ -141,21 +168,9 @@ impl Pass<'_> {
 
     /// Gives up uploads that nobody has gone on with.
     async fn uploads(&mut self) -> Result<(), Error> {
-        for object in self.store.list(layout::UPLOADS).await? {
-            let Some(id) = object.key.strip_prefix(layout::UPLOADS) else {
-                continue;
-            };
-            if self.is_old(object.modified) {
-                if let Some(mut upload) = Upload::read(self.store, id).await? {
-                    upload.discard().await?;
-                    self.collected.uploads += 1;
-                }
-                continue;
-            }
-            if let Some(upload) = Upload::read(self.store, id).await? {
-                self.named.extend(upload.names());
-            }
-        }
+        let (gone, names) = self.store.expire_uploads(self.oldest).await?;
+        self.collected.uploads += gone;
+        self.named.extend(names);
         Ok(())
     }
 
@@ -222,7 +237,8 @@ impl Pass<'_> {
             }
         }
         self.restore(repository, &needed, &contents).await?;
-        self.unlink(repository, superfluous, &contents).await?;
+        self.unlink(repository, superfluous, &needed.manifests)
+            .await?;
         self.remove_leading(repository, contents).await
     }
 
@@ -238,16 +254,20 @@ impl Pass<'_> {
                 let key = layout::manifest(repository, &digest);
                 let object = store.client.get(&key, RawManifest::LIMIT).await?;
                 Ok(object.map(|object| {
-                    let manifest = RawManifest::new(object.bytes, object.media_type);
-                    let document = manifest.with_digest(digest)?.parse()?;
-                    let children = document.children().into_iter();
-                    let own = children.filter(|child| child.urls.is_empty());
-                    Ok::<_, Error>(own.map(|child| child.digest).collect::<Vec<_>>())
+                    let children = || {
+                        let manifest = RawManifest::new(object.bytes, object.media_type);
+                        let document = manifest.with_digest(digest)?.parse()?;
+                        let children = document.children().into_iter();
+                        let own = children.filter(|child| child.urls.is_empty());
+                        Ok::<_, Error>(own.map(|child| child.digest).collect::<Vec<_>>())
+                    };
+                    (digest, children())
                 }))
             })
             .await?;
         let mut needed = Needed::default();
-        for children in read.into_iter().flatten() {
+        for (digest, children) in read.into_iter().flatten() {
+            needed.manifests.insert(digest);
             match children {
                 Ok(children) => needed.blobs.extend(children),
                 Err(error) => {
@@ -279,12 +299,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Takes blobs out of a repository, unless a new manifest needs them.
+    /// Takes blobs out of a repository, unless a manifest needs them that is not one of those known.
     async fn unlink(
         &mut self,
         repository: &RepositoryName,
         superfluous: Vec<(Digest, Stored)>,
-        contents: &Contents,
+        known: &BTreeSet<Digest>,
     ) -> Result<(), Error> {
         if superfluous.is_empty() {
             return Ok(());
@@ -304,7 +324,7 @@ impl Pass<'_> {
         let mut fresh = BTreeSet::new();
         for object in store.list(&layout::manifests(repository)).await? {
             if let Some((_, Entry::Manifest(digest))) = layout::entry(&object.key)
-                && !contents.manifests.contains(&digest)
+                && !known.contains(&digest)
             {
                 fresh.insert(digest);
             }
@@ -432,6 +452,12 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// Tells whether a tag of a list is that of an object. Some servers leave the quotes away there.
+fn is_same(listed: &str, read: Option<&str>) -> bool {
+    let plain = |tag: &str| tag.trim_matches('"').to_owned();
+    listed.is_empty() || read.is_some_and(|read| plain(read) == plain(listed))
 }
 
 impl Contents {

@@ -114,7 +114,9 @@ impl FromStr for Place {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let malformed = |reason: String| Error::malformed(format!("address `{text}`"), reason);
+        // What follows may have been meant to be secret.
+        let shown = text.split('?').next().unwrap_or_default();
+        let malformed = |reason: String| Error::malformed(format!("address `{shown}`"), reason);
         let rest = text.strip_prefix(Self::SCHEME);
         let rest = rest.ok_or_else(|| malformed("it does not begin with `s3://`".to_owned()))?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -174,9 +176,12 @@ impl FromStr for Place {
 ///
 /// Why it is none.
 fn endpoint(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("endpoint `{text}`: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("its endpoint is no address: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(format!("endpoint `{text}` is no address of a web server"));
+        return Err(format!(
+            "its endpoint, of scheme `{}`, is no web server",
+            url.scheme()
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err("an endpoint has neither credentials nor a query".to_owned());

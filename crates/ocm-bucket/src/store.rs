@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_oci::{
@@ -511,6 +512,11 @@ impl Ingest for BucketStore {
     ) -> Result<Option<Box<dyn BlobUpload>>, Error> {
         let found = Upload::resume(&self.0, repository, id).await?;
         Ok(found.map(|upload| Box::new(upload) as Box<dyn BlobUpload>))
+    }
+
+    async fn expire(&self, before: SystemTime) -> Result<(), Error> {
+        let before = Timestamp::try_from(before).unwrap_or(Timestamp::MIN);
+        self.0.expire_uploads(before).await.map(drop)
     }
 
     fn is_shared(&self) -> bool {

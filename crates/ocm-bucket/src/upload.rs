@@ -137,6 +137,11 @@ impl Upload {
         Ok(Some(upload))
     }
 
+    /// Returns the tag of the document that the bucket has, as it was read or written last.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.saved.as_ref().map(|saved| &*saved.version)
+    }
+
     /// Returns the names of the bytes that it may still become.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         let tail = self.tail.as_ref().map(|tail| tail.data.clone());
@@ -189,13 +194,15 @@ impl Upload {
             version,
             tail: tail.clone(),
         });
-        match before.and_then(|before| before.tail) {
-            Some(old) if Some(&old) != tail.as_ref() => {
-                let key = layout::data(&old.data);
-                self.store.client.delete(&key).await
+        let before = before.and_then(|before| before.tail);
+        if let Some(old) = before.filter(|old| Some(old) != tail.as_ref()) {
+            let key = layout::data(&old.data);
+            // It has been saved, so that this is no reason to give the upload up.
+            if let Err(error) = self.store.client.delete(&key).await {
+                tracing::warn!(%error, "what an upload has replaced stays until garbage is collected");
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Makes what has come a blob, under the digest that it must have, or whatever it has.
@@ -209,7 +216,8 @@ impl Upload {
         stored
     }
 
-    /// Forgets what has come, here and in the bucket.
+    /// Forgets what has come, here and in the bucket; not there if another process has gone on with
+    /// it, or has made it a blob.
     pub(crate) async fn discard(&mut self) -> Result<(), Error> {
         self.sending.shutdown().await;
         if self.is_lost {
@@ -218,7 +226,12 @@ impl Upload {
         let client = &self.store.client;
         // The document goes first: it must not name what is not there.
         if let Some(saved) = self.saved.take() {
-            client.delete(&layout::upload(&self.id)).await?;
+            let key = layout::upload(&self.id);
+            if !client.delete_if(&key, &saved.version).await? {
+                self.is_lost = true;
+                self.multipart = None;
+                return Ok(());
+            }
             if let Some(tail) = saved.tail {
                 client.delete(&layout::data(&tail.data)).await?;
             }
@@ -304,14 +317,10 @@ impl Upload {
 
     /// Writes what has come as one object. Returns where it is, and whether nobody else can have
     /// written it.
+    ///
+    /// A tail is written again under another name, also where it is all there is: whoever else knows
+    /// the document of this upload removes what it names.
     async fn write(&mut self) -> Result<(Stored, bool), Error> {
-        if let Some(tail) = self.tail.take_if(|tail| tail.size == self.size) {
-            // It is all there is, and stays where it is.
-            if let Some(saved) = &mut self.saved {
-                saved.tail = None;
-            }
-            return Ok((tail, true));
-        }
         self.read_tail().await?;
         if self.multipart.is_none() {
             let bytes = self.buffer.split().freeze();

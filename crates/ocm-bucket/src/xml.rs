@@ -22,6 +22,8 @@ pub struct Listed {
     pub size: u64,
     /// When it was written, by the clock of the server.
     pub modified: Timestamp,
+    /// The tag by which the server knows this very content; empty if it does not say.
+    pub tag: String,
 }
 
 /// A page of a list.
@@ -76,6 +78,7 @@ pub fn page(text: &str) -> Result<Page, String> {
                 key: required(node, "Key")?,
                 size: number(&required(node, "Size")?)?,
                 modified: time(&required(node, "LastModified")?)?,
+                tag: required(node, "ETag").unwrap_or_default(),
             })
         })
         .collect::<Result<_, String>>()?;

@@ -1,7 +1,11 @@
 //! Blobs that come in piece by piece.
 
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use ocm_bucket::BucketStore;
 use ocm_digest::{Digest, HashAlgorithm};
-use ocm_oci::{Error, Fetch as _, Ingest as _, Outcome, Push as _};
+use ocm_oci::{BlobUpload, Error, Fetch as _, Ingest as _, Outcome, Push as _, RepositoryName};
 
 use crate::support::{Fixture, memory, noise, read_back, repository};
 
@@ -86,7 +90,75 @@ async fn an_upload_that_is_dropped_leaves_nothing() {
             }
         }
     });
-    let patience = std::time::Duration::from_secs(30);
+    let patience = Duration::from_secs(30);
     tokio::time::timeout(patience, gone).await.unwrap().unwrap();
     assert_eq!(server.bucket.keys(), Vec::<String>::new());
+}
+
+/// A time after everything that a test does.
+fn later() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 1000)
+}
+
+/// Saves an upload of some bytes, and opens it twice, as two registries do.
+async fn opened_twice(
+    store: &BucketStore,
+    name: &RepositoryName,
+    content: &[u8],
+) -> [Box<dyn BlobUpload>; 2] {
+    let mut upload = store.begin(name, "id").await.unwrap();
+    upload.write(Bytes::copy_from_slice(content)).await.unwrap();
+    upload.save().await.unwrap();
+    drop(upload);
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        open.push(store.resume(name, "id").await.unwrap().unwrap());
+    }
+    open.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn a_blob_keeps_its_bytes_whoever_else_gives_its_upload_up() {
+    let name = repository("acme/a");
+    for len in [5, 6 * MIB] {
+        let fixture = Fixture::fake();
+        let store = fixture.open().await;
+        let content = noise(len, 1);
+        let [one, other] = opened_twice(&store, &name, &content).await;
+        one.finish(Digest::sha256(&content)).await.unwrap();
+        other.cancel().await.unwrap();
+        read_back(&store, &name, &content).await;
+        // As a registry does that was killed before it could forget the upload.
+        store.expire(later()).await.unwrap();
+        read_back(&store, &name, &content).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_another_registry_has_gone_on_with_is_not_given_up() {
+    let fixture = Fixture::fake();
+    let store = fixture.open().await;
+    let name = repository("acme/a");
+    let content = noise(6 * MIB, 1);
+    let [mut one, other] = opened_twice(&store, &name, &content).await;
+    one.write(Bytes::from_static(b"more")).await.unwrap();
+    one.save().await.unwrap();
+    other.cancel().await.unwrap();
+    let whole = [&content[..], b"more"].concat();
+    one.finish(Digest::sha256(&whole)).await.unwrap();
+    read_back(&store, &name, &whole).await;
+}
+
+#[tokio::test]
+async fn uploads_expire_by_when_they_were_written_to() {
+    let fixture = Fixture::fake();
+    let store = fixture.open().await;
+    let name = repository("acme/a");
+    let [one, other] = opened_twice(&store, &name, b"hello").await;
+    drop((one, other));
+    store.expire(SystemTime::UNIX_EPOCH).await.unwrap();
+    assert!(store.resume(&name, "id").await.unwrap().is_some());
+    store.expire(later()).await.unwrap();
+    assert!(store.resume(&name, "id").await.unwrap().is_none());
+    assert_eq!(fixture.fake_server().bucket.keys(), Vec::<String>::new());
 }

@@ -137,10 +137,16 @@ impl Waiting {
     }
 }
 
+/// How much of an answer is handed over at a time, in bytes. A client has taken something when it
+/// has taken so much, so that one that is slow is told from one that takes nothing.
+const PIECE: usize = 16 * 1024;
+
 /// The body of an answer by HTTP/2.
 #[derive(Debug)]
 pub(crate) struct Answer {
     body: Body,
+    /// What has been read of the body and not been handed over.
+    rest: Bytes,
     waiting: Option<Arc<Waiting>>,
     _open: Open,
 }
@@ -150,6 +156,7 @@ impl Answer {
     pub(crate) fn new(body: Body, open: Open) -> Self {
         let answer = Self {
             body,
+            rest: Bytes::new(),
             waiting: ANSWER.try_with(Arc::clone).ok(),
             _open: open,
         };
@@ -179,23 +186,40 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.waits(false);
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if self.rest.is_empty() {
+            self.waits(false);
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
         self.waits(true);
-        Poll::Ready(frame)
+        let len = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(len)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let body = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
     use tokio::time::{advance, timeout};
 
     use super::*;
@@ -244,5 +268,29 @@ mod tests {
         assert!(!is_over(waiting.stalled(PATIENCE)).await);
         advance(PATIENCE / 2).await;
         assert!(is_over(waiting.stalled(PATIENCE)).await);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_handed_over_in_pieces_that_a_slow_client_can_take() {
+        let content: Vec<u8> = (0..=255).cycle().take(PIECE * 2 + 5).collect();
+        let body = Body::from(content.clone());
+        let mut answer = Answer::new(body, Activity::new().begin(Version::HTTP_2));
+        let (mut taken, mut pieces) = (Vec::new(), Vec::new());
+        loop {
+            let left = content.len() - taken.len();
+            assert_eq!(
+                http_body::Body::size_hint(&answer).exact(),
+                Some(left as u64)
+            );
+            let Some(frame) = answer.frame().await else {
+                break;
+            };
+            let data = frame.unwrap().into_data().unwrap();
+            pieces.push(data.len());
+            taken.extend_from_slice(&data);
+        }
+        assert_eq!(pieces, [PIECE, PIECE, 5]);
+        assert_eq!(taken, content);
+        assert!(http_body::Body::is_end_stream(&answer));
     }
 }

@@ -78,7 +78,7 @@ impl Ocm {
             return Ok(Arc::new(FixedKeys(Some(configured(&found, place)?))));
         }
         let environment = self.environment();
-        if let Some(keys) = of_variables(environment) {
+        if let Some(keys) = of_variables(environment)? {
             return Ok(Arc::new(FixedKeys(Some(keys))));
         }
         if let Some(options) = self.web_identity(place)? {
@@ -131,7 +131,15 @@ impl Ocm {
             }
             Err(source) => return Err(unreadable(path, source)),
         };
-        Ok(in_profile(&text, profile.unwrap_or("default")))
+        let keys = in_profile(&text, profile.unwrap_or("default"));
+        match (keys, profile) {
+            (None, Some(profile)) => {
+                let what = format!("profile `{profile}` in {}", path.display());
+                let reason = "it is not there, or has no access key with a secret";
+                Err(ocm_oci::Error::malformed(what, reason).into())
+            }
+            (keys, _) => Ok(keys),
+        }
     }
 }
 
@@ -156,15 +164,25 @@ fn configured(found: &Credentials, place: &Place) -> Result<Keys, Error> {
     })
 }
 
-fn of_variables(environment: &Environment) -> Option<Keys> {
-    let keys = Keys::new(
-        environment.var("AWS_ACCESS_KEY_ID")?,
-        environment.var("AWS_SECRET_ACCESS_KEY")?,
-    );
-    Some(match environment.var("AWS_SESSION_TOKEN") {
+fn of_variables(environment: &Environment) -> Result<Option<Keys>, Error> {
+    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let keys = match names.map(|name| environment.var(name)) {
+        [None, None] => return Ok(None),
+        [Some(id), Some(secret)] => Keys::new(id, secret),
+        [id, _] => {
+            let [there, missing] = if id.is_some() {
+                names
+            } else {
+                [names[1], names[0]]
+            };
+            let reason = format!("{missing}, which belongs to it, is not set");
+            return Err(ocm_oci::Error::malformed(there, reason).into());
+        }
+    };
+    Ok(Some(match environment.var("AWS_SESSION_TOKEN") {
         Some(token) => keys.with_token(token),
         None => keys,
-    })
+    }))
 }
 
 /// Finds the keys of a profile in a file of shared credentials.

@@ -96,7 +96,9 @@ pub async fn graph_size(
             .buffered(options.parallel());
         while let Some(manifest) = read.try_next().await? {
             size = size.saturating_add(manifest.bytes().len() as u64);
-            let Children { manifests, blobs } = Children::of(&manifest, options.selection())?;
+            let Children {
+                manifests, blobs, ..
+            } = Children::of(&manifest, options.selection())?;
             for blob in blobs {
                 if seen.insert((Kind::Blob, blob.digest)) {
                     size = size.saturating_add(blob.size);

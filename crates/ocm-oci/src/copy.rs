@@ -8,10 +8,12 @@
 mod options;
 mod progress;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_blob::{Blob as _, BlobRef};
+use ocm_digest::Digest;
 
 pub use self::options::CopyOptions;
 use self::progress::Metered;
@@ -216,13 +218,14 @@ async fn copy_missing(
         report.count(pushed);
     }
 
-    let is_tagged = nodes.is_empty();
+    let is_there = !nodes.contains_key(&root.digest);
     for level in levels(nodes) {
         let written: Vec<Pushed> = stream::iter(level)
-            .map(|node| async move {
+            .map(|mut node| async move {
+                let left_out = std::mem::take(&mut node.left_out);
                 let tag = tag.filter(|_| node.descriptor.digest == root.digest);
                 let written = write(source, node, target, tag).await;
-                written.map_err(|error| options.refused(error, target.0))
+                written.map_err(|error| refused(error, &left_out, target.0))
             })
             .buffer_unordered(options.parallel())
             .try_collect()
@@ -231,7 +234,7 @@ async fn copy_missing(
             report.count(pushed);
         }
     }
-    if let (true, Some(tag)) = (is_tagged, tag) {
+    if let (true, Some(tag)) = (is_there, tag) {
         tag_existing(target, root, tag).await?;
     }
     Ok(report)
@@ -250,6 +253,18 @@ async fn write(
     };
     target.push_manifest(to, &manifest, tag).await?;
     Ok(pushed(&node.descriptor, Outcome::Copied))
+}
+
+/// Says of a store that does not take an index because an image is missing, which was left out,
+/// that it does not take such indexes.
+fn refused(error: Error, left_out: &BTreeSet<Digest>, target: &StoreRef) -> Error {
+    match error {
+        Error::Dangling { digest, .. } if left_out.contains(&digest) => Error::Unsupported {
+            store: target.location(),
+            operation: "indexes without all of their images",
+        },
+        other => other,
+    }
 }
 
 const fn pushed(descriptor: &Descriptor, outcome: Outcome) -> Pushed {
@@ -310,10 +325,10 @@ mod tests {
     use std::sync::Mutex;
 
     use ocm_blob::MemoryBlob;
-    use ocm_digest::Digest;
 
     use super::*;
-    use crate::document::{ImageIndex, ImageManifest, RawManifest};
+    use crate::document::{ImageIndex, ImageManifest, Platform, RawManifest};
+    use crate::selection::Selection;
     use crate::store::Push as _;
     use crate::{MemoryStore, check_graph};
 
@@ -350,6 +365,27 @@ mod tests {
                 .await
                 .unwrap();
         }
+        root.descriptor()
+    }
+
+    /// An index of an image for each of two platforms.
+    async fn platforms(store: &MemoryStore, repository: &RepositoryName) -> Descriptor {
+        let mut images = Vec::new();
+        for architecture in ["amd64", "arm64"] {
+            let own = push(store, repository, architecture).await;
+            let layer = push(store, repository, "layer").await;
+            let image = RawManifest::image(&ImageManifest::new(own, vec![layer]));
+            store.push_manifest(repository, &image, None).await.unwrap();
+            let mut entry = image.descriptor();
+            entry.platform = Some(Platform {
+                os: "linux".to_owned(),
+                architecture: architecture.to_owned(),
+                ..Platform::default()
+            });
+            images.push(entry);
+        }
+        let root = RawManifest::index(&ImageIndex::new(images));
+        store.push_manifest(repository, &root, None).await.unwrap();
         root.descriptor()
     }
 
@@ -407,6 +443,27 @@ mod tests {
 
         let report = check_graph(&target, &to, &root, &options).await.unwrap();
         assert_eq!((report.manifests, report.blobs), (4, 3));
+    }
+
+    #[tokio::test]
+    async fn an_index_that_is_completed_gets_its_new_tag() {
+        let (source, target) = (MemoryStore::new(), MemoryStore::new());
+        let (from, to) = (name("from"), name("to"));
+        let root = platforms(&source, &from).await;
+        let (source, target): (StoreRef, StoreRef) = (Arc::new(source), Arc::new(target));
+        let some = Selection::all().of(&["linux/amd64".parse().unwrap()]);
+        let options = CopyOptions::default();
+        for (tag, options, copied) in [
+            ("1.0", options.clone().with_selection(some), 4),
+            ("2.0", options, 2),
+        ] {
+            let tag: Tag = tag.parse().unwrap();
+            let (source, target) = ((&source, &from), (&target, &to));
+            let copied_now = copy_graph(source, &root, target, Some(&tag), &options).await;
+            assert_eq!(copied_now.unwrap().copied, copied, "{tag}");
+            let tagged = target.0.resolve(&to, &tag.into()).await.unwrap();
+            assert_eq!(tagged.digest, root.digest);
+        }
     }
 
     #[tokio::test]

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
 pub(crate) struct Children {
     pub(crate) manifests: Vec<Descriptor>,
     pub(crate) blobs: Vec<Descriptor>,
+    /// The manifests that are not wanted.
+    pub(crate) left_out: BTreeSet<Digest>,
 }
 
 impl Children {
@@ -40,15 +42,25 @@ impl Children {
     pub(crate) fn of(manifest: &RawManifest, selection: &Selection) -> Result<Self, Error> {
         let document = manifest.parse()?;
         let children = document.children().into_iter().cloned();
-        let (manifests, blobs) = match document {
-            Document::Image(_) => (Vec::new(), children.collect()),
-            Document::Index(_) => {
-                let (manifests, blobs) = children.partition(Descriptor::is_manifest);
-                let what = || format!("index {}", manifest.digest());
-                (selection.choose(what, manifests)?, blobs)
-            }
-        };
-        Ok(Self { manifests, blobs })
+        if let Document::Image(_) = document {
+            return Ok(Self {
+                manifests: Vec::new(),
+                blobs: children.collect(),
+                left_out: BTreeSet::new(),
+            });
+        }
+        let (manifests, blobs): (Vec<_>, _) = children.partition(Descriptor::is_manifest);
+        let mut left_out: BTreeSet<_> = manifests.iter().map(|child| child.digest).collect();
+        let what = || format!("index {}", manifest.digest());
+        let manifests = selection.choose(what, manifests)?;
+        for chosen in &manifests {
+            left_out.remove(&chosen.digest);
+        }
+        Ok(Self {
+            manifests,
+            blobs,
+            left_out,
+        })
     }
 }
 
@@ -60,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) manifest: Option<RawManifest>,
     /// The manifests that it points to.
     children: BTreeSet<Digest>,
+    /// The manifests that it points to and that are not wanted.
+    pub(crate) left_out: BTreeSet<Digest>,
 }
 
 /// What a target lacks of an artifact.
@@ -111,7 +125,11 @@ impl Missing {
                 let Some(manifest) = manifest else {
                     continue;
                 };
-                let Children { manifests, blobs } = Children::of(&manifest, options.selection())?;
+                let Children {
+                    manifests,
+                    blobs,
+                    left_out,
+                } = Children::of(&manifest, options.selection())?;
                 let children = manifests.iter().map(|child| child.digest).collect();
                 let mut fresh = |kind, child: &Descriptor| seen.insert((kind, child.digest));
                 next.extend(
@@ -130,6 +148,7 @@ impl Missing {
                 let node = Node {
                     manifest: Some(manifest).filter(|_| kept <= KEPT),
                     children,
+                    left_out,
                     descriptor: descriptor.clone(),
                 };
                 missing.nodes.insert(descriptor.digest, node);

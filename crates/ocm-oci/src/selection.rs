@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,20 @@ pub struct PlatformFilter {
 }
 
 impl PlatformFilter {
+    /// Returns what both mean, if there is something: of `linux/arm` and `linux/arm/v7` the
+    /// latter. What means no more than `other` has it as what both mean.
+    pub fn meet(&self, other: &Self) -> Option<Self> {
+        let is_same = self.os == other.os && self.architecture == other.architecture;
+        let variant = match (&self.variant, &other.variant) {
+            (Some(one), Some(two)) if one != two => return None,
+            (one, two) => one.as_ref().or(two.as_ref()),
+        };
+        is_same.then(|| Self {
+            variant: variant.cloned(),
+            ..self.clone()
+        })
+    }
+
     fn admits(&self, platform: &Platform) -> bool {
         let variant = platform.variant.as_deref().filter(|it| !it.is_empty());
         let is_default =
@@ -111,17 +126,11 @@ pub(crate) fn name_of(platform: &Platform) -> String {
 
 /// What is wanted of indexes: images that each of some lists of platforms has.
 ///
-/// Clones share what they have left out.
+/// Clones share whether they have left something out.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     lists: Vec<Vec<PlatformFilter>>,
-    found: Arc<Mutex<Found>>,
-}
-
-#[derive(Debug, Default)]
-struct Found {
-    kept: BTreeSet<String>,
-    has_left_out: bool,
+    has_left_out: Arc<AtomicBool>,
 }
 
 impl Selection {
@@ -145,13 +154,9 @@ impl Selection {
         self.lists.is_empty()
     }
 
-    /// Returns the platforms of the images that indexes were left with, if something was left out
-    /// of one.
-    pub fn kept(&self) -> Option<Vec<String>> {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found
-            .has_left_out
-            .then(|| found.kept.iter().cloned().collect())
+    /// Returns whether something was left out of an index so far.
+    pub fn has_left_out(&self) -> bool {
+        self.has_left_out.load(Ordering::Relaxed)
     }
 
     fn admits(&self, platform: &Platform) -> bool {
@@ -184,11 +189,7 @@ impl Selection {
                 .as_ref()
                 .is_none_or(|platform| self.admits(platform))
         };
-        let kept: BTreeSet<String> = platforms()
-            .filter(|it| self.admits(it))
-            .map(name_of)
-            .collect();
-        if kept.is_empty() && platforms().next().is_some() {
+        if platforms().next().is_some() && !platforms().any(|it| self.admits(it)) {
             let available: BTreeSet<String> = platforms().map(name_of).collect();
             return Err(Error::NoPlatform {
                 what: what(),
@@ -207,9 +208,9 @@ impl Selection {
         };
         let count = entries.len();
         let chosen: Vec<Descriptor> = entries.into_iter().filter(stays).collect();
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.has_left_out |= chosen.len() < count;
-        found.kept.extend(kept);
+        if chosen.len() < count {
+            self.has_left_out.store(true, Ordering::Relaxed);
+        }
         Ok(chosen)
     }
 }
@@ -284,6 +285,21 @@ mod tests {
     }
 
     #[test]
+    fn what_two_platforms_mean_both_is_the_narrower_one() {
+        let meet = |one: &str, two: &str| {
+            let (one, two) = (filters(&[one]).remove(0), filters(&[two]).remove(0));
+            assert_eq!(one.meet(&two), two.meet(&one));
+            one.meet(&two).map(|both| both.to_string())
+        };
+        let of = |text: &str| Some(text.to_owned());
+        assert_eq!(meet("linux/arm", "linux/arm/v7"), of("linux/arm/v7"));
+        assert_eq!(meet("linux/arm", "linux/arm"), of("linux/arm"));
+        assert_eq!(meet("linux/arm/v6", "linux/arm/v7"), None);
+        assert_eq!(meet("linux/arm", "linux/arm64"), None);
+        assert_eq!(meet("linux/amd64", "windows/amd64"), None);
+    }
+
+    #[test]
     fn variants_are_told_apart_only_where_one_is_asked_for() {
         let admits = |filter: &str, text: &str| {
             filter
@@ -314,7 +330,7 @@ mod tests {
         let selection = Selection::all().of(&filters(&["linux/amd64"]));
         let chosen = selection.choose(String::new, entries).unwrap();
         assert_eq!(chosen, [amd, about_amd, plain]);
-        assert_eq!(selection.kept(), Some(vec!["linux/amd64".to_owned()]));
+        assert!(selection.has_left_out());
     }
 
     #[test]
@@ -325,7 +341,7 @@ mod tests {
             selection.choose(String::new, entries.clone()).unwrap(),
             entries
         );
-        assert_eq!(selection.kept(), None);
+        assert!(!selection.has_left_out());
     }
 
     #[test]

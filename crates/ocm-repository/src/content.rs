@@ -43,10 +43,15 @@ pub struct Artifact {
     pub root: Descriptor,
 }
 
+/// Returns the platforms of which images were copied, where an access says that it was not all.
+/// What cannot be read says nothing.
+pub fn platforms_of(access: &Access) -> Option<Vec<PlatformFilter>> {
+    let stated = access.platforms()?;
+    stated.iter().map(|it| it.parse().ok()).collect()
+}
+
 /// Returns what is there of an index behind an access: what the access says that was copied, or
 /// everything.
 pub fn selection_of(access: &Access) -> Selection {
-    let stated = access.platforms().unwrap_or_default();
-    let filters: Result<Vec<PlatformFilter>, _> = stated.iter().map(|it| it.parse()).collect();
-    Selection::all().of(&filters.unwrap_or_default())
+    Selection::all().of(&platforms_of(access).unwrap_or_default())
 }

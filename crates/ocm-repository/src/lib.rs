@@ -21,7 +21,7 @@ mod ownership;
 mod repository;
 
 pub use access::{AccessMethod, AccessMethods};
-pub use content::{Artifact, Content, selection_of};
+pub use content::{Artifact, Content, platforms_of, selection_of};
 pub use error::Error;
 pub use ownership::{OWNER_NAME, OWNER_VERSION, OWNERSHIP, ownership, record_ownership};
 pub use repository::{

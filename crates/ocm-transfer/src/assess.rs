@@ -4,12 +4,13 @@ use ocm_model::access::AccessKind;
 use ocm_model::element::Element as _;
 use ocm_model::{Access, Descriptor, DigestSpec, ElementKind, Identity};
 use ocm_oci::{ImageReference, PlatformFilter};
-use ocm_repository::AccessMethods;
+use ocm_repository::{AccessMethods, platforms_of};
 
 use crate::decide::{Decision, Difference, decide};
 use crate::error::{BeyondReach, ElementId};
 use crate::options::TransferOptions;
 use crate::plan::{Action, ElementPlan};
+use crate::platforms::asked_of;
 use crate::step::{Choice, Step, given_step, holds_artifact, resource_step, source_step};
 
 /// What is to be done with a component version.
@@ -248,18 +249,18 @@ fn is_satisfied(step: &Step, access: &Access, at_target: &Access) -> bool {
     }
 }
 
-/// Tells whether the target has the images that are wanted of an index: of what the source has, or
-/// of what is asked for.
+/// Tells whether the target has the images that are wanted of an index: of what the source has, as
+/// far as it is asked for.
 fn has_platforms(access: &Access, at_target: &Access, wanted: &[PlatformFilter]) -> bool {
-    let Some(there) = at_target.platforms() else {
-        return true;
+    let Some(there) = platforms_of(at_target) else {
+        return at_target.platforms().is_none();
     };
-    let wanted = if wanted.is_empty() {
-        access.platforms()
-    } else {
-        Some(wanted.iter().map(ToString::to_string).collect())
+    let needed = asked_of(access, wanted).unwrap_or_default();
+    let is_there = |needed: &PlatformFilter| {
+        let mut there = there.iter();
+        there.any(|there| there.meet(needed).as_ref() == Some(needed))
     };
-    wanted.is_some_and(|wanted| wanted.iter().all(|platform| there.contains(platform)))
+    !needed.is_empty() && needed.iter().all(is_there)
 }
 
 #[cfg(test)]
@@ -372,6 +373,12 @@ mod tests {
         assert_eq!(action(&amd, &local(), &[]), Action::Update);
         assert_eq!(action(&amd, &amd, &[]), Action::Skip);
         assert_eq!(action(&amd, &both, &[]), Action::Update);
+        let arm = some(&["linux/arm"]);
+        assert_eq!(action(&arm, &local(), &["linux/arm/v7"]), Action::Skip);
+        let v7 = some(&["linux/arm/v7"]);
+        assert_eq!(action(&v7, &local(), &["linux/arm"]), Action::Update);
+        assert_eq!(action(&v7, &v7, &["linux/arm"]), Action::Skip);
+        assert_eq!(action(&v7, &both, &["linux/s390x"]), Action::Update);
         assert_eq!(action(&local(), &local(), &["linux/amd64"]), Action::Skip);
     }
 

@@ -72,6 +72,7 @@ mod order;
 mod parallel;
 pub mod plan;
 mod planner;
+mod platforms;
 mod progress;
 mod reference;
 mod report;

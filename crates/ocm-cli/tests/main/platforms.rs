@@ -163,6 +163,33 @@ fn a_copy_of_some_images_is_copied_on() {
 }
 
 #[test]
+fn a_copy_of_some_images_is_signed_too() {
+    let cli = signed();
+    cli.ok(&format!(
+        "transfer cv --platform linux/arm64 all//{COMPONENT} some"
+    ));
+    cli.ok(&format!("sign cv -K acme -s second some//{COMPONENT}"));
+    cli.ok(&format!(
+        "verify cv -k acme.pub -s second some//{COMPONENT}"
+    ));
+}
+
+#[test]
+fn a_copy_of_some_images_is_brought_only_once() {
+    let cli = signed();
+    cli.ok(&format!(
+        "transfer cv --platform linux/arm64,linux/amd64 all//{COMPONENT} some"
+    ));
+    let transfer = format!("transfer cv --platform linux/arm64 some//{COMPONENT} fewer");
+    cli.ok(&transfer);
+    check_copy(&cli, "fewer");
+    assert_eq!(layers(&cli, "fewer"), ["arm64"]);
+    let again = cli.run(&transfer);
+    assert!(again.stderr.contains("0 updated"), "{again}");
+    assert!(again.stderr.contains("1 skipped"), "{again}");
+}
+
+#[test]
 fn an_image_that_is_missing_although_it_was_wanted_is_found_out() {
     let cli = signed();
     cli.ok(&format!(

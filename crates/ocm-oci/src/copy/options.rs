@@ -6,9 +6,8 @@ use ocm_blob::BlobRef;
 use tokio::sync::Semaphore;
 
 use super::progress::{CopyProgress, Meter, Metered, Silent};
-use crate::error::Error;
 use crate::selection::Selection;
-use crate::store::{Pace, StoreRef};
+use crate::store::Pace;
 use crate::turn::Turn;
 
 /// How blobs are moved: how many at a time, and who is told.
@@ -72,18 +71,6 @@ impl CopyOptions {
     /// Returns who is told how blobs move, for callers that want to listen too.
     pub const fn progress(&self) -> &Arc<dyn CopyProgress> {
         &self.progress
-    }
-
-    /// Says of a store that does not take an index because images are missing, which were left out,
-    /// that it does not take such indexes.
-    pub(super) fn refused(&self, error: Error, target: &StoreRef) -> Error {
-        match error {
-            Error::Dangling { .. } if self.selection.kept().is_some() => Error::Unsupported {
-                store: target.location(),
-                operation: "indexes without all of their images",
-            },
-            other => other,
-        }
     }
 
     /// Counts the bytes of one piece of work apart from those of others, with which it shares the

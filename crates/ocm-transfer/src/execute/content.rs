@@ -7,7 +7,7 @@ use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_model::access::{AccessKind, LocalBlob};
 use ocm_model::{Access, ComponentVersionId, DigestSpec, TypedSpec};
-use ocm_oci::{CopyOptions, Outcome, PlatformFilter, Selection, Tag, check_blob};
+use ocm_oci::{CopyOptions, Outcome, PlatformFilter, Tag, check_blob};
 use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef, selection_of};
 use serde_json::{Map, Value};
 
@@ -15,6 +15,7 @@ use super::checked::Checked;
 use super::expectation::{Check, Expectation, Mismatch, Ready};
 use super::packed::{self, Unpacked};
 use crate::error::{ElementId, Error};
+use crate::platforms::asked_of;
 use crate::step::Step;
 
 /// What it takes to move the content of a component version.
@@ -83,7 +84,10 @@ impl Mover {
         self.check(element, digest, check, &added).await?;
 
         let outcome = added.outcome;
-        let platforms = self.platforms_of(access, &selection);
+        // A copy that has everything says nothing.
+        let asked = asked_of(access, &self.platforms).filter(|_| selection.has_left_out());
+        let platforms: Option<Vec<_>> =
+            asked.map(|all| all.iter().map(ToString::to_string).collect());
         let access = match step {
             Step::CopyLocalBlob if matches!(access.kind(), Ok(AccessKind::LocalBlob(_))) => {
                 relocated(access, &added, &content)
@@ -97,17 +101,6 @@ impl Mover {
             outcome,
             read: meter.bytes(),
         })
-    }
-
-    /// Returns what is to be said of a copy of which images were left out: what was asked for, now
-    /// or before.
-    fn platforms_of(&self, source: &Access, selection: &Selection) -> Option<Vec<String>> {
-        let kept = selection.kept()?;
-        match source.platforms() {
-            None => Some(self.platforms.iter().map(ToString::to_string).collect()),
-            Some(before) if self.platforms.is_empty() => Some(before),
-            Some(_) => Some(kept),
-        }
     }
 
     async fn add(

@@ -5,7 +5,7 @@ use ocm_digest::HashAlgorithm;
 use ocm_model::element::{Element as _, Resource};
 use ocm_model::{Access, ComponentVersionId, DigestSpec};
 use ocm_oci::{CopyOptions, Moved, Outcome};
-use ocm_repository::{AccessMethods, Content, RepositoryRef};
+use ocm_repository::{AccessMethods, Content, RepositoryRef, selection_of};
 
 use super::SignRequest;
 use crate::error::Error;
@@ -72,6 +72,7 @@ impl Ocm {
             .zip(sizes)
             .map(|(task, planned)| async move {
                 let (options, meter) = options.metered();
+                let options = options.with_selection(selection_of(&task.access));
                 let (at, is_stated) = (task.at, task.stated.is_some());
                 let digest = look(methods, task, request.options.hash, &options).await?;
                 if let Some(progress) = progress {

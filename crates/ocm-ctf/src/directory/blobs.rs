@@ -217,6 +217,8 @@ impl CtfDirectory {
             }
             written?;
         }
+        // It is whole: either it gets its name, or somebody else has brought the blob.
+        part.discard();
         let moved = found.unwrap_or(Outcome::Copied);
         let pushed = self
             .adopt_with(digest, size, move |path| part.persist(path, MODE))

@@ -76,8 +76,9 @@ impl PartFile {
         self.is_wanted = false;
     }
 
-    /// Gives the complete blob its name and its permissions.
+    /// Gives the complete blob its name and its permissions. Where that fails, it is kept.
     pub(super) fn persist(mut self, path: &Path, mode: u32) -> Result<(), Error> {
+        self.is_wanted = true;
         let failed = |source| Error::file("write", path, source);
         #[cfg(unix)]
         {

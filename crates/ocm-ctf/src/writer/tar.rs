@@ -29,6 +29,9 @@ use crate::packed::Extent;
 /// out too small, the archive is copied once more.
 const REGION: u64 = 1024 * 1024;
 
+/// Headers of entries, and where they stand.
+type Headers = Vec<(u64, Vec<u8>)>;
+
 /// A tar that is being written.
 #[derive(Clone, Debug)]
 pub(super) struct TarPacking {
@@ -82,13 +85,14 @@ impl TarPacking {
         if let Some(digest) = &digest {
             state.set_aside(digest, size)?;
         }
-        let taken = digest.and_then(|digest| state.open.get_mut(&digest));
-        let gap = match taken {
-            Some(gap) => {
+        let open = digest.and_then(|digest| state.open.get_mut(&digest));
+        let gap = match open {
+            Some(gap) if gap.size == size && !gap.is_taken => {
                 gap.is_taken = true;
                 gap.clone()
             }
-            None => state.allot(&name.path(), size, false)?,
+            // Somebody may still be writing there who was given up.
+            _ => state.allot(&name.path(), size, false)?,
         };
         Ok(Arc::new(Reservation {
             packing: self.clone(),
@@ -184,10 +188,10 @@ fn is_padded(index: &[u8], size: u64) -> Result<bool, Error> {
 }
 
 impl State {
-    /// Sets space aside for a blob unless there is some.
+    /// Sets space aside for a blob unless there is some. Space that is being filled stays.
     fn set_aside(&mut self, digest: &Digest, size: u64) -> Result<(), Error> {
         match self.open.get(digest) {
-            Some(gap) if gap.size == size => return Ok(()),
+            Some(gap) if gap.size == size || gap.is_taken => return Ok(()),
             Some(gap) => {
                 let (start, len) = (gap.start, gap.len);
                 self.open.remove(digest);
@@ -309,14 +313,15 @@ impl State {
         }
     }
 
-    /// Names what is not complete so that nobody takes it for a blob. Returns whether that fits.
-    fn name_gaps(&self) -> Result<bool, Error> {
+    /// Returns headers, and where they stand, by which nobody takes what is not complete for a
+    /// blob; `None` if they do not fit.
+    fn names_of_gaps(&self) -> Result<Option<Headers>, Error> {
         let mut headers = Vec::new();
         for (digest, gap) in &self.open {
             let path = format!("{UNFINISHED}{}", blob_file(digest));
             let header = tar_header(&path, gap.size, MODE)?;
             if header.len() as u64 != gap.header {
-                return Ok(false);
+                return Ok(None);
             }
             headers.push((gap.start, header));
         }
@@ -325,10 +330,7 @@ impl State {
             let header = tar_header(&path, len, MODE)?.len() as u64;
             headers.push((start, tar_header(&path, len.saturating_sub(header), MODE)?));
         }
-        for (start, header) in headers {
-            self.file.write_at(&header, start)?;
-        }
-        Ok(true)
+        Ok(Some(headers))
     }
 }
 
@@ -419,8 +421,15 @@ impl Packing for TarPacking {
         }
         if ending == Ending::Unfinished {
             let state = state.clone().without_empty_end()?;
-            if is_padded(index, u64::MAX)? && state.name_gaps()? {
+            if is_padded(index, u64::MAX)?
+                && let Some(headers) = state.names_of_gaps()?
+            {
                 self.finish_in_place(&state, index, ending)?;
+                // Nothing that the next writer goes on from is touched before there was space for
+                // everything.
+                for (start, header) in headers {
+                    state.file.write_at(&header, start)?;
+                }
                 return partial.replace(&state.file);
             }
         }

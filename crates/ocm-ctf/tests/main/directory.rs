@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use ocm_blob::CHUNK;
+use async_trait::async_trait;
+use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK};
 use ocm_ctf::{Access, CtfDirectory, INDEX_FILE};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{
     Delete as _, Descriptor, Error, Fetch as _, ImageIndex, ImageManifest, Ingest as _, List as _,
     Outcome, Push as _, RawManifest, Reference, Referrers as _, Tag,
 };
+use tokio::sync::Semaphore;
 
 use crate::support::{
     LENGTHS, Stream, by_tag, chain, conformance, memory, noise, push_image, read, read_all,
@@ -154,6 +157,56 @@ async fn a_blob_that_is_there_is_not_written_again() {
     fs::write(&file, "half").unwrap();
     assert_eq!(push(blob).await.unwrap(), Outcome::Copied);
     read_back(&store, &name, &content).await;
+}
+
+/// A blob that says when it is opened, and then waits.
+#[derive(Debug)]
+struct Late {
+    blob: Stream,
+    opened: Arc<Semaphore>,
+    may_go_on: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Blob for Late {
+    fn size(&self) -> Option<u64> {
+        self.blob.size()
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.blob.digest()
+    }
+
+    async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
+        self.opened.add_permits(1);
+        self.may_go_on.acquire().await.unwrap().forget();
+        self.blob.open().await
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_bring_a_blob_one_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let store = writable(place.path());
+    let name = repository("a");
+    let blob = Stream::known(noise(3 << 20, 1));
+    let (opened, may_go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let late: BlobRef = Arc::new(Late {
+        blob: blob.clone(),
+        opened: Arc::clone(&opened),
+        may_go_on: Arc::clone(&may_go_on),
+    });
+    let first = async { store.push_blob(&name, &late).await.unwrap() };
+    let second = async {
+        opened.acquire().await.unwrap().forget();
+        let second = store.push_blob(&name, &blob.shared()).await.unwrap();
+        may_go_on.add_permits(1);
+        second
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.outcome, Outcome::Existed);
+    assert_eq!(second.outcome, Outcome::Copied);
+    assert_eq!(blob_files(place.path()).len(), 1);
 }
 
 #[tokio::test]

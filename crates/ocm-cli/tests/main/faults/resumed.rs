@@ -115,3 +115,27 @@ fn a_download_goes_on_where_it_was_cut() {
         }
     }
 }
+
+/// A disk that becomes full in the middle of a blob, where not even the archive can be completed
+/// as far as it goes.
+#[test]
+fn what_came_before_the_disk_was_full_is_not_moved_again() {
+    const KIB: u64 = 1024;
+    let (cli, _registry, proxy) = world();
+    let place = format!("http://{}/shop", proxy.host());
+    cli.ok(&format!("transfer ctf shop {place}"));
+    cli.ok(&format!("transfer ctf {place} whole.tar"));
+    // Before the blob stands what is kept for the index.
+    for (target, index) in [("far.tar", MIB), ("far", 0)] {
+        let command = format!("transfer ctf {place} {target}");
+        let space = index + SIZE / 2;
+        let run = cli.run_short_of_space(space / KIB, &command);
+        assert_eq!(run.code, Some(1), "{run}");
+        let before = proxy.passed().received;
+        cli.ok(&command);
+        let received = proxy.passed().received - before;
+        assert!(received <= SIZE / 2 + 512 * KIB, "{target}: {received}");
+        check_arrived(&cli, target);
+    }
+    assert!(cli.read("far.tar") == cli.read("whole.tar"));
+}

@@ -341,3 +341,27 @@ fn what_is_remembered_of_an_upload_is_only_a_hint() {
         check_whole(&cli, &format!("http://{}/p{number}", registry.host()));
     }
 }
+
+/// The token was good for the question how much has arrived, and is not any more.
+#[test]
+fn a_token_that_expires_does_not_end_the_upload_of_another_process() {
+    let (cli, registry, proxy) = world();
+    proxy.want_tokens();
+    let command = format!("transfer ctf shop http://{}/p", proxy.host());
+    kill_upload(&cli, &proxy, &command, 2000 * KIB);
+    proxy.take_requests();
+    proxy.disturb(Step::UploadPatch, 1, Disturbance::Expired);
+    cli.ok(&command);
+    proxy.heal();
+    let requests = proxy.take_requests();
+    let number = |method: &str| {
+        let requests = requests.iter();
+        requests.filter(|it| it.starts_with(method)).count()
+    };
+    assert_eq!(
+        (number("PATCH "), number("DELETE ")),
+        (2, 0),
+        "{requests:#?}"
+    );
+    check_whole(&cli, &format!("http://{}/p", registry.host()));
+}

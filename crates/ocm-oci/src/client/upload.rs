@@ -184,14 +184,13 @@ impl Upload<'_> {
                 Err(failure) => failure,
             };
             is_repeated = true;
-            let is_refused = !failure.is_final && !failure.error.is_transient();
-            let begun_by = std::mem::replace(&mut self.begun_by, Process::This);
-            if begun_by == Process::Earlier && is_refused {
-                // What the other process has sent may be wrong.
-                self.abandon().await;
+            if std::mem::take(&mut self.at_once) {
                 continue;
             }
-            if std::mem::take(&mut self.at_once) {
+            let is_refused = !failure.is_final && !failure.error.is_transient();
+            if self.begun_by == Process::Earlier && is_refused {
+                // What the other process has sent may be wrong.
+                self.abandon().await;
                 continue;
             }
             if std::mem::take(&mut self.has_gained) {
@@ -255,6 +254,7 @@ impl Upload<'_> {
             _ => return Err(reply.into_failure(&self.what)),
         }
         self.acknowledged = 0;
+        self.begun_by = Process::This;
         self.take_session(&reply)?;
         let missing = || Error::malformed(&self.what, "the answer has no location");
         Ok(self.session.clone().ok_or_else(missing)?)
@@ -373,6 +373,7 @@ impl Upload<'_> {
 
     /// Tells the registry to drop what it has, which does not matter enough to be an error.
     async fn abandon(&mut self) {
+        self.begun_by = Process::This;
         if let Some(memory) = &mut self.memory {
             memory.keep(None);
         }

@@ -162,6 +162,19 @@ impl World {
         outcome
     }
 
+    /// Transfers with one disturbance, which does not keep it from completing.
+    #[track_caller]
+    fn survives(&mut self, step: Step, disturbance: &Disturbance) {
+        let outcome = self.outcome(step, 1, disturbance);
+        // An answer that comes twice may be taken for the one to the next request, since HTTP/1.1
+        // cannot tell them apart. Then nothing is damaged, and the next run completes.
+        let may_fail = matches!(disturbance, Disturbance::AnsweredTwice);
+        assert!(
+            may_fail || outcome == "completes",
+            "{step:?} {disturbance:?}: {outcome}"
+        );
+    }
+
     /// Returns a line for each disturbance of a step.
     fn table(&mut self, step: Step, times: usize, disturbances: &[Disturbance]) -> String {
         let mut table = String::new();
@@ -225,8 +238,7 @@ fn check_once(direction: Direction, steps: &[Step]) {
     let mut world = World::new(direction);
     for step in steps {
         for disturbance in of_the_line() {
-            let outcome = world.outcome(*step, 1, &disturbance);
-            assert_eq!(outcome, "completes", "{step:?} {disturbance:?}");
+            world.survives(*step, &disturbance);
         }
     }
 }

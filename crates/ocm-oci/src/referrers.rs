@@ -37,7 +37,11 @@ pub async fn copy_referrers(
 
 /// Lists what refers to an artifact, and what refers to that: each manifest to which something
 /// refers, with what is new there.
-pub(crate) async fn list_referrers(
+///
+/// # Errors
+///
+/// The source cannot be asked, or more refers to the artifact than to any real one.
+pub async fn list_referrers(
     source: (&StoreRef, &RepositoryName),
     root: &Descriptor,
 ) -> Result<Vec<(Digest, Vec<Descriptor>)>, Error> {

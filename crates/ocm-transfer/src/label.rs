@@ -90,7 +90,8 @@ fn merge_value(spec: &Value, old: &Value, new: &Value) -> Result<Value, String> 
             }
             Ok(merged.into())
         }
-        "mapListMerge" => {
+        // The specification has a name of its own for it, misspelt.
+        "mapListMerge" | "simpleMapListMerge" | "simplemapListNerge" => {
             let (old, new) = (list(&algorithm, old)?, list(&algorithm, new)?);
             for entry in old.iter().chain(new) {
                 map(&algorithm, entry)?;
@@ -326,6 +327,13 @@ mod tests {
             Err("its value for 1 must not change"),
         );
         check(&spec(json!({})), &json!([1]), &new, Err("is about objects"));
+        let specified = json!({"algorithm": "simplemapListNerge", "config": {"keyField": "v"}});
+        check(
+            &specified,
+            &old,
+            &new,
+            Err("its value for 1 must not change"),
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Delta archives: what a place has, writing what it lacks, and reading both together.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod placed;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -11,19 +12,17 @@ use ocm_backends::{ComponentArchive, OciComponentRepository};
 use ocm_ctf::{Scratch, open_lacking};
 use ocm_digest::Digest;
 use ocm_model::{ComponentVersionId, RepositorySpec};
-use ocm_oci::{CopyOptions, Depth, RepositoryName, StoreRef, survey};
-use ocm_repository::{Artifact, RepositoryRef};
+use ocm_oci::{CopyOptions, RepositoryName, StoreRef};
+use ocm_repository::RepositoryRef;
 use ocm_transfer::Root;
 use ocm_transfer::delta::{Base, Completed, DeltaRecord, DeltaWriter, LIMIT, PlaceState};
 
+use self::placed::placed;
 use crate::error::{Error, count};
 use crate::session::{Ocm, Use};
 
 /// How many component versions are looked at at a time.
 const PARALLEL: usize = 4;
-
-/// The blobs of one repository.
-type Found = (String, BTreeMap<Digest, u64>);
 
 impl Ocm {
     /// Lists what a place has of component versions, or of all that it has: blobs and manifests,
@@ -49,14 +48,14 @@ impl Ocm {
         let (repository, prefix) = (&repository, prefix.as_str());
         let mut looked = stream::iter(versions)
             .map(|id| async move {
-                let (digest, found) = content_of(repository, &id, prefix, copy).await?;
+                let (digest, found) = placed(repository, &id, prefix, copy).await?;
                 Ok::<_, Error>((id, digest, found))
             })
             .buffered(PARALLEL);
         let mut state = PlaceState::new(spec.to_string());
         while let Some((id, digest, found)) = looked.try_next().await? {
             state.component_versions.insert(id.to_string(), digest);
-            if let Some((name, blobs)) = found {
+            for (name, blobs) in found {
                 state.repositories.entry(name).or_default().extend(blobs);
             }
         }
@@ -225,32 +224,6 @@ impl Ocm {
             _ => Ok(None),
         }
     }
-}
-
-/// Returns what a place has of one component version: what names its stored form, and the content
-/// of its repository, if it is stored as an artifact.
-async fn content_of(
-    repository: &RepositoryRef,
-    id: &ComponentVersionId,
-    prefix: &str,
-    copy: &CopyOptions,
-) -> Result<(Digest, Option<Found>), Error> {
-    let Some(artifact) = repository.stored_artifact(id).await? else {
-        let stored = repository.component_version(id).await?;
-        return Ok((stored.stored_digest, None));
-    };
-    let name = artifact.repository.as_str();
-    let below = name.strip_prefix(prefix).unwrap_or(name);
-    let Artifact {
-        store,
-        repository,
-        root,
-    } = &artifact;
-    let nothing = BTreeSet::new();
-    let surveyed = survey(store, repository, root, &nothing, Depth::Presence, copy).await?;
-    let mut found = surveyed.found_manifests;
-    found.extend(surveyed.found_blobs);
-    Ok((root.digest, Some((below.to_owned(), found))))
 }
 
 /// Returns what stands before the names of repositories at a place.

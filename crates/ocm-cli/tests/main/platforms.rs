@@ -234,3 +234,25 @@ fn a_delta_archive_of_some_platforms_needs_nothing_of_the_others() {
     cli.ok("transfer ctf delta.tar far");
     cli.ok("check --only-local far//acme.org/multi:1.1.0");
 }
+
+#[test]
+fn layers_of_images_beside_components_are_left_out_of_deltas() {
+    let mut cli = signed();
+    let (_registry, place) = registry(&mut cli);
+    cli.ok(&format!("transfer ctf all {place} --upload-as ociArtifact"));
+    cli.ok(&format!("state export {place} -o far.json"));
+    let state = String::from_utf8(cli.read("far.json")).unwrap();
+    for architecture in ["amd64", "arm64", "s390x"] {
+        let layer = Digest::sha256(format!("layer {architecture}"));
+        assert_eq!(state.matches(&layer.to_string()).count(), 1, "{state}");
+    }
+    let next = CONSTRUCTOR.replace("version: 1.0.0", "version: 1.1.0");
+    cli.write("component-constructor.yaml", next);
+    cli.ok("add cv -r new component-constructor.yaml");
+    cli.ok("transfer ctf new delta --since far.json");
+    assert_eq!(layers(&cli, "delta"), <[&str; 0]>::default());
+    cli.ok(&format!(
+        "transfer ctf delta {place} --upload-as ociArtifact"
+    ));
+    cli.ok(&format!("check --content {place}//acme.org/multi:1.1.0"));
+}

@@ -11,6 +11,9 @@ use crate::run::output_of_cargo;
 /// Where the JSON schemas are.
 const SCHEMAS: &str = "docs/reference/schemas";
 
+/// Where the definitions of custom resources are.
+const DEFINITIONS: &str = "deploy/crds";
+
 /// Writes the documents, or fails if one is not as it would be written.
 pub(crate) fn generate(check: bool) -> Result<()> {
     for (document, text) in documents()? {
@@ -51,6 +54,11 @@ fn documents() -> Result<Vec<(String, Vec<u8>)>> {
             text.push(b'\n');
             documents.push((format!("{SCHEMAS}/{name}"), text));
         }
+    }
+    let files: BTreeMap<String, String> =
+        serde_json::from_slice(&example("ocm-controllers", "definitions")?)?;
+    for (name, text) in files {
+        documents.push((format!("{DEFINITIONS}/{name}"), text.into_bytes()));
     }
     Ok(documents)
 }

@@ -83,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ocm-cli", &["ocm"]),
+    ("ocm-controllers", &["ocm"]),
     (
         "ocm-testkit",
         &[

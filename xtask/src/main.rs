@@ -12,6 +12,7 @@ mod layers;
 mod links;
 mod metadata;
 mod run;
+mod testbed;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -23,6 +24,7 @@ cargo xtask <command>
 
   test      formatting, lints, layers, all tests and documentation
   layers    which crate uses which, and which crates are banned
+  testbed   build the servers that tests talk to, once; prints their folder
   links     whether the links between documents lead somewhere
   generate [--check]
             write docs/reference, or fail if it is not current
@@ -41,6 +43,7 @@ fn main() -> Result<()> {
         ["links"] => links::check(),
         ["generate"] => generate::generate(false),
         ["generate", "--check"] => generate::generate(true),
+        ["testbed"] => print_path(&testbed::build()?),
         ["dist"] => print_path(&dist::dist()?),
         ["image", "--binary", binary, "--output", output] => {
             image::image(Path::new(binary), Path::new(output))

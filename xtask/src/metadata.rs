@@ -1,6 +1,7 @@
 //! What `cargo metadata` says of the workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -17,6 +18,7 @@ pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
     pub(crate) workspace_members: Vec<String>,
     pub(crate) resolve: Resolve,
+    pub(crate) target_directory: PathBuf,
 }
 
 /// A package of the graph.

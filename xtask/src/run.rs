@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::metadata::Metadata;
-use crate::{generate, layers, links};
+use crate::{generate, layers, links, testbed};
 
 /// Runs all checks, the quick ones first, and stops at the first that fails.
 pub(crate) fn test() -> Result<()> {
@@ -25,6 +25,7 @@ pub(crate) fn test() -> Result<()> {
     })?;
     step("lints of each feature", lint_features)?;
     step("generated documents", || generate::generate(true))?;
+    step("test bed", || testbed::build().map(drop))?;
     step("tests", || cargo(&["test", "--workspace", "--all-targets"]))?;
     step("doc tests", || cargo(&["test", "--workspace", "--doc"]))?;
     step("documentation", || {

@@ -1,0 +1,4 @@
+//! The behaviour of `ocm-controllers`.
+
+mod accepted;
+mod definitions;

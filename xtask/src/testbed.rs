@@ -1,0 +1,178 @@
+//! `cargo xtask testbed`: the real servers that tests talk to.
+//!
+//! Each folder below `testbed/` is a Go module that pins commands of others by version and by
+//! checksum. They are built once into a cache folder of the user, whose name changes with what is
+//! pinned, and `target/testbed` leads there. Whoever has them already says so by
+//! `KUBEBUILDER_ASSETS`, the convention of the Kubernetes projects.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use ocm_digest::Digest;
+
+use crate::metadata::Metadata;
+use crate::run::succeed;
+
+/// What the variable is called that names a folder with the programs.
+pub(crate) const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// The version that the module pins. Clients cannot parse the one that an unstamped build states.
+const KUBERNETES: (&str, &str, &str) = ("v1.36.3", "1", "36");
+
+/// A program, the module below `testbed/` that pins it, and its package.
+struct Program {
+    name: &'static str,
+    module: &'static str,
+    package: &'static str,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: "etcd",
+        module: "etcd",
+        package: ".",
+    },
+    kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    kubernetes(
+        "kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+    ),
+    kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+];
+
+const fn kubernetes(name: &'static str, package: &'static str) -> Program {
+    Program {
+        name,
+        module: "kubernetes",
+        package,
+    }
+}
+
+/// Builds what is missing; returns the folder with the programs.
+pub(crate) fn build() -> Result<PathBuf> {
+    if let Some(assets) = env::var_os(ASSETS).filter(|assets| !assets.is_empty()) {
+        let assets = PathBuf::from(assets);
+        if let Some(missing) = missing(&assets).first() {
+            bail!(
+                "{ASSETS} is {}, which has no {}",
+                assets.display(),
+                missing.name
+            );
+        }
+        return Ok(assets);
+    }
+    let root = root();
+    let modules = root.join("testbed");
+    let assets = cache()?.join(key(&modules)?);
+    fs::create_dir_all(&assets).with_context(|| format!("cannot make {}", assets.display()))?;
+    let missing = missing(&assets);
+    if !missing.is_empty() {
+        find_go()?;
+    }
+    for program in missing {
+        build_program(program, &modules, &assets)?;
+    }
+    link(&assets)?;
+    Ok(assets)
+}
+
+fn missing(assets: &Path) -> Vec<&'static Program> {
+    let programs = PROGRAMS.iter();
+    programs
+        .filter(|it| !assets.join(it.name).is_file())
+        .collect()
+}
+
+fn find_go() -> Result<()> {
+    let go = Command::new("go")
+        .arg("version")
+        .stdout(Stdio::null())
+        .status();
+    match go {
+        Ok(status) if status.success() => Ok(()),
+        _ => bail!(
+            "tests run against a real Kubernetes API server, which is built once, with Go: install \
+             Go 1.21 or newer (https://go.dev/dl), or have {ASSETS} name a folder with {}",
+            PROGRAMS
+                .iter()
+                .map(|program| program.name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "it takes minutes")]
+fn build_program(program: &Program, modules: &Path, assets: &Path) -> Result<()> {
+    let Program {
+        name,
+        module,
+        package,
+    } = program;
+    eprintln!("building {name} (once)");
+    let (version, major, minor) = KUBERNETES;
+    let stamp = "k8s.io/component-base/version";
+    // Under a name of its own until it is whole: several builds may run at once.
+    let partial = assets.join(format!(".{name}.{}", std::process::id()));
+    let mut command = Command::new("go");
+    command
+        .current_dir(modules.join(module))
+        .env("CGO_ENABLED", "0")
+        .args(["build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags"])
+        .arg(format!(
+            "-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
+        ))
+        .arg("-o")
+        .arg(&partial)
+        .arg(package);
+    succeed(command)?;
+    let program = assets.join(name);
+    fs::rename(&partial, &program).with_context(|| format!("cannot write {}", program.display()))
+}
+
+/// What the programs are made of, as a name: another pin is another folder.
+fn key(modules: &Path) -> Result<String> {
+    let mut pins = format!("{KUBERNETES:?} {} {}\n", env::consts::OS, env::consts::ARCH);
+    for module in ["etcd", "kubernetes"] {
+        for file in ["go.mod", "go.sum", "main.go"] {
+            let path = modules.join(module).join(file);
+            if file != "main.go" || path.exists() {
+                let text = fs::read_to_string(&path);
+                pins += &text.with_context(|| format!("cannot read {}", path.display()))?;
+            }
+        }
+    }
+    Ok(Digest::sha256(pins).to_hex()[..16].to_owned())
+}
+
+/// The folder of the user for what can be made again.
+fn cache() -> Result<PathBuf> {
+    let named = |name| {
+        env::var_os(name)
+            .filter(|it| !it.is_empty())
+            .map(PathBuf::from)
+    };
+    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+    let cache = cache.context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(cache.join("ocm-rs").join("testbed"))
+}
+
+/// Lets tests that cargo runs itself find the programs.
+fn link(assets: &Path) -> Result<()> {
+    let target = Metadata::load()?.target_directory.join("testbed");
+    if fs::read_link(&target).is_ok_and(|present| present == assets) {
+        return Ok(());
+    }
+    let failed = || format!("cannot make {}", target.display());
+    let partial = target.with_extension(std::process::id().to_string());
+    fs::create_dir_all(target.parent().unwrap_or(Path::new("."))).with_context(failed)?;
+    std::os::unix::fs::symlink(assets, &partial).with_context(failed)?;
+    fs::rename(&partial, &target).with_context(failed)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

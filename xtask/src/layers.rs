@@ -83,7 +83,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ocm-cli", &["ocm"]),
-    ("ocm-controllers", &["ocm"]),
+    ("ocm-cel", &["ocm-digest", "ocm-model"]),
+    ("ocm-controllers", &["ocm", "ocm-cel"]),
     (
         "ocm-testkit",
         &[
@@ -115,6 +116,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-constructor",
             "ocm-backends",
             "ocm-transfer",
+            "ocm-cel",
         ],
     ),
     // Compiled before anything else on a new machine, so it stays small.

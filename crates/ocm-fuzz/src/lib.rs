@@ -10,6 +10,7 @@
 pub mod access;
 pub mod archives;
 pub mod bucket;
+pub mod cel;
 pub mod components;
 pub mod config;
 pub mod constructor;
@@ -50,6 +51,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("distinguished_name", signing::distinguished_name),
     ("docker_archive", archives::docker_archive),
     ("docker_config", config::docker_config),
+    ("expression", cel::expression),
     ("gzip", archives::gzip),
     ("htpasswd", access::htpasswd),
     ("identity", text::identity),

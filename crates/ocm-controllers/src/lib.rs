@@ -5,3 +5,4 @@
 //! what is accepted beyond that says so at its field.
 
 pub mod api;
+pub mod deployer;

@@ -84,7 +84,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("ocm-cli", &["ocm"]),
     ("ocm-cel", &["ocm-digest", "ocm-model"]),
-    ("ocm-controllers", &["ocm", "ocm-cel"]),
+    ("ocm-kube", &["ocm-digest", "ocm-blob"]),
+    ("ocm-controllers", &["ocm", "ocm-cel", "ocm-kube"]),
     (
         "ocm-testkit",
         &[
@@ -117,6 +118,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ocm-backends",
             "ocm-transfer",
             "ocm-cel",
+            "ocm-kube",
         ],
     ),
     // Compiled before anything else on a new machine, so it stays small.

@@ -14,6 +14,7 @@ pub mod cel;
 pub mod components;
 pub mod config;
 pub mod constructor;
+pub mod kube;
 pub mod model;
 pub mod oci;
 pub mod openpgp;
@@ -60,6 +61,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("key", signing::key),
     ("link", oci::link),
     ("manifest", oci::manifest),
+    ("manifest_stream", kube::manifest_stream),
     ("maven_listing", web::maven_listing),
     ("npm_document", web::npm_document),
     ("oci_layout", archives::oci_layout),

@@ -231,6 +231,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "packages": names.iter().map(package).collect::<Vec<_>>(),
             "workspace_members": members,
+            "target_directory": "target",
             "resolve": {"nodes": names.iter().map(node).collect::<Vec<_>>()},
         }))
         .unwrap()

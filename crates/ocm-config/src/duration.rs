@@ -16,8 +16,12 @@ pub(crate) fn from_value(value: &Value) -> Result<Duration, String> {
     }
 }
 
-/// Reads a duration that is not negative.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a duration as Go writes it, such as `1h30m`, that is not negative.
+///
+/// # Errors
+///
+/// Says what is wrong with the text, which it names.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{text}` is not a duration such as 30s or 1m30s");
     if text.starts_with('-') {
         return Err(format!("the duration `{text}` is negative"));

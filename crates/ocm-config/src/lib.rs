@@ -73,6 +73,7 @@ pub use self::credentials::Credentials;
 pub use self::document::{
     ConfigDocument, ConfigEntry, Error as DocumentError, MAX_DOCUMENT_SIZE, Warning,
 };
+pub use self::duration::parse as parse_duration;
 pub use self::environment::Environment;
 pub use self::identity::{ConsumerIdentity, Mismatch, ParseIdentityError};
 pub use self::limited::{Error as FileError, MAX_FILE_SIZE};

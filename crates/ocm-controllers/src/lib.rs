@@ -1,8 +1,16 @@
 //! Delivers component versions to Kubernetes: the custom resources of group
 //! `delivery.ocm.software`, and what reconciles them.
 //!
-//! [`api`] has the five kinds. Manifests written for the Go controllers are accepted as they are;
-//! what is accepted beyond that says so at its field.
+//! - [`api`] has the five kinds. Manifests written for the Go controllers are accepted as they are;
+//!   what is accepted beyond that says so at its field.
+//! - [`config`]: the configuration and credentials of objects, and who may use which.
+//! - [`versions`] and [`keys`]: which version of a component is taken, and what verifies it.
+//! - [`resolution`]: the one service that asks repositories.
+//! - [`deployer`]: what objects that are applied say of where they come from.
 
 pub mod api;
+pub mod config;
 pub mod deployer;
+pub mod keys;
+pub mod resolution;
+pub mod versions;

@@ -21,6 +21,10 @@ use crate::address::{self, Located};
 use crate::credentials::Configured;
 use crate::error::Error;
 use crate::handlers::LOGIN;
+use crate::kind::Kind;
+
+/// A component version that no repository has.
+const PROBE: &str = "ocm.software/probe:0.0.0";
 
 /// What a repository is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +79,28 @@ impl Ocm {
             files,
             parallel: 8,
             config: OnceCell::new(),
+            credentials: OnceCell::new(),
+            registries: Mutex::default(),
+        }))
+    }
+
+    /// Starts a session whose configuration is handed in: no file is looked for. With an empty
+    /// environment nothing of the machine is seen, neither credentials nor their helpers.
+    ///
+    /// ```
+    /// use ocm::config::{Config, ConfigDocument};
+    /// use ocm::{Environment, Ocm};
+    ///
+    /// let document = ConfigDocument::parse("type: generic.config.ocm.software/v1", "mine")?;
+    /// let ocm = Ocm::with_documents(Environment::default(), Config::new([document]));
+    /// # Ok::<(), ocm::config::DocumentError>(())
+    /// ```
+    pub fn with_documents(environment: Environment, config: Config) -> Self {
+        Self(Arc::new(Inner {
+            environment,
+            files: Vec::new(),
+            parallel: 8,
+            config: OnceCell::new_with(Some(config)),
             credentials: OnceCell::new(),
             registries: Mutex::default(),
         }))
@@ -207,6 +233,24 @@ impl Ocm {
             prefix,
             host,
         })
+    }
+
+    /// Asks whether a repository answers, whatever it has.
+    ///
+    /// A registry is asked for a component version that does not exist. That it does not show it to
+    /// everybody is an answer, too: many do not say what does not exist to whom.
+    ///
+    /// # Errors
+    ///
+    /// There is no repository, or it cannot be reached.
+    pub async fn reach(&self, spec: &RepositorySpec) -> Result<(), Error> {
+        let repository = self.open(spec, Use::Read).await?;
+        let probe = PROBE.parse().expect("a component version");
+        match repository.stored_digest(&probe).await {
+            Ok(_) => Ok(()),
+            Err(error) if Kind::of(&error) == Kind::NotAllowed => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens a component archive; `None` if what is at the path is something else.

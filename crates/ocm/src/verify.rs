@@ -14,11 +14,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ocm_model::RepositorySpec;
+use ocm_model::{Descriptor, RepositorySpec};
 use ocm_oci::{CopyOptions, Moved};
 use ocm_repository::{RepositoryRef, StoredVersion};
-use ocm_signing::TimestampVerifier;
 use ocm_signing::policy::Policy;
+use ocm_signing::references::Referenced;
+use ocm_signing::{Checked, TimestampVerifier};
 
 use self::references::check_references;
 use self::signatures::Found;
@@ -120,6 +121,24 @@ impl Ocm {
         let stored = repository.component_version(&id).await?;
         located.check_digest(&id, &stored)?;
         self.verify_stored(repository, stored, options).await
+    }
+
+    /// Verifies the signatures of a component version that has been read, and nothing below it: no
+    /// reference is followed and no content is read. So a signature by the first Go tool that
+    /// covers digests of references which the descriptor does not state does not hold here.
+    ///
+    /// # Errors
+    ///
+    /// A signature that must hold is missing or does not.
+    pub async fn verify_signatures(
+        &self,
+        descriptor: &Descriptor,
+        options: &VerifyOptions,
+    ) -> Result<Vec<Checked>, Error> {
+        let found = self
+            .check_signatures(descriptor, &Referenced::default(), options)
+            .await?;
+        Ok(found.holding)
     }
 
     /// Verifies a component version that has been read.

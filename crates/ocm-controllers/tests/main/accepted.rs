@@ -1,38 +1,8 @@
 //! What a real API server makes of our definitions.
 
-use std::sync::OnceLock;
+use ocm_testkit::eventually;
 
-use ocm_testkit::{Cluster, eventually};
-
-/// The shared cluster, with our definitions.
-fn cluster() -> &'static Cluster {
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    let cluster = Cluster::shared();
-    INSTALLED.get_or_init(|| {
-        let definitions = ocm_controllers::api::definitions().into_iter();
-        let definitions: Vec<_> = definitions
-            .map(|it| serde_saphyr::to_string(&it).expect("as YAML"))
-            .collect();
-        let output = cluster.kubectl_with(
-            &["apply", "--server-side", "-f", "-"],
-            &definitions.join("\n---\n"),
-        );
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let output = cluster.kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=60s",
-            "customresourcedefinitions",
-            "--all",
-        ]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-    });
-    cluster
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use crate::world::{cluster, text};
 
 /// Applies a manifest and returns what the API server says against it.
 fn refusal(manifest: &str) -> Option<String> {

@@ -1,0 +1,192 @@
+//! Work that several want, and that is done once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::error::Error;
+use super::key::Key;
+
+/// What came of work that was done for several.
+pub type Outcome<T> = Result<T, Arc<Error>>;
+
+/// When an outcome was there, and what it is.
+type Landed<T> = Option<(Instant, Outcome<T>)>;
+
+/// Work that is going on, and what has come of work until a moment ago.
+pub(super) struct Flights<T> {
+    /// How long an outcome is there for those who come back for it. It must be longer than they
+    /// need for that; what is asked for later is worked on anew.
+    kept_for: Duration,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    flights: BTreeMap<Key, watch::Receiver<Landed<T>>>,
+    swept: Instant,
+}
+
+impl<T> fmt::Debug for Flights<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").finish_non_exhaustive()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
+    /// Keeps outcomes for so long.
+    pub(super) fn new(kept_for: Duration) -> Self {
+        let state = State {
+            flights: BTreeMap::new(),
+            swept: Instant::now(),
+        };
+        Self {
+            kept_for,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Joins the work of a name, or starts it. It goes on also where nobody waits any more.
+    pub(super) fn join(
+        &self,
+        key: Key,
+        work: impl Future<Output = Outcome<T>> + Send + 'static,
+    ) -> Ticket<T> {
+        let now = Instant::now();
+        let is_of_use = |flight: &_| is_of_use(flight, now, self.kept_for);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(state.swept) > self.kept_for {
+            state.flights.retain(|_, flight| is_of_use(flight));
+            state.swept = now;
+        }
+        if let Some(flight) = state.flights.get(&key)
+            && is_of_use(flight)
+        {
+            return Ticket(flight.clone());
+        }
+        let (sender, receiver) = watch::channel(None);
+        state.flights.insert(key, receiver.clone());
+        drop(state);
+        tokio::spawn(async move {
+            let outcome = work.await;
+            sender.send_replace(Some((Instant::now(), outcome)));
+        });
+        Ticket(receiver)
+    }
+}
+
+/// Tells whether something will come of it, or has a moment ago.
+fn is_of_use<T>(flight: &watch::Receiver<Landed<T>>, now: Instant, kept_for: Duration) -> bool {
+    match &*flight.borrow() {
+        Some((landed, _)) => now.duration_since(*landed) < kept_for,
+        // The sender goes without an outcome where the work has panicked.
+        None => flight.has_changed().is_ok(),
+    }
+}
+
+/// A place among those who wait for work.
+#[derive(Clone, Debug)]
+pub struct Ticket<T>(watch::Receiver<Landed<T>>);
+
+impl<T: Clone + Send + Sync + 'static> Ticket<T> {
+    /// Makes a ticket for something that is there.
+    pub(super) fn there(outcome: Outcome<T>) -> Self {
+        Self(watch::channel(Some((Instant::now(), outcome))).1)
+    }
+
+    /// Waits for the outcome, as long as it takes.
+    pub async fn outcome(&mut self) -> Outcome<T> {
+        let landed = self.0.wait_for(Option::is_some).await;
+        let outcome = landed
+            .ok()
+            .and_then(|it| it.as_ref().map(|it| it.1.clone()));
+        outcome.unwrap_or_else(|| Err(Arc::new(Error::Lost)))
+    }
+
+    /// Waits for the outcome a while; `None` if that was not enough.
+    pub async fn within(&mut self, patience: Duration) -> Option<Outcome<T>> {
+        timeout(patience, self.outcome()).await.ok()
+    }
+
+    /// Has something done when there is an outcome, also where that is that the work was lost.
+    pub fn then(mut self, wake: impl FnOnce() + Send + 'static) {
+        tokio::spawn(async move {
+            drop(self.outcome().await);
+            wake();
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::{Notify, oneshot};
+
+    use super::super::key::KeyBuilder;
+    use super::*;
+
+    const KEPT: Duration = Duration::from_secs(3);
+
+    fn key(name: &str) -> Key {
+        KeyBuilder::new(name).finish()
+    }
+
+    #[tokio::test]
+    async fn what_several_want_is_done_once() {
+        let flights = Flights::new(KEPT);
+        let (done, go) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+        let join = |name: &str| {
+            let (done, go) = (Arc::clone(&done), Arc::clone(&go));
+            flights.join(key(name), async move {
+                go.notified().await;
+                Ok(done.fetch_add(1, Ordering::SeqCst))
+            })
+        };
+        let (mut first, mut second) = (join("a"), join("a"));
+        assert!(first.within(Duration::ZERO).await.is_none());
+        go.notify_one();
+        assert_eq!(first.outcome().await.unwrap(), 0);
+        assert_eq!(second.outcome().await.unwrap(), 0);
+        assert_eq!(join("a").outcome().await.unwrap(), 0);
+        go.notify_one();
+        assert_eq!(join("b").outcome().await.unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_is_there_for_who_comes_back_and_not_much_longer() {
+        let flights = Flights::new(KEPT);
+        let join = |number: u32| flights.join(key("a"), async move { Ok(number) });
+        assert_eq!(join(1).outcome().await.unwrap(), 1);
+        tokio::time::advance(KEPT / 2).await;
+        assert_eq!(join(2).outcome().await.unwrap(), 1);
+        tokio::time::advance(KEPT / 2).await;
+        assert_eq!(join(3).outcome().await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_lost_for_those_who_wait_and_then_done_anew() {
+        let flights = Flights::<u32>::new(KEPT);
+        let mut lost = flights.join(key("a"), async { panic!("a fault") });
+        let error = lost.outcome().await.unwrap_err();
+        assert!(matches!(*error, Error::Lost), "{error}");
+        let mut found = flights.join(key("a"), async { Ok(1) });
+        assert_eq!(found.outcome().await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_whatever_the_outcome_is() {
+        let flights = Flights::<u32>::new(KEPT);
+        let (wake, woken) = oneshot::channel();
+        let lost = flights.join(key("a"), async { panic!("a fault") });
+        lost.then(|| wake.send(()).unwrap());
+        woken.await.unwrap();
+        let (wake, woken) = oneshot::channel();
+        let found = flights.join(key("b"), async { Ok(1) });
+        found.then(|| wake.send(()).unwrap());
+        woken.await.unwrap();
+    }
+}

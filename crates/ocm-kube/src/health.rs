@@ -49,7 +49,9 @@ impl fmt::Display for State {
 }
 
 /// Returns the health of an object as the API server has it, or of one that it does not have.
-pub fn health(object: Option<&DynamicObject>) -> Health {
+///
+/// The kind stands beside it, as objects in lists do not state theirs.
+pub fn health(group: &str, kind: &str, object: Option<&DynamicObject>) -> Health {
     let Some(object) = object else {
         return Health::new(State::NotFound, "does not exist");
     };
@@ -60,10 +62,6 @@ pub fn health(object: Option<&DynamicObject>) -> Health {
     if let Some(health) = generic(object, facts) {
         return health;
     }
-    let types = object.types.as_ref();
-    let group = types.and_then(|it| it.api_version.split_once('/'));
-    let group = group.map_or("", |(group, _)| group);
-    let kind = types.map_or("", |it| &it.kind);
     match (group, kind) {
         ("apps", "Deployment") => workload::deployment(facts),
         ("apps", "StatefulSet") => workload::stateful_set(facts),
@@ -162,7 +160,7 @@ impl Health {
         }
     }
 
-    fn current() -> Self {
+    pub(crate) fn current() -> Self {
         Self::new(State::Current, "is ready")
     }
 

@@ -17,7 +17,8 @@ fn object(api_version: &str, kind: &str, content: &Value) -> DynamicObject {
 
 #[track_caller]
 fn check(api_version: &str, kind: &str, content: &Value, state: State, message: &str) {
-    let health = health(Some(&object(api_version, kind, content)));
+    let group = api_version.rsplit_once('/').map_or("", |it| it.0);
+    let health = health(group, kind, Some(&object(api_version, kind, content)));
     assert_eq!(
         (health.state, &*health.message),
         (state, message),
@@ -27,7 +28,7 @@ fn check(api_version: &str, kind: &str, content: &Value, state: State, message: 
 
 #[test]
 fn what_does_not_exist_is_not_found() {
-    assert_eq!(health(None).state, State::NotFound);
+    assert_eq!(health("", "Pod", None).state, State::NotFound);
 }
 
 #[test]
@@ -35,7 +36,10 @@ fn what_is_being_deleted_is_terminating_whatever_it_says() {
     let mut object = object("v1", "ConfigMap", &json!({}));
     object.metadata.deletion_timestamp =
         serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-    assert_eq!(health(Some(&object)).state, State::Terminating);
+    assert_eq!(
+        health("", "ConfigMap", Some(&object)).state,
+        State::Terminating
+    );
 }
 
 #[test]
@@ -325,7 +329,8 @@ fn fields_of_other_types_than_expected_are_as_if_missing() {
         json!({"conditions": {"a": 1}, "replicas": "x"}),
     ] {
         for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"] {
-            let _ = health(Some(&object("apps/v1", kind, &json!({"status": status}))));
+            let object = object("apps/v1", kind, &json!({"status": status}));
+            let _ = health("apps", kind, Some(&object));
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Clients for the cluster that all tests share.
 
+use kube::api::DynamicObject;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use ocm_kube::manifest::{Limits, parse};
 use ocm_testkit::Cluster;
 
 /// A client that may do everything.
@@ -39,4 +41,36 @@ spec:
         x-kubernetes-preserve-unknown-fields: true
 "
     )
+}
+
+/// Runs `kubectl`, which must succeed; returns what it says.
+#[track_caller]
+pub(crate) fn kubectl(arguments: &str) -> String {
+    let arguments: Vec<_> = arguments.split_whitespace().collect();
+    kubectl_with(&arguments)
+}
+
+/// As [`kubectl`], with arguments that have spaces.
+#[track_caller]
+pub(crate) fn kubectl_with(arguments: &[&str]) -> String {
+    let output = Cluster::shared().kubectl(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The objects of a manifest.
+pub(crate) fn objects(manifest: &str) -> Vec<DynamicObject> {
+    parse(manifest.as_bytes(), Limits::default()).unwrap()
+}
+
+/// Configuration in YAML, each with one value.
+pub(crate) fn settings(namespace: &str, names: &[&str]) -> String {
+    let settings = names.iter().map(|name| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+             data: {{value: '1'}}\n"
+        )
+    });
+    settings.collect()
 }

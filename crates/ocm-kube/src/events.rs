@@ -1,0 +1,353 @@
+//! Events: what happened to an object, for people, without drowning them.
+//!
+//! The same event of the same object is written once and then counted, which is written at most
+//! every few minutes. An object has a budget of different events, which fills up slowly. That an
+//! event cannot be written stops nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::api_error::ApiError;
+
+/// How long the count of an event is kept to ourselves before it is written again.
+const QUIET: Duration = Duration::from_mins(5);
+
+/// How long an event is remembered after it was seen last: as long as API servers keep it.
+const REMEMBERED: Duration = Duration::from_hours(1);
+
+/// How many different events an object may have at once, and how long until it may have one more.
+const BURST: u32 = 25;
+const REFILL: Duration = Duration::from_mins(5);
+
+/// How many events are remembered.
+const MAX_EVENTS: usize = 8192;
+
+/// The longest message in bytes.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// Writes events of one component.
+pub struct Events {
+    client: Client,
+    component: String,
+    instance: String,
+    clock: fn() -> Timestamp,
+    state: Mutex<State>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Whether it is as it should be.
+    pub severity: Severity,
+    /// Why, for programs.
+    pub reason: String,
+    /// What, for people.
+    pub message: String,
+    /// More about it.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Whether an event is as it should be.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Severity {
+    /// It is.
+    Normal,
+    /// Somebody may want to look at it.
+    Warning,
+}
+
+impl Severity {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    events: BTreeMap<Key, Written>,
+    budgets: BTreeMap<String, Budget>,
+}
+
+type Key = (String, Severity, String, String);
+
+/// An event that is in the cluster.
+#[derive(Clone)]
+struct Written {
+    name: String,
+    count: i32,
+    seen: Instant,
+    stored: Instant,
+}
+
+struct Budget {
+    left: u32,
+    since: Instant,
+}
+
+/// What to do about an event.
+enum Decision {
+    Create,
+    Count { name: String, count: i32 },
+    Nothing,
+}
+
+impl Events {
+    /// Writes as a component; the instance is another one in each replica.
+    pub fn new(client: Client, component: &str, instance: &str, clock: fn() -> Timestamp) -> Self {
+        Self {
+            client,
+            component: component.to_owned(),
+            instance: instance.to_owned(),
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Says what happened to an object.
+    pub async fn publish(&self, object: &ObjectReference, event: &Event) {
+        let message = limited(&event.message);
+        let uid = object.uid.clone().unwrap_or_default();
+        let key = (
+            uid,
+            event.severity,
+            event.reason.clone(),
+            message.to_owned(),
+        );
+        let decision = self.state().decide(&key, Instant::now());
+        let written = match decision {
+            Decision::Nothing => return,
+            Decision::Create => self.create(object, event, message).await.map(Some),
+            Decision::Count { name, count } => self.count(object, &name, count).await,
+        };
+        match written {
+            Ok(Some(name)) => self.state().created(key, name, Instant::now()),
+            Ok(None) => {}
+            Err(error) => {
+                let name = object.name.as_deref().unwrap_or_default();
+                tracing::warn!(object = name, %error, "cannot write an event");
+                self.state().events.remove(&key);
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        object: &ObjectReference,
+        event: &Event,
+        message: &str,
+    ) -> Result<String, ApiError> {
+        let now = (self.clock)();
+        let name = object.name.as_deref().unwrap_or(&self.component);
+        let name = format!("{name}.{:x}", now.as_nanosecond());
+        let event = CoreEvent {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                annotations: Some(event.annotations.clone()).filter(|it| !it.is_empty()),
+                ..ObjectMeta::default()
+            },
+            involved_object: object.clone(),
+            reason: Some(event.reason.clone()),
+            message: Some(message.to_owned()),
+            type_: Some(event.severity.as_str().to_owned()),
+            count: Some(1),
+            first_timestamp: Some(Time(now)),
+            last_timestamp: Some(Time(now)),
+            source: Some(EventSource {
+                component: Some(self.component.clone()),
+                host: None,
+            }),
+            reporting_component: Some(self.component.clone()),
+            reporting_instance: Some(self.instance.clone()),
+            ..CoreEvent::default()
+        };
+        let api = self.api(object);
+        api.create(&PostParams::default(), &event).await?;
+        Ok(name)
+    }
+
+    /// Writes how often an event was seen. Where it has expired, it is forgotten, too.
+    async fn count(
+        &self,
+        object: &ObjectReference,
+        name: &str,
+        count: i32,
+    ) -> Result<Option<String>, ApiError> {
+        let last = Time((self.clock)());
+        let patch = Patch::Merge(json!({"count": count, "lastTimestamp": last}));
+        let api = self.api(object);
+        api.patch(name, &PatchParams::default(), &patch).await?;
+        Ok(None)
+    }
+
+    /// Events of objects without a namespace are in `default`.
+    fn api(&self, object: &ObjectReference) -> Api<CoreEvent> {
+        let namespace = object.namespace.as_deref().unwrap_or("default");
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn decide(&mut self, key: &Key, now: Instant) -> Decision {
+        if let Some(known) = self.events.get_mut(key)
+            && now.duration_since(known.seen) < REMEMBERED
+        {
+            known.count += 1;
+            known.seen = now;
+            if now.duration_since(known.stored) < QUIET {
+                return Decision::Nothing;
+            }
+            known.stored = now;
+            return Decision::Count {
+                name: known.name.clone(),
+                count: known.count,
+            };
+        }
+        self.forget_old(now);
+        let budget = self.budgets.entry(key.0.clone()).or_insert(Budget {
+            left: BURST,
+            since: now,
+        });
+        budget.refill(now);
+        if budget.left == 0 {
+            return Decision::Nothing;
+        }
+        budget.left -= 1;
+        Decision::Create
+    }
+
+    fn created(&mut self, key: Key, name: String, now: Instant) {
+        let written = Written {
+            name,
+            count: 1,
+            seen: now,
+            stored: now,
+        };
+        self.events.insert(key, written);
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let full = self.events.len() >= MAX_EVENTS || self.budgets.len() >= MAX_EVENTS;
+        if !full {
+            return;
+        }
+        self.events
+            .retain(|_, it| now.duration_since(it.seen) < REMEMBERED);
+        self.budgets.retain(|_, it| {
+            it.refill(now);
+            it.left < BURST
+        });
+        // More than that at once is better forgotten than kept.
+        if self.events.len() >= MAX_EVENTS {
+            self.events.clear();
+        }
+        if self.budgets.len() >= MAX_EVENTS {
+            self.budgets.clear();
+        }
+    }
+}
+
+impl Budget {
+    fn refill(&mut self, now: Instant) {
+        let passed = now.duration_since(self.since).as_secs() / REFILL.as_secs();
+        let more = u32::try_from(passed).unwrap_or(BURST);
+        if more > 0 {
+            self.left = self.left.saturating_add(more).min(BURST);
+            self.since = now;
+        }
+    }
+}
+
+fn limited(message: &str) -> &str {
+    if message.len() <= MESSAGE_LIMIT {
+        return message;
+    }
+    let fits = |at: &usize| message.is_char_boundary(*at);
+    let end = (0..=MESSAGE_LIMIT).rev().find(fits).unwrap_or(0);
+    &message[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(uid: &str, message: &str) -> Key {
+        let reason = "Because".to_owned();
+        (uid.to_owned(), Severity::Normal, reason, message.to_owned())
+    }
+
+    fn publish(state: &mut State, key: &Key, now: Instant) -> &'static str {
+        match state.decide(key, now) {
+            Decision::Create => {
+                state.created(key.clone(), "n".to_owned(), now);
+                "create"
+            }
+            Decision::Count { .. } => "count",
+            Decision::Nothing => "nothing",
+        }
+    }
+
+    #[test]
+    fn the_same_event_is_written_once_and_counted_seldom() {
+        let (mut state, now) = (State::default(), Instant::now());
+        let key = key("a", "m");
+        assert_eq!(publish(&mut state, &key, now), "create");
+        for _ in 0..100 {
+            assert_eq!(publish(&mut state, &key, now), "nothing");
+        }
+        let later = now + QUIET;
+        let Decision::Count { count, .. } = state.decide(&key, later) else {
+            panic!("not counted");
+        };
+        assert_eq!(count, 102);
+        assert_eq!(publish(&mut state, &key, later), "nothing");
+        assert_eq!(publish(&mut state, &key, later + REMEMBERED), "create");
+    }
+
+    #[test]
+    fn an_object_has_a_budget_that_others_do_not_share() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for number in 0..BURST {
+            let key = key("a", &number.to_string());
+            assert_eq!(publish(&mut state, &key, now), "create");
+        }
+        assert_eq!(publish(&mut state, &key("a", "more"), now), "nothing");
+        assert_eq!(publish(&mut state, &key("b", "more"), now), "create");
+        assert_eq!(
+            publish(&mut state, &key("a", "more"), now + REFILL),
+            "create"
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for number in 0..2 * MAX_EVENTS {
+            publish(&mut state, &key(&number.to_string(), "m"), now);
+        }
+        assert!(state.events.len() <= MAX_EVENTS && state.budgets.len() <= MAX_EVENTS);
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let message = "ä".repeat(MESSAGE_LIMIT);
+        assert_eq!(limited(&message).len(), MESSAGE_LIMIT);
+        assert_eq!(limited(&format!("x{message}")).len(), MESSAGE_LIMIT - 1);
+        assert_eq!(limited("short"), "short");
+    }
+}

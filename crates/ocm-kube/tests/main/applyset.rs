@@ -1,0 +1,328 @@
+//! Sets of objects, from their first to their last.
+
+use kube::Client;
+use kube::api::ApiResource;
+use ocm_kube::apply::{Applier, Change, Memory, Options};
+use ocm_kube::applyset::{ApplySet, Error, Parent, Report};
+use ocm_kube::mapping::Mapping;
+use ocm_testkit::Cluster;
+
+use crate::cluster::{client, client_of, definition, kubectl, objects, settings};
+
+const MANAGER: &str = "test/applyset";
+
+/// A set whose parent is a configuration of a namespace of its own.
+struct Fixture {
+    namespace: String,
+    set: ApplySet,
+    id: String,
+    memory: Memory,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let namespace = Cluster::shared().namespace();
+        kubectl(&format!("-n {namespace} create configmap parent"));
+        Self::of(&namespace, "parent", client().await)
+    }
+
+    fn of(namespace: &str, name: &str, client: Client) -> Self {
+        let uid = kubectl(&format!(
+            "-n {namespace} get configmap {name} -o jsonpath={{.metadata.uid}}"
+        ));
+        let parent = Parent {
+            resource: ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&()),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+            uid,
+        };
+        let mapping = Mapping::new(client.clone());
+        let applier = Applier::new(client, mapping, MANAGER, Options::default());
+        Self {
+            namespace: namespace.to_owned(),
+            id: parent.id(),
+            set: ApplySet::new(applier, parent, "test/1.0.0"),
+            memory: Memory::default(),
+        }
+    }
+
+    async fn apply(&self, manifest: &str) -> Report {
+        self.set
+            .apply(objects(manifest), &self.memory)
+            .await
+            .unwrap()
+    }
+
+    async fn apply_settings(&self, names: &[&str]) -> Report {
+        self.apply(&settings(&self.namespace, names)).await
+    }
+
+    fn annotation(&self, key: &str) -> String {
+        let key = format!("applyset.kubernetes.io/{key}").replace('.', "\\.");
+        let Self { namespace, .. } = self;
+        kubectl(&format!(
+            "-n {namespace} get configmap parent -o jsonpath={{.metadata.annotations.{key}}}"
+        ))
+    }
+
+    fn names(&self, kind: &str) -> Vec<String> {
+        let Self { namespace, id, .. } = self;
+        let names = kubectl(&format!(
+            "-n {namespace} get {kind} -l applyset.kubernetes.io/part-of={id} \
+             -o jsonpath={{.items[*].metadata.name}}"
+        ));
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+fn changes(report: &Report) -> Vec<Change> {
+    let outcomes = report.outcomes.iter();
+    outcomes
+        .map(|it| it.result.as_ref().unwrap().change)
+        .collect()
+}
+
+#[tokio::test]
+async fn members_that_are_no_longer_wanted_go_and_the_scope_shrinks() {
+    let it = Fixture::new().await;
+    let namespace = &it.namespace;
+    let secret = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {namespace}}}\n"
+    );
+    let report = it
+        .apply(&(settings(namespace, &["a", "b"]) + &secret))
+        .await;
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap,Secret");
+    assert_eq!(it.annotation("additional-namespaces"), "");
+    assert_eq!(it.annotation("tooling"), "test/1.0.0");
+    let label = kubectl(&format!(
+        "-n {namespace} get configmap -l applyset.kubernetes.io/id={} -o name",
+        it.id
+    ));
+    assert_eq!(label.trim(), "configmap/parent");
+
+    let report = it.apply_settings(&["b", "c"]).await;
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(changes(&report), [Change::Unchanged, Change::Created]);
+    let pruned: Vec<_> = report.pruned.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(
+        pruned,
+        ["s", "a"],
+        "in the reverse of the order in which they come"
+    );
+    assert_eq!(it.names("configmap"), ["b", "c"]);
+    assert_eq!(it.names("secret"), Vec::<String>::new());
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap");
+}
+
+#[tokio::test]
+async fn other_namespaces_are_named_until_they_are_left() {
+    let it = Fixture::new().await;
+    let other = Cluster::shared().namespace();
+    it.apply(&settings(&other, &["a"])).await;
+    assert_eq!(it.annotation("additional-namespaces"), other);
+    let report = it.apply_settings(&["a"]).await;
+    assert_eq!(report.pruned[0].path(), format!("{other}/a"));
+    assert_eq!(it.annotation("additional-namespaces"), "");
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_set_is_refused_and_nothing_pruned() {
+    let first = Fixture::new().await;
+    let namespace = first.namespace.clone();
+    first.apply_settings(&["shared"]).await;
+    kubectl(&format!("-n {namespace} create configmap other-parent"));
+    let second = Fixture::of(&namespace, "other-parent", client().await);
+    second.apply_settings(&["own"]).await;
+    let report = second.apply_settings(&["shared", "new"]).await;
+    let error = report.outcomes[0].result.as_ref().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "resource belongs to a different ApplySet: {namespace}/shared (/v1, Kind=ConfigMap) \
+             belongs to ApplySet \"{}\", cannot reassign to \"{}\"",
+            first.id, second.id
+        )
+    );
+    assert!(report.outcomes[1].result.is_ok());
+    assert!(report.pruned.is_empty() && !report.is_complete());
+    assert_eq!(first.names("configmap"), ["shared"]);
+    assert_eq!(second.names("configmap"), ["new", "own"]);
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_set_is_adopted_and_said_to_be() {
+    let it = Fixture::new().await;
+    kubectl(&format!(
+        "-n {} create configmap there --from-literal=theirs=1",
+        it.namespace
+    ));
+    let report = it.apply_settings(&["there"]).await;
+    assert_eq!(changes(&report), [Change::Adopted]);
+    assert_eq!(
+        changes(&it.apply_settings(&["there"]).await),
+        [Change::Unchanged]
+    );
+    let data = format!(
+        "-n {} get configmap there -o jsonpath={{.data}}",
+        it.namespace
+    );
+    assert_eq!(kubectl(&data), r#"{"theirs":"1","value":"1"}"#);
+}
+
+#[tokio::test]
+async fn a_change_by_others_is_put_right() {
+    let it = Fixture::new().await;
+    it.apply_settings(&["a", "b"]).await;
+    let Fixture { namespace, .. } = &it;
+    kubectl(&format!(
+        "-n {namespace} patch configmap a --type=merge -p {{\"data\":{{\"value\":\"9\"}}}}"
+    ));
+    kubectl(&format!("-n {namespace} delete configmap b"));
+    let report = it.apply_settings(&["a", "b"]).await;
+    assert_eq!(changes(&report), [Change::Configured, Change::Created]);
+    let report = it.apply_settings(&["a", "b"]).await;
+    assert_eq!(changes(&report), [Change::Unchanged, Change::Unchanged]);
+}
+
+#[tokio::test]
+async fn a_kind_that_has_vanished_stops_nothing() {
+    let it = Fixture::new().await;
+    let thing = format!(
+        "---\napiVersion: vanish.example.org/v1\nkind: Ghost\nmetadata: {{name: a, namespace: {}}}\n",
+        it.namespace
+    );
+    let definition = definition("vanish.example.org", "Ghost");
+    let output = Cluster::shared().kubectl_with(&["create", "-f", "-"], &definition);
+    assert!(output.status.success(), "{output:?}");
+    let report = apply_once_served(&it, &(settings(&it.namespace, &["a"]) + &thing)).await;
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(
+        it.annotation("contains-group-kinds"),
+        "ConfigMap,Ghost.vanish.example.org"
+    );
+    kubectl("delete customresourcedefinition ghosts.vanish.example.org");
+    kubectl("wait --for=delete customresourcedefinition/ghosts.vanish.example.org --timeout=60s");
+    let report = it.apply_settings(&["a"]).await;
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap");
+    assert!(it.set.delete().await.unwrap().is_empty());
+}
+
+/// Applies until the kind is served, which it is a moment after it was defined.
+async fn apply_once_served(it: &Fixture, manifest: &str) -> Report {
+    let kind = kube::core::GroupVersionKind::gvk("vanish.example.org", "v1", "Ghost");
+    let mapping = Mapping::new(client().await);
+    mapping
+        .await_kind(&kind, std::time::Duration::from_mins(1))
+        .await
+        .unwrap();
+    it.apply(manifest).await
+}
+
+#[tokio::test]
+async fn all_goes_in_stages_and_what_stays_is_said() {
+    let it = Fixture::new().await;
+    let Fixture { namespace, .. } = &it;
+    let manifest = settings(namespace, &["a"])
+        + &format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: s, namespace: {namespace}}}\n\
+                    spec: {{ports: [{{port: 80}}]}}\n"
+        );
+    assert!(it.apply(&manifest).await.is_complete());
+    let finalizers = |value: &str| {
+        kubectl(&format!(
+            "-n {namespace} patch service s --type=merge -p {{\"metadata\":{{\"finalizers\":{value}}}}}"
+        ));
+    };
+    finalizers(r#"["example.org/keep"]"#);
+    for _ in 0..2 {
+        let left = it.set.delete().await.unwrap();
+        let left: Vec<_> = left.iter().map(ToString::to_string).collect();
+        let expected = [
+            format!("Service `{namespace}/s`"),
+            format!("ConfigMap `{namespace}/a`"),
+        ];
+        assert_eq!(left, expected, "what is applied first goes last");
+    }
+    finalizers("null");
+    assert!(it.set.delete().await.unwrap().is_empty());
+    assert!(it.names("configmap").is_empty() && it.names("service").is_empty());
+    assert!(it.set.delete().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_member_that_is_slow_to_go_stays_in_the_scope() {
+    let it = Fixture::new().await;
+    let Fixture { namespace, .. } = &it;
+    let secret = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {namespace}, \
+         finalizers: [example.org/keep]}}\n"
+    );
+    it.apply(&(settings(namespace, &["a"]) + &secret)).await;
+    let report = it.apply_settings(&["a"]).await;
+    assert_eq!(report.terminating.len(), 1);
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap,Secret");
+    kubectl(&format!(
+        "-n {namespace} patch secret s --type=merge -p {{\"metadata\":{{\"finalizers\":null}}}}"
+    ));
+    it.apply_settings(&["a"]).await;
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap");
+}
+
+#[tokio::test]
+async fn many_members_are_listed_in_pages() {
+    let it = Fixture::new().await;
+    let names: Vec<_> = (0..620).map(|index| format!("s{index}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert!(it.apply_settings(&names).await.is_complete());
+    let report = it.apply_settings(&names[..1]).await;
+    assert!(report.is_complete(), "{:?}", report.prune_errors);
+    assert_eq!(report.pruned.len(), 619);
+}
+
+#[tokio::test]
+async fn nothing_is_applied_for_a_parent_that_has_gone() {
+    let it = Fixture::new().await;
+    let Fixture { namespace, .. } = &it;
+    kubectl(&format!("-n {namespace} delete configmap parent"));
+    kubectl(&format!("-n {namespace} create configmap parent"));
+    let applied = it
+        .set
+        .apply(objects(&settings(namespace, &["a"])), &it.memory)
+        .await;
+    let error = applied.unwrap_err();
+    assert!(matches!(error, Error::ParentGone { .. }), "{error}");
+    assert_eq!(error.to_string(), "ConfigMap `parent` is no longer there");
+    assert!(it.names("configmap").is_empty());
+    assert!(it.set.delete().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn missing_permission_to_list_keeps_what_is_not_wanted_and_says_so() {
+    let it = Fixture::new().await;
+    let Fixture { namespace, .. } = &it;
+    let secret = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {namespace}}}\n"
+    );
+    it.apply(&(settings(namespace, &["a"]) + &secret)).await;
+    kubectl(&format!(
+        "-n {namespace} create role r --verb=* --resource=configmaps"
+    ));
+    kubectl(&format!(
+        "-n {namespace} create rolebinding r --role=r --user=tenant"
+    ));
+    let tenant = client_of(&Cluster::shared().kubeconfig_for("tenant")).await;
+    let limited = Fixture::of(namespace, "parent", tenant);
+    let report = limited.apply_settings(&["a", "b"]).await;
+    assert_eq!(changes(&report), [Change::Unchanged, Change::Created]);
+    let errors: Vec<_> = report
+        .prune_errors
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(errors, ["cannot list Secret"]);
+    assert!(!report.is_complete());
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap,Secret");
+}

@@ -13,6 +13,8 @@ pub(crate) fn test() -> Result<()> {
     step("formatting", || cargo(&["fmt", "--all", "--check"]))?;
     step("layers", layers::check)?;
     step("links", links::check)?;
+    // Before the long ones: who lacks Go is told at once.
+    step("test bed", || testbed::build().map(drop))?;
     step("lints", || {
         cargo(&[
             "clippy",
@@ -25,7 +27,6 @@ pub(crate) fn test() -> Result<()> {
     })?;
     step("lints of each feature", lint_features)?;
     step("generated documents", || generate::generate(true))?;
-    step("test bed", || testbed::build().map(drop))?;
     step("tests", || cargo(&["test", "--workspace", "--all-targets"]))?;
     step("doc tests", || cargo(&["test", "--workspace", "--doc"]))?;
     step("documentation", || {

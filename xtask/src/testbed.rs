@@ -8,7 +8,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use ocm_digest::Digest;
@@ -70,10 +70,10 @@ pub(crate) fn build() -> Result<PathBuf> {
     fs::create_dir_all(&assets).with_context(|| format!("cannot make {}", assets.display()))?;
     let missing = missing(&assets);
     if !missing.is_empty() {
-        find_go()?;
-    }
-    for program in missing {
-        build_program(program, &modules, &assets)?;
+        let proxies = proxies(&go_setting("GOPROXY")?)?;
+        for program in missing {
+            build_program(program, &modules, &assets, &proxies)?;
+        }
     }
     link(&assets)?;
     Ok(assets)
@@ -86,13 +86,13 @@ fn missing(assets: &Path) -> Vec<&'static Program> {
         .collect()
 }
 
-fn find_go() -> Result<()> {
-    let go = Command::new("go")
-        .arg("version")
-        .stdout(Stdio::null())
-        .status();
+/// Asks Go for a setting, which also shows that it is there.
+fn go_setting(name: &str) -> Result<String> {
+    let go = Command::new("go").args(["env", name]).output();
     match go {
-        Ok(status) if status.success() => Ok(()),
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
         _ => bail!(
             "tests run against a real Kubernetes API server, which is built once, with Go: install \
              Go 1.21 or newer (https://go.dev/dl), or have {ASSETS} name a folder with {}",
@@ -105,8 +105,25 @@ fn find_go() -> Result<()> {
     }
 }
 
+/// The module proxies among those that Go is to ask, without the servers of the modules themselves:
+/// what proxies keep does not move or vanish.
+fn proxies(setting: &str) -> Result<String> {
+    let proxies = setting.split_inclusive([',', '|']);
+    let proxies: String = proxies
+        .filter(|it| it.trim_end_matches([',', '|']) != "direct")
+        .collect();
+    let proxies = proxies.trim_end_matches([',', '|']);
+    if proxies.is_empty() || proxies == "off" {
+        bail!(
+            "the servers for tests are built from a Go module proxy, and GOPROXY is `{setting}`: \
+             name one there, such as https://proxy.golang.org"
+        );
+    }
+    Ok(proxies.to_owned())
+}
+
 #[expect(clippy::print_stderr, reason = "it takes minutes")]
-fn build_program(program: &Program, modules: &Path, assets: &Path) -> Result<()> {
+fn build_program(program: &Program, modules: &Path, assets: &Path, proxies: &str) -> Result<()> {
     let Program {
         name,
         module,
@@ -121,6 +138,9 @@ fn build_program(program: &Program, modules: &Path, assets: &Path) -> Result<()>
     command
         .current_dir(modules.join(module))
         .env("CGO_ENABLED", "0")
+        .env("GOPROXY", proxies)
+        // Not even for modules that the user has exempted from proxies.
+        .env("GOVCS", "*:off")
         .args(["build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags"])
         .arg(format!(
             "-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
@@ -175,4 +195,23 @@ fn link(assets: &Path) -> Result<()> {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_come_from_proxies_alone() {
+        let check = |setting, expected| assert_eq!(proxies(setting).unwrap(), expected);
+        check(
+            "https://proxy.golang.org,direct",
+            "https://proxy.golang.org",
+        );
+        check("http://a|http://b,direct", "http://a|http://b");
+        check("direct,http://a", "http://a");
+        let error = proxies("direct").unwrap_err().to_string();
+        assert!(error.contains("GOPROXY is `direct`"), "{error}");
+        assert!(proxies("off").is_err());
+    }
 }

@@ -43,7 +43,9 @@ mod tests {
     fn parts_do_not_run_into_each_other() {
         let key = |parts: &[&str]| {
             let mut key = KeyBuilder::new("test");
-            parts.iter().for_each(|part| key.add(part));
+            for part in parts {
+                key.add(part);
+            }
             key.finish()
         };
         assert_eq!(key(&["ab", "c"]), key(&["ab", "c"]));

@@ -1,5 +1,6 @@
 //! Configuration from the cluster, and who may use which.
 
+use ocm::config::ConfigDocument;
 use ocm_controllers::api::{ConfigPolicy, EffectiveConfig};
 use ocm_controllers::config::{LoadError, Loaded, Rules, load};
 
@@ -54,7 +55,7 @@ data: {.ocmconfig: "{type: resolvers.config.ocm.software/v1alpha1, resolvers: []
     let found = loaded(&namespace, &entries).await.unwrap();
     let documents = found.config.documents().iter();
     let kinds: Vec<_> = documents
-        .flat_map(|it| it.entries())
+        .flat_map(ConfigDocument::entries)
         .map(|it| it.kind().to_owned())
         .collect();
     let expected = [

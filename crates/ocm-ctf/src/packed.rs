@@ -164,16 +164,19 @@ impl TarContent {
     }
 
     fn add<R: std::io::Read>(&mut self, mut scan: TarScan<R>) -> Result<(), Error> {
+        // Many thousand in no order, which are sorted sooner than each is put in its place.
+        let mut blobs = Vec::new();
         while let Some(entry) = scan.next_entry()? {
             if entry.kind == TarKind::Directory {
                 continue;
             }
             let extent = (entry.offset, entry.size);
             match digest_of_path(&entry.path) {
-                Some(digest) => drop(self.blobs.insert(digest, extent)),
+                Some(digest) => blobs.push((digest, extent)),
                 None => drop(self.files.insert(entry.path, extent)),
             }
         }
+        self.blobs = blobs.into_iter().collect();
         Ok(())
     }
 

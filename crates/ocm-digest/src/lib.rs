@@ -16,7 +16,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest;
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 /// A hash algorithm that names content.
@@ -96,8 +97,7 @@ impl fmt::Display for HashAlgorithm {
 /// The digest of some content, such as `sha256:2cf24dba…`.
 ///
 /// The grammar is that of the OCI image specification, narrowed to the algorithms known here.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Digest {
     algorithm: HashAlgorithm,
     value: [u8; 64],
@@ -141,9 +141,14 @@ impl Digest {
             });
         }
         let mut value = [0; 64];
-        if text.bytes().any(|byte| byte.is_ascii_uppercase())
-            || hex::decode_to_slice(text, &mut value[..algorithm.size()]).is_err()
-        {
+        // Archives name their content by digests, thousands of them before the first byte is read.
+        let mut seen = 0;
+        for (byte, digits) in value.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let (high, low) = (digit(digits[0]), digit(digits[1]));
+            seen |= high | low;
+            *byte = high << 4 | low & 0xf;
+        }
+        if seen > 0xf {
             return Err(ParseDigestError::NotHex {
                 text: text.to_owned(),
             });
@@ -219,6 +224,48 @@ impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
         digest.to_string()
     }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// Reads a digest off a text that is not copied for it.
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// Returns the value of a lower-case hexadecimal digit; of anything else, more than any digit has.
+const fn digit(character: u8) -> u8 {
+    /// By character.
+    const VALUES: [u8; 256] = {
+        let mut values = [0xff; 256];
+        let mut value = 0;
+        while value < 16 {
+            values[b"0123456789abcdef"[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
+    };
+    VALUES[character as usize]
 }
 
 /// Computes a digest from chunks.
@@ -335,6 +382,29 @@ mod tests {
                 EMPTY[7..].replacen("e3b0", "E3B0", 1)
             )
         );
+    }
+
+    #[test]
+    fn every_digit_counts_and_nothing_else_is_one() {
+        let text = "0123456789abcdef".repeat(4);
+        let digest = Digest::from_hex(HashAlgorithm::Sha256, &text).unwrap();
+        assert_eq!(digest.as_bytes()[..3], [0x01, 0x23, 0x45]);
+        assert_eq!(digest.to_hex(), text);
+        for (at, wrong) in [
+            (0, "A"),
+            (1, "g"),
+            (31, "/"),
+            (62, ":"),
+            (63, "`"),
+            (63, "\0"),
+        ] {
+            let mut text = text.clone();
+            text.replace_range(at..=at, wrong);
+            let refused = Digest::from_hex(HashAlgorithm::Sha256, &text);
+            assert_eq!(refused, Err(ParseDigestError::NotHex { text }));
+        }
+        let wide = format!("{}é", &text[2..]);
+        assert!(Digest::from_hex(HashAlgorithm::Sha256, &wide).is_err());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The file as it stands on disk: its schema, and its limits.
 
+use std::fmt;
+
 use ocm_digest::Digest;
 use ocm_oci::{Error, RepositoryName, Tag};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::INDEX_LIMIT;
@@ -63,22 +66,14 @@ struct FileRef<'a> {
 }
 
 /// An entry as it stands in the file.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Entry {
     pub(super) repository: String,
-    #[serde(
-        default,
-        deserialize_with = "empty_as_none",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tag: Option<String>,
     pub(super) digest: Digest,
-    #[serde(
-        default,
-        deserialize_with = "empty_as_none",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) media_type: Option<String>,
     #[serde(flatten)]
     extra: Map<String, Value>,
@@ -106,10 +101,74 @@ impl Entry {
     }
 }
 
-fn empty_as_none<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let text = Option::<String>::deserialize(deserializer)?;
-    Ok(text.filter(|text| !text.is_empty()))
+/// By hand, since what `flatten` derives keeps all fields of an entry aside before it reads them,
+/// which is most of the time that it takes to open an archive with many entries.
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntryVisitor)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Field {
+    Repository,
+    Tag,
+    Digest,
+    MediaType,
+    Other(String),
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an entry with a repository and a digest")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let (mut repository, mut digest) = (None, None);
+        let (mut tag, mut media_type) = (None, None);
+        let mut extra = Map::new();
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Repository => once(&mut repository, map.next_value()?, "repository")?,
+                Field::Tag => once(&mut tag, text(&mut map)?, "tag")?,
+                Field::Digest => once(&mut digest, map.next_value()?, "digest")?,
+                Field::MediaType => once(&mut media_type, text(&mut map)?, "mediaType")?,
+                Field::Other(name) => drop(extra.insert(name, map.next_value()?)),
+            }
+        }
+        Ok(Entry {
+            repository: repository.ok_or_else(|| A::Error::missing_field("repository"))?,
+            tag: non_empty(tag),
+            digest: digest.ok_or_else(|| A::Error::missing_field("digest"))?,
+            media_type: non_empty(media_type),
+            extra,
+        })
+    }
+}
+
+fn once<T, E: serde::de::Error>(
+    field: &mut Option<T>,
+    value: T,
+    name: &'static str,
+) -> Result<(), E> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(name)),
+    }
+}
+
+/// Reads a text; `null` is an empty one.
+fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<String, A::Error> {
+    let text: Option<String> = map.next_value()?;
+    Ok(text.unwrap_or_default())
+}
+
+/// Takes an empty text for a field that is not there.
+fn non_empty(field: Option<String>) -> Option<String> {
+    field.filter(|text| !text.is_empty())
 }

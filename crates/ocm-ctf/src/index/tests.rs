@@ -142,6 +142,19 @@ fn an_empty_file_is_an_empty_index() {
 }
 
 #[test]
+fn a_tag_that_is_null_or_empty_is_none() {
+    for tag in ["null", r#""""#] {
+        let text = format!(
+            r#"{{"schemaVersion":1,"artifacts":[{{"repository":"a","tag":{tag},"digest":"{}"}}]}}"#,
+            digest("x")
+        );
+        let index = ArtifactIndex::read(text.as_bytes(), "index").unwrap();
+        assert_eq!(index.tags(&name("a")).unwrap().count(), 0);
+        assert_eq!(index.manifests(&name("a")).count(), 1);
+    }
+}
+
+#[test]
 fn malformed_indexes_name_the_file() {
     for (text, reason) in [
         ("{", "EOF"),
@@ -154,6 +167,22 @@ fn malformed_indexes_name_the_file() {
         (
             r#"{"schemaVersion":1,"artifacts":[{"repository":"a","digest":"sha256:12"}]}"#,
             "hexadecimal",
+        ),
+        (
+            r#"{"schemaVersion":1,"artifacts":[{"repository":"a","digest":7}]}"#,
+            "invalid type: integer `7`, expected a string",
+        ),
+        (
+            r#"{"schemaVersion":1,"artifacts":[{"repository":"a","tag":"t"}]}"#,
+            "missing field `digest`",
+        ),
+        (
+            r#"{"schemaVersion":1,"artifacts":[{"tag":"t","tag":"u"}]}"#,
+            "duplicate field `tag`",
+        ),
+        (
+            r#"{"schemaVersion":1,"artifacts":["a"]}"#,
+            "expected an entry",
         ),
     ] {
         let error = ArtifactIndex::read(text.as_bytes(), "./x/artifact-index.json")

@@ -273,7 +273,9 @@ fn is_full(error: &(dyn StdError + 'static)) -> bool {
         cause.downcast_ref::<io::Error>().is_some_and(|error| {
             matches!(
                 error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
             )
         })
     })
@@ -315,8 +317,13 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_apart() {
-        let full = file_error(io::ErrorKind::StorageFull);
-        assert_eq!(of(&full), (507, Code::Unknown));
+        for kind in [
+            io::ErrorKind::StorageFull,
+            io::ErrorKind::QuotaExceeded,
+            io::ErrorKind::FileTooLarge,
+        ] {
+            assert_eq!(of(&file_error(kind)), (507, Code::Unknown), "{kind}");
+        }
         let other = file_error(io::ErrorKind::PermissionDenied);
         assert_eq!(of(&other), (500, Code::Unknown));
         let within = io::Error::from(io::ErrorKind::StorageFull);

@@ -195,6 +195,8 @@ pub(crate) struct Session {
     state: tokio::sync::Mutex<State>,
     /// The number of requests that have wanted to write.
     turns: watch::Sender<u64>,
+    /// Whether `received` is what the store has, as long as a request is at it.
+    known: watch::Sender<bool>,
 }
 
 /// How far an upload is.
@@ -219,6 +221,7 @@ impl Session {
             touched: Mutex::new(Instant::now()),
             state: tokio::sync::Mutex::new(state),
             turns: watch::Sender::new(0),
+            known: watch::Sender::new(false),
         }
     }
 
@@ -226,11 +229,6 @@ impl Session {
     pub(crate) fn received(&self) -> u64 {
         self.touch();
         self.received.load(Ordering::Acquire)
-    }
-
-    /// Returns whether a request is at it.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.state.try_lock().is_err()
     }
 
     /// Waits for the right to write, and breaks off the request that has it.
@@ -245,6 +243,27 @@ impl Session {
             number = *turns;
         });
         let state = self.state.lock().await;
+        self.granted(state, number, watch)
+    }
+
+    /// Waits until it is known how far an upload is of which the store knows everything, or until
+    /// nobody is at it; then whoever asks has the right to find out. Breaks nothing off.
+    pub(crate) async fn turn_unless_known(&self) -> Result<Option<Turn<'_>>, Failure> {
+        let (watch, mut known) = (self.turns.subscribe(), self.known.subscribe());
+        let number = *watch.borrow();
+        tokio::select! {
+            biased;
+            state = self.state.lock() => self.granted(state, number, watch).map(Some),
+            _ = known.wait_for(|known| *known) => Ok(None),
+        }
+    }
+
+    fn granted<'a>(
+        &'a self,
+        state: tokio::sync::MutexGuard<'a, State>,
+        number: u64,
+        watch: watch::Receiver<u64>,
+    ) -> Result<Turn<'a>, Failure> {
         self.touch();
         if matches!(*state, State::Closed) {
             return Err(Failure::no_such_upload());
@@ -297,6 +316,13 @@ impl Turn<'_> {
             .received
             .store(upload.size(), Ordering::Release);
         *self.state = State::Open(upload);
+        self.session.known.send_replace(true);
+    }
+
+    /// Takes the word of the store alone for how far the upload is, which is to be asked now.
+    pub(crate) fn forget(&mut self) {
+        self.session.known.send_replace(false);
+        *self.state = State::Stored;
     }
 
     /// Has the store keep what has arrived.

@@ -65,8 +65,10 @@ impl Inner {
         rights: &Rights,
     ) -> Result<Response, Failure> {
         let session = self.session(&owner(repository, rights), id).await?;
-        if session.is_shared && !session.is_busy() {
-            self.turn(&session).await?;
+        if session.is_shared
+            && let Some(turn) = session.turn_unless_known().await?
+        {
+            self.find_out(&session, turn).await?;
         }
         Ok(progress(StatusCode::NO_CONTENT, &session))
     }
@@ -285,10 +287,20 @@ impl Inner {
 
     /// Waits for the right to write to an upload, and finds out how far it is.
     async fn turn<'a>(&self, session: &'a Session) -> Result<Turn<'a>, Failure> {
-        let mut turn = session.turn().await?;
+        let turn = session.turn().await?;
+        self.find_out(session, turn).await
+    }
+
+    /// Asks the store how far an upload is, unless only this process goes on with it.
+    async fn find_out<'a>(
+        &self,
+        session: &Session,
+        mut turn: Turn<'a>,
+    ) -> Result<Turn<'a>, Failure> {
         let Some(ingest) = self.shared() else {
             return Ok(turn);
         };
+        turn.forget();
         let id = session.owner.name(session.id);
         let found = ingest.resume(&session.owner.repository, &id).await;
         if let Some(upload) = found.or_fail(Code::BlobUploadUnknown)? {

@@ -13,6 +13,7 @@ use ocm_oci::{
     BlobUpload, Delete, Descriptor, Error, Fetch, Ingest, List, MemoryStore, Outcome, Push, Pushed,
     RawManifest, Reference, Referrers, RepositoryName, Store, Tag,
 };
+use tokio::sync::Semaphore;
 
 /// Memory, except for what a test sets.
 #[derive(Default)]
@@ -27,6 +28,41 @@ pub(crate) struct TestStore {
     /// Has room for so many bytes in each upload, if set.
     pub(crate) room: Option<u64>,
     pub(crate) commits: AtomicUsize,
+    /// Has begun each upload in another process, if set, with [`ELSEWHERE`].
+    pub(crate) elsewhere: Option<Arc<Gate>>,
+}
+
+/// What has come to another process of an upload.
+pub(crate) const ELSEWHERE: &str = "abc";
+
+/// Where a store keeps a question until the test lets it pass.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    reached: Semaphore,
+    open: Semaphore,
+}
+
+impl Gate {
+    pub(crate) fn closed() -> Arc<Self> {
+        Arc::new(Self {
+            reached: Semaphore::new(0),
+            open: Semaphore::new(0),
+        })
+    }
+
+    /// Waits until a question is there.
+    pub(crate) async fn reached(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    pub(crate) fn let_one_pass(&self) {
+        self.open.add_permits(1);
+    }
+
+    async fn pass(&self) {
+        self.reached.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+    }
 }
 
 pub(crate) fn disk_full() -> Error {
@@ -185,6 +221,26 @@ impl Ingest for TestStore {
         let inner = self.memory.begin(repository, id).await?;
         let room = self.room.unwrap_or(u64::MAX);
         Ok(Box::new(Limited { inner, room }))
+    }
+
+    async fn resume(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<Box<dyn BlobUpload>>, Error> {
+        let Some(gate) = &self.elsewhere else {
+            return Ok(None);
+        };
+        gate.pass().await;
+        let mut upload = self.begin(repository, id).await?;
+        upload
+            .write(Bytes::from_static(ELSEWHERE.as_bytes()))
+            .await?;
+        Ok(Some(upload))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.elsewhere.is_some()
     }
 }
 

@@ -1,11 +1,18 @@
 //! Uploads: whole, in chunks, cut off, mounted, given up.
 
-use futures::stream;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{poll, stream};
 use ocm_digest::{Digest, HashAlgorithm};
-use ocm_registry::RegistryOptions;
+use ocm_registry::{Registry, RegistryOptions};
 use reqwest::{Method, Response};
 use tokio::io::AsyncWriteExt as _;
+use tower_service::Service as _;
 
+use crate::store::{Gate, TestStore};
 use crate::support::{
     Fixture, PATIENCE, check_header, content, expect, expect_error, header, read_all,
     unknown_digest,
@@ -406,4 +413,41 @@ async fn the_same_blob_is_uploaded_twice_at_once() {
     expect(left, 201).await;
     expect(right, 201).await;
     registry.check_blob("a", &digest, &content).await;
+}
+
+/// Asks for how far an upload is that another process has begun, while a request is about to find
+/// that out, or has.
+#[tokio::test]
+async fn how_far_an_upload_is_is_told_once_it_is_known() {
+    let gate = Gate::closed();
+    let store = TestStore {
+        elsewhere: Some(Arc::clone(&gate)),
+        ..TestStore::default()
+    };
+    let router = Registry::new(Arc::new(store), RegistryOptions::default()).router();
+    let call = |method: Method, path: &str, body: Body| {
+        let request = http::Request::builder().method(method).uri(path);
+        router.clone().call(request.body(body).unwrap())
+    };
+    let begun = call(Method::POST, "/v2/a/blobs/uploads/", Body::empty());
+    let begun = begun.await.unwrap();
+    let location = begun.headers()["location"].to_str().unwrap();
+
+    let never = stream::pending::<Result<Bytes, std::io::Error>>();
+    let mut append = pin!(call(Method::PATCH, location, Body::from_stream(never)));
+    assert!(poll!(&mut append).is_pending());
+    gate.reached().await;
+    let mut status = pin!(call(Method::GET, location, Body::empty()));
+    assert!(poll!(&mut status).is_pending());
+    // The request that writes finds out, and goes on.
+    gate.let_one_pass();
+    for status in [
+        status.await,
+        call(Method::GET, location, Body::empty()).await,
+    ] {
+        let status = status.unwrap();
+        assert_eq!(status.status(), 204);
+        assert_eq!(status.headers()["range"], "0-2");
+    }
+    assert!(poll!(&mut append).is_pending());
 }

@@ -19,6 +19,7 @@ mod random;
 mod registry;
 mod report;
 mod serving;
+mod sparse_tar;
 mod tools;
 mod transfers;
 mod wide_tar;
@@ -42,8 +43,8 @@ cargo xtask bench [--quick] [--only JOB] [--write] [--date DATE]
   --write      write what was measured into docs/benchmarks.md
   --date DATE  the date to write, if not today's
 
-Beside ours run regctl, crane, skopeo and registry (distribution) where they are in the PATH, and
-the Go ocm where OCM_GO is its path.
+Beside ours run regctl, crane, skopeo, registry (distribution) and zot where they are in the PATH,
+and the Go ocm where OCM_GO is its path.
 ";
 
 const DOCUMENT: &str = "docs/benchmarks.md";

@@ -1,11 +1,11 @@
-//! The HTTP requests that small component versions need, sent by a client that does nothing else.
+//! The HTTP requests that component versions need, sent by a client that does nothing else.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use ocm_digest::Digest;
 
 use super::random::Random;
@@ -55,6 +55,82 @@ pub(crate) fn send(host: &str, components: u64, resources: u64, size: u64) -> Re
         requests: requests?.into_iter().sum(),
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// Sends the layers of an archive to a registry, each in a request of its own, and returns how many
+/// seconds that took. They are made while they are sent, and not hashed: the registry does that.
+pub(crate) fn send_layers(host: &str, layers: &[Layer]) -> Result<f64> {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let share = layers.len().div_ceil(CONNECTIONS).max(1);
+        let threads: Vec<_> = layers
+            .chunks(share)
+            .map(|share| scope.spawn(move || share.iter().try_for_each(|layer| layer.send(host))))
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            let joined = thread.join();
+            joined.map_err(|_| anyhow!("a connection fell over"))?
+        })
+    })?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Noise, followed by zeros.
+pub(crate) struct Layer {
+    pub(crate) digest: Digest,
+    pub(crate) noise: Vec<u8>,
+    pub(crate) size: u64,
+}
+
+impl Layer {
+    fn send(&self, host: &str) -> Result<()> {
+        let zeros = vec![0; 256 * 1024];
+        let parts = || {
+            let rest = self.size - self.noise.len() as u64;
+            let whole = std::iter::repeat_n(&zeros[..], whole_times(rest, zeros.len()));
+            let last = &zeros[..usize::try_from(rest % zeros.len() as u64).unwrap_or_default()];
+            std::iter::once(&self.noise[..]).chain(whole).chain([last])
+        };
+        put_blob(host, &self.digest, self.size, parts())
+    }
+}
+
+fn whole_times(size: u64, part: usize) -> usize {
+    usize::try_from(size / part as u64).unwrap_or(usize::MAX)
+}
+
+/// Sends a blob in two requests, the second over a connection of its own, part by part.
+pub(super) fn put_blob<'a>(
+    host: &str,
+    digest: &Digest,
+    size: u64,
+    parts: impl Iterator<Item = &'a [u8]>,
+) -> Result<()> {
+    let mut connection = Connection::open(host)?;
+    let location = connection.ask("POST", "/v2/bench/blobs/uploads/", "", b"", 202)?;
+    let location = location.context("an upload without location")?;
+    let separator = if location.contains('?') { '&' } else { '?' };
+    let target = path_of(&location);
+    let mut stream = TcpStream::connect(host)?;
+    write!(
+        stream,
+        "PUT {target}{separator}digest={digest} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+         content-length: {size}\r\n\r\n"
+    )?;
+    for part in parts {
+        stream.write_all(part)?;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    Ok(())
+}
+
+/// Returns the path and query of a location, which may name the host.
+fn path_of(location: &str) -> &str {
+    let rest = location.split_once("://").map(|(_, rest)| rest);
+    rest.and_then(|rest| rest.find('/').map(|at| &rest[at..]))
+        .unwrap_or(location)
 }
 
 fn version(number: u64, resources: u64, size: u64) -> Version {
@@ -177,5 +253,17 @@ impl Connection {
             return Err(anyhow!("{method} {target} was answered with {status}"));
         }
         Ok(location)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_paths_or_urls() {
+        for location in ["/v2/a?b=c", "http://host:1/v2/a?b=c"] {
+            assert_eq!(path_of(location), "/v2/a?b=c");
+        }
     }
 }

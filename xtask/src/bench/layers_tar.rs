@@ -4,17 +4,14 @@
 //! The layers begin with noise and go on as holes, so that they cost no space. Their digests are
 //! right.
 
-use std::fs::{self, File};
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use ocm_digest::{Digest, Digester};
 
+use super::bare::Layer;
 use super::random::Random;
-use super::wide_tar::{
-    BLOB_TYPE, CONFIG_TYPE, DESCRIPTOR_TYPE, MANIFEST_TYPE, Tar, blob_path, pointer,
-};
+use super::sparse_tar::{self, Content};
 
 /// The component version.
 pub(crate) const COMPONENT: &str = "bench.example.org/layers";
@@ -49,55 +46,31 @@ impl Shape {
 
 /// Makes the archive unless it is there from an earlier run, and returns its path.
 pub(crate) fn make(root: &Path, shape: &Shape) -> Result<PathBuf> {
-    let path = root.join(format!("layers-{}-{}.tar", shape.layers, shape.size));
-    if path.is_file() {
-        return Ok(path);
-    }
-    fs::create_dir_all(root)?;
-    let partial = path.with_extension("partial");
-    write(&partial, shape).with_context(|| format!("cannot write {}", partial.display()))?;
-    // Named last, so that what is there is whole.
-    fs::rename(&partial, &path)?;
-    Ok(path)
+    let name = format!("layers-{}-{}.tar", shape.layers, shape.size);
+    sparse_tar::make(root.join(name), |tar| {
+        let mut layers = Vec::new();
+        for (number, layer) in self::layers(shape)?.into_iter().enumerate() {
+            let Layer { digest, size, .. } = layer;
+            tar.blob(&digest, &layer.noise, size)?;
+            let name = format!("layer-{number}");
+            layers.push(Content { name, digest, size });
+        }
+        tar.version(COMPONENT, "1.0.0", &layers)
+    })
 }
 
-fn write(path: &Path, shape: &Shape) -> Result<()> {
-    let mut tar = Tar(BufWriter::new(File::create(path)?));
-    let (mut resources, mut layers) = (Vec::new(), Vec::new());
-    for number in 0..shape.layers {
+/// Returns the layers.
+pub(crate) fn layers(shape: &Shape) -> Result<Vec<Layer>> {
+    let layer = |number| {
         let mut noise = Vec::new();
         Random::new(99 << 32 | number).write(NOISE.min(shape.size), &mut noise)?;
-        let digest = digest(&noise, shape.size);
-        tar.begun_hole(&blob_path(&digest), &noise, shape.size)?;
-        layers.push(format!(
-            r#"{{"mediaType":"{BLOB_TYPE}","digest":"{digest}","size":{}}}"#,
-            shape.size
-        ));
-        resources.push(format!(
-            r#"{{"access":{{"localReference":"{digest}","mediaType":"{BLOB_TYPE}","type":"LocalBlob/v1"}},"digest":{{"hashAlgorithm":"SHA-256","normalisationAlgorithm":"genericBlobDigest/v1","value":"{}"}},"name":"layer-{number}","relation":"local","type":"blob","version":"1.0.0"}}"#,
-            digest.to_hex()
-        ));
-    }
-    let descriptor = format!(
-        r#"{{"component":{{"componentReferences":null,"name":"{COMPONENT}","provider":"bench.example.org","repositoryContexts":null,"resources":[{}],"sources":null,"version":"1.0.0"}},"meta":{{"schemaVersion":"v2"}}}}"#,
-        resources.join(",")
-    );
-    let entry = pointer(DESCRIPTOR_TYPE, &descriptor);
-    let config = format!(r#"{{"componentDescriptorLayer":{entry}}}"#);
-    let manifest = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST_TYPE}","config":{},"layers":[{entry},{}],"annotations":{{"software.ocm.componentversion":"{COMPONENT}:1.0.0"}}}}"#,
-        pointer(CONFIG_TYPE, &config),
-        layers.join(",")
-    );
-    let index = format!(
-        r#"{{"schemaVersion":1,"artifacts":[{{"repository":"component-descriptors/{COMPONENT}","tag":"1.0.0","digest":"{}","mediaType":"{MANIFEST_TYPE}"}}]}}"#,
-        Digest::sha256(&manifest)
-    );
-    for content in [descriptor, config, manifest] {
-        tar.file(&blob_path(&Digest::sha256(&content)), content.as_bytes())?;
-    }
-    tar.file("artifact-index.json", index.as_bytes())?;
-    tar.end()
+        Ok(Layer {
+            digest: digest(&noise, shape.size),
+            noise,
+            size: shape.size,
+        })
+    };
+    (0..shape.layers).map(layer).collect()
 }
 
 /// Returns the digest of noise that is followed by zeros.

@@ -24,6 +24,8 @@ pub(crate) enum Program {
     Ours(PathBuf),
     /// The reference implementation, distribution.
     Distribution(PathBuf),
+    /// Zot.
+    Zot(PathBuf),
 }
 
 impl Program {
@@ -32,6 +34,7 @@ impl Program {
         match self {
             Self::Ours(_) => "ocm serve",
             Self::Distribution(_) => "distribution",
+            Self::Zot(_) => "zot",
         }
     }
 }
@@ -52,6 +55,7 @@ impl Registry {
         let (service, host) = match program {
             Program::Ours(path) => start_ours(path, &directory)?,
             Program::Distribution(path) => start_distribution(path, &directory)?,
+            Program::Zot(path) => start_zot(path, &directory)?,
         };
         Ok(Self {
             service: Some(service),
@@ -114,7 +118,34 @@ fn start_distribution(program: &Path, directory: &Path) -> Result<(Service, Stri
          http:\n  addr: {address}\n",
         content.display()
     );
-    let path = directory.join("config.yml");
+    start_configured(program, directory, "config.yml", &configuration, address)
+}
+
+fn start_zot(program: &Path, directory: &Path) -> Result<(Service, String)> {
+    let address = free_address()?;
+    let configuration = serde_json::json!({
+        "storage": { "rootDirectory": directory.join("content") },
+        "http": { "address": address.ip(), "port": address.port().to_string() },
+        "log": { "level": "error", "output": "/dev/null" },
+    });
+    start_configured(
+        program,
+        directory,
+        "config.json",
+        &configuration.to_string(),
+        address,
+    )
+}
+
+/// Starts a registry with a file of its configuration, and waits until it listens.
+fn start_configured(
+    program: &Path,
+    directory: &Path,
+    name: &str,
+    configuration: &str,
+    address: SocketAddr,
+) -> Result<(Service, String)> {
+    let path = directory.join(name);
     fs::write(&path, configuration)?;
     let mut command = Command::new(program);
     command.arg("serve").arg(&path);

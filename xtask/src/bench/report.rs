@@ -22,6 +22,9 @@ pub(crate) enum Bar {
     },
     /// Not longer than the quickest of the other tools.
     BestPeer,
+    /// Not longer than the quickest of the other registries, in a quarter of the memory that the
+    /// smallest of them takes.
+    BestRegistry,
     /// None: for comparison.
     None,
 }
@@ -49,7 +52,7 @@ impl Row {
     fn reference(&self) -> Option<(&'static str, f64)> {
         match &self.bar {
             Bar::Times { of, seconds, .. } => Some((of, *seconds)),
-            Bar::BestPeer => {
+            Bar::BestPeer | Bar::BestRegistry => {
                 let times = self.peers.iter().filter(|peer| peer.is_bar);
                 let times = times.filter_map(|peer| {
                     let cost = peer.cost.as_ref().ok()?;
@@ -68,7 +71,7 @@ impl Row {
             Bar::Times {
                 factor, seconds, ..
             } => Some(factor * seconds),
-            Bar::BestPeer => self.reference().map(|(_, seconds)| seconds),
+            Bar::BestPeer | Bar::BestRegistry => self.reference().map(|(_, seconds)| seconds),
             Bar::None => None,
         };
         limit.map(|limit| self.ours.wall <= limit)
@@ -76,14 +79,20 @@ impl Row {
 
     /// Returns whether memory is within its bar; `None` where it was not measured.
     pub(crate) fn is_small(&self) -> Option<bool> {
-        self.ours.memory.map(|memory| memory <= MEMORY_BAR)
+        let peers = self.peers.iter().filter_map(|peer| peer.cost.as_ref().ok());
+        let limit = match self.bar {
+            Bar::BestRegistry => peers.filter_map(|cost| cost.memory).min()? / 4,
+            Bar::Seconds(_) | Bar::Times { .. } | Bar::BestPeer | Bar::None => MEMORY_BAR,
+        };
+        self.ours.memory.map(|memory| memory <= limit)
     }
 
     fn bar_text(&self) -> String {
         match &self.bar {
             Bar::Seconds(seconds) => format!("≤ {}", time(*seconds)),
-            Bar::Times { factor, of, .. } => format!("≤ {factor} × {of}"),
+            Bar::Times { factor, of, .. } => format!("≤ {} × {of}", short(*factor)),
             Bar::BestPeer => "≤ best peer".to_owned(),
+            Bar::BestRegistry => "≤ best peer, ¼ of the memory".to_owned(),
             Bar::None => "–".to_owned(),
         }
     }
@@ -155,6 +164,13 @@ pub(crate) fn time(seconds: f64) -> String {
     } else {
         format!("{seconds:.2} s")
     }
+}
+
+/// Writes a factor with two digits, less those that say nothing.
+fn short(factor: f64) -> String {
+    let text = format!("{factor:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
 }
 
 #[expect(
@@ -231,6 +247,21 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_has_a_quarter_of_the_memory_of_the_others() {
+        let peer = |memory| Peer {
+            name: "other",
+            cost: Ok(cost(2.0, memory)),
+            is_bar: true,
+        };
+        let is_small = |peers| row(Bar::BestRegistry, peers).is_small();
+        assert_eq!(is_small(vec![peer(300), peer(260)]), Some(true));
+        assert_eq!(is_small(vec![peer(300), peer(256)]), Some(false));
+        assert_eq!(is_small(vec![]), None);
+        let row = row(Bar::BestRegistry, vec![peer(300)]);
+        assert_eq!(row.is_quick(), Some(true));
+    }
+
+    #[test]
     fn without_a_peer_nothing_is_judged() {
         assert_eq!(row(Bar::BestPeer, vec![]).is_quick(), None);
     }
@@ -239,5 +270,13 @@ mod tests {
     fn times_are_short() {
         assert_eq!(time(0.0042), "4.2 ms");
         assert_eq!(time(12.345), "12.35 s");
+        for (factor, text) in [
+            (1.2, "1.2"),
+            (1.0 / 0.9, "1.11"),
+            (2.0, "2"),
+            (0.05, "0.05"),
+        ] {
+            assert_eq!(short(factor), text);
+        }
     }
 }

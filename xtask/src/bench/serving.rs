@@ -1,5 +1,5 @@
-//! What a registry can do, asked by a client that does nothing else: ours beside the one of
-//! distribution.
+//! What a registry can do, asked by a client that does nothing else: ours beside distribution and
+//! zot.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use ocm_digest::{Digest, Digester, HashAlgorithm};
 
-use super::bare::Connection;
+use super::bare::{Connection, put_blob};
 use super::jobs::{Bench, row};
 use super::place;
 use super::process::Cost;
@@ -71,8 +71,10 @@ impl Bench {
         let [sent, fetched] =
             self.asked(&Program::Ours(self.tools().ocm.clone()), &send, &fetch)?;
         let (mut of_sending, mut of_fetching) = (Vec::new(), Vec::new());
-        if let Some(path) = self.tools().distribution.clone() {
-            let program = Program::Distribution(path);
+        let distribution = self.tools().distribution.clone();
+        let zot = self.tools().zot.clone();
+        let others = distribution.map(Program::Distribution).into_iter();
+        for program in others.chain(zot.map(Program::Zot)) {
             let name = program.name();
             let [sent, fetched] = self.asked(&program, &send, &fetch)?;
             of_sending.push(peer(name, sent));
@@ -82,13 +84,13 @@ impl Bench {
             row(
                 format!("registry: PUT {what}"),
                 sent,
-                Bar::BestPeer,
+                Bar::BestRegistry,
                 of_sending,
             ),
             row(
                 format!("registry: GET {what}"),
                 fetched,
-                Bar::BestPeer,
+                Bar::BestRegistry,
                 of_fetching,
             ),
         ])
@@ -183,26 +185,8 @@ impl Big {
     }
 
     fn send(&self, host: &str) -> Result<()> {
-        let mut connection = Connection::open(host)?;
-        let location = connection.ask("POST", "/v2/bench/blobs/uploads/", "", b"", 202)?;
-        let location = location.context("an upload without location")?;
-        let separator = if location.contains('?') { '&' } else { '?' };
-        let target = path_of(&location).to_owned();
-        let mut stream = TcpStream::connect(host)?;
-        write!(
-            stream,
-            "PUT {target}{separator}digest={} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n",
-            self.digest,
-            self.size()
-        )?;
-        for _ in 0..self.blocks {
-            stream.write_all(&self.block)?;
-        }
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        ensure!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-        Ok(())
+        let blocks = (0..self.blocks).map(|_| &self.block[..]);
+        put_blob(host, &self.digest, self.size(), blocks)
     }
 
     /// Reads the blob, and counts it: looking at it would cost more than sending it.
@@ -255,23 +239,4 @@ fn by_all<T: Sync>(
             .into_iter()
             .try_for_each(|client| client.join().map_err(|_| anyhow!("a client fell over"))?)
     })
-}
-
-/// Returns the path and query of a location, which may name the host.
-fn path_of(location: &str) -> &str {
-    let rest = location.split_once("://").map(|(_, rest)| rest);
-    rest.and_then(|rest| rest.find('/').map(|at| &rest[at..]))
-        .unwrap_or(location)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locations_are_paths_or_urls() {
-        for location in ["/v2/a?b=c", "http://host:1/v2/a?b=c"] {
-            assert_eq!(path_of(location), "/v2/a?b=c");
-        }
-    }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Tools {
     pub(crate) go: Option<PathBuf>,
     /// The registry of distribution, if it is installed.
     pub(crate) distribution: Option<PathBuf>,
+    /// Zot, if it is installed.
+    pub(crate) zot: Option<PathBuf>,
     copiers: Vec<(Copier, PathBuf)>,
     /// Where the tools find their configuration.
     home: PathBuf,
@@ -62,6 +64,7 @@ impl Tools {
             ocm,
             go,
             distribution: in_path("registry"),
+            zot: in_path("zot"),
             home,
         })
     }

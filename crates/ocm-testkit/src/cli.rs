@@ -123,12 +123,27 @@ impl Cli {
         self.run_limited("ulimit -c 0;", kib, arguments)
     }
 
+    /// Starts the program as [`Self::run_short_of_space`] does, and returns without waiting for it.
+    pub fn start_short_of_space(&self, kib: u64, arguments: &str) -> Started<'_> {
+        Started {
+            child: self.spawn_limited("trap '' XFSZ;", kib, arguments),
+            command: arguments.to_owned(),
+            errors: None,
+            cli: self,
+        }
+    }
+
     fn run_limited(&self, prelude: &str, kib: u64, arguments: &str) -> Run {
+        let child = self.spawn_limited(prelude, kib, arguments);
+        self.wait(child, arguments.to_owned())
+    }
+
+    fn spawn_limited(&self, prelude: &str, kib: u64, arguments: &str) -> Child {
         // Shells count files in blocks of half a KiB.
         let script = format!("{prelude} ulimit -f {}; exec \"$0\" {arguments}", kib * 2);
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(script).arg(&self.program);
-        self.wait(self.spawn_command(command), arguments.to_owned())
+        self.spawn_command(command)
     }
 
     /// Runs a shell script in a network of its own, which has nothing but a loopback device that is

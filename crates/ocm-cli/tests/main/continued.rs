@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ocm_testkit::{Cli, Disturbance, FaultProxy, Passed, Registry, Step};
 
-use crate::world::{IMPATIENT, empty, names};
+use crate::world::{IMPATIENT, content, empty, names, noise, proxied};
 
 const KIB: usize = 1024;
 
@@ -27,17 +27,6 @@ const COMPONENTS: [&str; 3] = ["one", "two", "three"];
 
 /// How long something is waited for before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let words = std::iter::from_fn(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        Some(state.to_le_bytes())
-    });
-    words.flatten().take(len).collect()
-}
 
 /// Numbers that look random and are the same in each run.
 fn dice(seed: u64) -> impl FnMut(usize) -> usize {
@@ -70,8 +59,7 @@ fn world() -> (Cli, Registry, FaultProxy) {
     let constructor = format!("components:\n{}", components.concat());
     cli.write("src/all.yaml", constructor);
     cli.ok("add cv -r shop src/all.yaml");
-    let registry = Registry::start();
-    let proxy = FaultProxy::start(registry.host());
+    let (registry, proxy) = proxied();
     cli.ok(&format!(
         "transfer ctf shop http://{}/shop",
         registry.host()
@@ -92,18 +80,6 @@ fn check_whole(cli: &Cli, place: &str) {
         );
     }
     std::fs::remove_file(cli.path("data")).unwrap();
-}
-
-/// Returns the bytes of an archive, unpacked if it is compressed.
-fn content(cli: &Cli, archive: &str) -> Vec<u8> {
-    let bytes = cli.read(archive);
-    if !archive.ends_with("tgz") {
-        return bytes;
-    }
-    let mut unpacked = Vec::new();
-    let mut decoder = flate2::read::MultiGzDecoder::new(&bytes[..]);
-    std::io::Read::read_to_end(&mut decoder, &mut unpacked).unwrap();
-    unpacked
 }
 
 #[test]

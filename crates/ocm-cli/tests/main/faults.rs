@@ -5,16 +5,16 @@
 mod line;
 mod others;
 mod resumed;
+mod together;
 mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use insta::assert_snapshot;
 use ocm_testkit::{Cli, Disturbance, FaultProxy, Registry, Step};
 
-use crate::world::{IMPATIENT, check_product, registry, signed};
+use crate::world::{IMPATIENT, check_product, content, registry, signed};
 
 const FOREVER: usize = usize::MAX;
 
@@ -106,9 +106,7 @@ impl World {
                 back
             }
         };
-        let mut files = BTreeMap::new();
-        read_all(&self.cli.path(directory), "", &mut files);
-        files
+        content(&self.cli, &directory)
     }
 
     /// Checks that every component version that can be seen at the target is whole.
@@ -183,19 +181,6 @@ impl World {
             let _ = writeln!(table, "{step:?}: {disturbance:?}: {outcome}");
         }
         table
-    }
-}
-
-/// Reads the files below a directory.
-fn read_all(directory: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        let name = format!("{prefix}/{}", entry.file_name().to_string_lossy());
-        if entry.file_type().unwrap().is_dir() {
-            read_all(&entry.path(), &name, files);
-        } else {
-            files.insert(name, std::fs::read(entry.path()).unwrap());
-        }
     }
 }
 

@@ -30,6 +30,7 @@ mod openpgp;
 mod plans;
 mod platforms;
 mod policies;
+mod raw;
 mod registries;
 mod restarting;
 mod serving;

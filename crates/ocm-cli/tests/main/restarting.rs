@@ -1,44 +1,17 @@
 //! `ocm serve`, killed in the middle of a push, and started again.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 
 use ocm::digest::Digest;
 use ocm_testkit::{Cli, Started};
 
-use crate::world::empty;
+use crate::raw::{body_of, connect, exchange, header, host_of};
+use crate::world::{empty, listening, noise};
 
 /// Starts a server over the directory `served`, and returns it with its host and port.
 fn serve<'a>(cli: &'a Cli, listen: &str) -> (Started<'a>, String) {
-    let mut server = cli.start(&format!("serve served --listen {listen}"));
-    let address = server.wait_for("listening on http://");
-    (server, address)
-}
-
-fn connect(address: &str, head: &str) -> TcpStream {
-    let mut connection = TcpStream::connect(address).unwrap();
-    let head =
-        format!("{head}\r\n\r\n").replacen("\r\n", "\r\nhost: x\r\nconnection: close\r\n", 1);
-    connection.write_all(head.as_bytes()).unwrap();
-    connection
-}
-
-/// Sends a request, and returns head and body of the answer.
-fn exchange(address: &str, head: &str, body: &[u8]) -> (String, Vec<u8>) {
-    let head = format!("{head}\r\ncontent-length: {}", body.len());
-    let mut connection = connect(address, &head);
-    connection.write_all(body).unwrap();
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-    (head, answer.split_off(end + 4))
-}
-
-fn header(head: &str, name: &str) -> String {
-    let value = head.lines().find_map(|line| line.strip_prefix(name));
-    let value = value.unwrap_or_else(|| panic!("no {name} in {head}"));
-    value.trim_start_matches(':').trim().to_owned()
+    let (server, url) = listening(cli.start(&format!("serve served --listen {listen}")));
+    (server, host_of(&url).to_owned())
 }
 
 /// Returns how many bytes of an upload the server says it has.
@@ -50,24 +23,13 @@ fn received(address: &str, location: &str) -> usize {
     if last == 0 { 0 } else { last + 1 }
 }
 
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 1_u64;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        state.to_be_bytes()[0]
-    };
-    std::iter::repeat_with(&mut next).take(len).collect()
-}
-
 #[test]
 fn a_push_goes_on_after_the_server_was_killed() {
     const CHUNK: usize = 3_000_000;
     const ARRIVED: usize = 1_500_000;
 
     let cli = empty();
-    let content = noise(CHUNK * 3);
+    let content = noise(CHUNK * 3, 1);
     let (server, address) = serve(&cli, "127.0.0.1:0");
     let (head, _) = exchange(&address, "POST /v2/shop/blobs/uploads/ HTTP/1.1", b"");
     let location = header(&head, "location");
@@ -111,15 +73,14 @@ fn a_push_goes_on_after_the_server_was_killed() {
     let put = format!("PUT {location}?digest={digest} HTTP/1.1");
     let (head, _) = exchange(&address, &put, b"");
     assert!(head.starts_with("HTTP/1.1 201"), "{head}");
-    let get = format!("GET /v2/shop/blobs/{digest} HTTP/1.1");
-    let (_, body) = exchange(&address, &get, b"");
+    let body = body_of(&address, &format!("/v2/shop/blobs/{digest}"));
     assert!(body == content, "{} bytes", body.len());
 }
 
 #[test]
 fn the_first_chunk_of_a_push_is_not_lost_either() {
     let cli = empty();
-    let content = noise(2_000_000);
+    let content = noise(2_000_000, 1);
     let (server, address) = serve(&cli, "127.0.0.1:0");
     let (head, _) = exchange(&address, "POST /v2/shop/blobs/uploads/ HTTP/1.1", b"");
     let location = header(&head, "location");

@@ -6,13 +6,12 @@ use insta::assert_snapshot;
 use ocm_testkit::web::{Bucket, Web};
 use ocm_testkit::{Cli, Fault, Started};
 
-use crate::world::{LEAF_DATA, SMALL, check_product, signed, stored};
+use crate::world::{self, LEAF_DATA, SMALL, check_product, signed, stored};
 
 /// Starts a server, and returns it with the place for components in it.
 fn serve<'a>(cli: &'a Cli, arguments: &str) -> (Started<'a>, String) {
-    let mut server = cli.start(&format!("serve {arguments} --listen 127.0.0.1:0"));
-    let address = server.wait_for("listening on ");
-    (server, format!("{address}/shop"))
+    let (server, url) = world::serve(cli, arguments);
+    (server, format!("{url}/shop"))
 }
 
 #[test]

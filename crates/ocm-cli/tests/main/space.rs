@@ -3,10 +3,18 @@
 //! Nobody has a full disk at hand. Here the system refuses to let a file become larger than some
 //! KiB, which fails the same calls with another error, for every user.
 
+use std::collections::BTreeMap;
+
 use insta::assert_snapshot;
 use ocm_testkit::Cli;
 
-use crate::world::{SMALL, check_product, names, packed, signed};
+use crate::raw::{body_of, exchange, header, host_of};
+use crate::world::{
+    IMPATIENT, LARGE, SMALL, check_product, content, listening, names, noise, packed, serve, signed,
+};
+
+/// Where a directory has its index.
+const INDEX: &str = "/artifact-index.json";
 
 /// The size of the content that does not fit, in bytes.
 const SIZE: usize = 300_000;
@@ -14,26 +22,10 @@ const SIZE: usize = 300_000;
 /// How large files can become, in KiB.
 const SPACE: u64 = 100;
 
-const LARGE: &str = "name: acme.org/large\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
-    - {name: data, type: blob, input: {type: file, path: large.bin}}\n";
-
-/// Returns content that cannot be compressed.
-fn noise() -> Vec<u8> {
-    let next = |state: &u64| {
-        Some(
-            state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1),
-        )
-    };
-    let states = std::iter::successors(Some(1_u64), next).take(SIZE);
-    states.map(|state| state.to_be_bytes()[0]).collect()
-}
-
 /// Returns the product, signed, and what does not fit.
 fn crowded() -> Cli {
     let cli = signed();
-    cli.write("src/large.bin", noise());
+    cli.write("src/large.bin", noise(SIZE, 1));
     cli.write("src/large.yaml", LARGE);
     cli.write("small.yaml", SMALL);
     cli
@@ -60,7 +52,7 @@ fn check(cli: &Cli, target: &str, command: &str) -> String {
     assert_eq!(cli.ok(&small), before);
     let large = format!("download resource {target}//acme.org/large:1.0.0 data");
     cli.ok(&large);
-    assert_eq!(cli.read("data"), noise());
+    assert_eq!(cli.read("data"), noise(SIZE, 1));
     run.to_string()
 }
 
@@ -155,7 +147,132 @@ fn downloading_without_space() {
     assert_eq!(cli.read("data"), b"as it was");
     assert_eq!(names(&cli), there);
     cli.ok(download);
-    assert_eq!(cli.read("data"), noise());
+    assert_eq!(cli.read("data"), noise(SIZE, 1));
+}
+
+/// How much space there may be, in KiB: none, less than the index or a manifest takes, less than the
+/// product, and up to the last part of the large content.
+const SPACES: [u64; 14] = [0, 1, 2, 3, 4, 6, 10, 40, 128, 256, 257, 288, 290, 292];
+
+/// Fills the disk at each write of a transfer.
+#[test]
+fn wherever_a_disk_is_full_nothing_is_damaged_and_the_next_run_completes() {
+    let cli = crowded();
+    cli.ok("add cv -r shop src/large.yaml");
+    let transfer = |target: &str| format!("transfer ctf shop {target}");
+    for ending in ["", ".tar", ".tgz"] {
+        let whole = format!("whole{ending}");
+        cli.ok(&format!("add cv -r {whole} small.yaml"));
+        cli.ok(&transfer(&whole));
+        let whole = in_order(content(&cli, &whole));
+        for space in SPACES {
+            let target = format!("{space}{ending}");
+            cli.ok(&format!("add cv -r {target} small.yaml"));
+            let run = cli.run_short_of_space(space, &transfer(&target));
+            assert_eq!(run.code, Some(1), "{run}");
+            assert!(run.stderr.contains("File too large"), "{run}");
+            cli.ok(&format!("check {target}//acme.org/small:1.0.0"));
+            check_whole_or_absent(&cli, &target);
+            cli.ok(&transfer(&target));
+            assert!(in_order(content(&cli, &target)) == whole, "{run}");
+        }
+    }
+}
+
+/// Sorts the entries of the index of a directory, where they stand in the order in which they came.
+fn in_order(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    if let Some(index) = files.get_mut(INDEX) {
+        let text = String::from_utf8(std::mem::take(index)).unwrap();
+        let mut entries: Vec<&str> = text.split(['{', '}']).collect();
+        entries.sort_unstable();
+        *index = entries.concat().into_bytes();
+    }
+    files
+}
+
+/// Checks that what fits is there whole or not at all, and what does not fit is not there.
+#[track_caller]
+fn check_whole_or_absent(cli: &Cli, place: &str) {
+    for name in ["bar/leaf", "bar/product", "large"] {
+        let run = cli.run(&format!("check {place}//acme.org/{name}:1.0.0"));
+        let fits = name != "large";
+        assert!(run.code == Some(3) || fits && run.code == Some(0), "{run}");
+    }
+}
+
+/// Checks that a directory has nothing but blobs and an index.
+#[track_caller]
+fn check_tidy(cli: &Cli, directory: &str) {
+    let files = content(cli, directory);
+    let is_known = |name: &str| name == INDEX || name.starts_with("/blobs/sha256.");
+    let strange: Vec<&String> = files.keys().filter(|name| !is_known(name)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+/// Fills the disk of a server at each of its writes.
+#[test]
+fn a_server_without_space_damages_nothing_and_goes_on() {
+    let cli = crowded();
+    cli.write(".ocmconfig", IMPATIENT);
+    cli.ok("add cv -r shop src/large.yaml");
+    for space in SPACES {
+        let served = format!("served{space}");
+        let arguments = format!("serve {served} --listen 127.0.0.1:0");
+        let (server, url) = listening(cli.start_short_of_space(space, &arguments));
+        let run = cli.run(&format!("transfer ctf shop {url}/shop"));
+        assert!(matches!(run.code, Some(1 | 7)), "{run}");
+        assert!(run.stderr.contains("507 Insufficient Storage"), "{run}");
+        check_whole_or_absent(&cli, &format!("{url}/shop"));
+        let run = server.signal("INT");
+        assert_eq!(run.code, Some(0), "{run}");
+        let (server, url) = serve(&cli, &served);
+        cli.ok(&format!("transfer ctf shop {url}/shop"));
+        check_product(&cli, &format!("{url}/shop"));
+        assert_eq!(server.signal("INT").code, Some(0));
+        check_tidy(&cli, &served);
+    }
+}
+
+/// Fills the disk where an upload and what is known of it are kept between its requests.
+#[test]
+fn an_upload_without_space_is_given_up_and_takes_none() {
+    const CHUNK: usize = 40_000;
+    let cli = crowded();
+    let large = noise(2_000_000, 7);
+    for space in [0, 1, 2, 39, 40, 60, 100, 1900] {
+        let served = format!("served{space}");
+        let arguments = format!("serve {served} --listen 127.0.0.1:0");
+        let (server, url) = listening(cli.start_short_of_space(space, &arguments));
+        let host = host_of(&url);
+        let started = exchange(host, "POST /v2/shop/blobs/uploads/ HTTP/1.1", b"").0;
+        let location = header(&started, "location");
+        let patch = format!("PATCH {location} HTTP/1.1");
+        let mut sent = 0;
+        let refused = loop {
+            let end = large.len().min(sent + CHUNK);
+            let answer = exchange(host, &patch, &large[sent..end]).0;
+            if !answer.starts_with("HTTP/1.1 202") {
+                break answer;
+            }
+            sent = end;
+            assert!(sent < large.len(), "{space}");
+        };
+        assert!(refused.starts_with("HTTP/1.1 507"), "{refused}");
+        let gone = exchange(host, &format!("GET {location} HTTP/1.1"), b"").0;
+        assert!(gone.starts_with("HTTP/1.1 404"), "{gone}");
+        let digest = ocm::digest::Digest::sha256(&large);
+        let whole = format!("POST /v2/shop/blobs/uploads/?digest={digest} HTTP/1.1");
+        let refused = exchange(host, &whole, &large).0;
+        assert!(refused.starts_with("HTTP/1.1 507"), "{refused}");
+        let run = server.signal("INT");
+        assert_eq!(run.code, Some(0), "{run}");
+        // Nothing came to be there, so there is nothing.
+        assert!(!cli.path(&served).exists(), "{space}");
+        let (_server, url) = serve(&cli, &served);
+        let taken = exchange(host_of(&url), &whole, &large).0;
+        assert!(taken.starts_with("HTTP/1.1 201"), "{taken}");
+        assert!(body_of(host_of(&url), &format!("/v2/shop/blobs/{digest}")) == large);
+    }
 }
 
 /// Replaces what differs in the names of temporary files.

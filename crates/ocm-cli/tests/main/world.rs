@@ -1,9 +1,11 @@
 //! A product to pack, the directory to do it in, and where it can go.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use ocm::digest::Digest;
-use ocm_testkit::{Cli, Registry};
+use ocm_testkit::{Cli, FaultProxy, Registry, Started};
 
 /// The product that most tests are about.
 pub(crate) const PRODUCT: &str = "shop//acme.org/bar/product:1.0.0";
@@ -14,6 +16,10 @@ pub(crate) const LEAF_DATA: &str =
 
 /// A component version with nothing in it.
 pub(crate) const SMALL: &str = "name: acme.org/small\nversion: 1.0.0\nprovider: {name: acme}\n";
+
+/// A component version whose one resource is the file `large.bin`.
+pub(crate) const LARGE: &str = "name: acme.org/large\nversion: 1.0.0\nprovider: {name: acme}\n\
+    resources:\n- {name: data, type: blob, input: {type: file, path: large.bin}}\n";
 
 /// A configuration that tries again, but does not wait long.
 pub(crate) const IMPATIENT: &str = "type: generic.config.ocm.software/v1
@@ -93,6 +99,24 @@ pub(crate) fn registry(cli: &mut Cli) -> (Registry, String) {
     (registry, place)
 }
 
+/// Starts a registry behind a proxy.
+pub(crate) fn proxied() -> (Registry, FaultProxy) {
+    let registry = Registry::start();
+    let proxy = FaultProxy::start(registry.host());
+    (registry, proxy)
+}
+
+/// Starts `ocm serve` on a free port, and returns with it the URL that it says it listens at.
+pub(crate) fn serve<'a>(cli: &'a Cli, arguments: &str) -> (Started<'a>, String) {
+    listening(cli.start(&format!("serve {arguments} --listen 127.0.0.1:0")))
+}
+
+/// Waits until a server listens, and returns with it the URL.
+pub(crate) fn listening(mut server: Started<'_>) -> (Started<'_>, String) {
+    let url = server.wait_for("listening on ");
+    (server, url)
+}
+
 /// Returns a directory as [`signed`] does, a registry that has the product, and its place there.
 pub(crate) fn stored() -> (Cli, Registry, String) {
     let mut cli = signed();
@@ -115,6 +139,49 @@ pub(crate) fn check_product(cli: &Cli, place: &str) {
         (Some(0), expected),
         "{run}"
     );
+}
+
+/// Returns bytes that cannot be compressed, the same ones for a seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let words = std::iter::from_fn(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Some(state.to_le_bytes())
+    });
+    words.flatten().take(len).collect()
+}
+
+/// Returns what an archive is: the files of a directory by their paths, the bytes of a file by
+/// none, unpacked if they are compressed.
+pub(crate) fn content(cli: &Cli, archive: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let path = cli.path(archive);
+    if path.is_dir() {
+        read_all(&path, "", &mut files);
+        return files;
+    }
+    let mut bytes = cli.read(archive);
+    if archive.ends_with("tgz") {
+        let packed = std::mem::take(&mut bytes);
+        let mut decoder = flate2::read::MultiGzDecoder::new(&packed[..]);
+        decoder.read_to_end(&mut bytes).unwrap();
+    }
+    files.insert(String::new(), bytes);
+    files
+}
+
+fn read_all(directory: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type().unwrap().is_dir() {
+            read_all(&entry.path(), &name, files);
+        } else {
+            files.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
 }
 
 /// Returns the names of what is in the directory, sorted, without configuration.

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use ocm_testkit::{Disturbance, FaultProxy, Registry, Step};
+use ocm_testkit::{Disturbance, Step};
 
 use super::{Direction, FOREVER, ONE_FAULT, PULLED, PUSHED, World};
-use crate::world::{IMPATIENT, empty};
+use crate::world::{IMPATIENT, empty, proxied};
 
 /// A configuration that tries often, and leaves who is silent for half a second.
 const RESTLESS: &str = "type: generic.config.ocm.software/v1
@@ -122,8 +122,7 @@ fn check_moving(flags: &str) {
     let cli = empty();
     cli.write(".ocmconfig", IMPATIENT);
     cli.write("app.yaml", APP);
-    let registry = Registry::start();
-    let proxy = FaultProxy::start(registry.host());
+    let (registry, proxy) = proxied();
     for text in ["one", "two"] {
         cli.ok(&format!("add cv -r {text} app.yaml TEXT={text}"));
     }

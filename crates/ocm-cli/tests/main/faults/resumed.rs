@@ -1,9 +1,10 @@
 //! Large blobs that are cut: only what was not acknowledged moves again.
 
+use ocm::digest::Digest;
 use ocm_testkit::{Cli, Disturbance, FaultProxy, Registry, Step};
 
 use super::of_the_line;
-use crate::world::{IMPATIENT, empty};
+use crate::world::{IMPATIENT, LARGE, empty, noise, proxied};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -11,14 +12,15 @@ const MIB: u64 = 1024 * 1024;
 pub(super) const SIZE: u64 = 6 * MIB;
 
 /// What may be under way on a line, in bytes: what two systems and two programs hold.
-const UNDER_WAY: u64 = 3 * MIB;
-
-const LARGE: &str = "name: acme.org/large\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
-    - {name: data, type: blob, input: {type: file, path: large.bin}}\n";
+pub(super) const UNDER_WAY: u64 = 3 * MIB;
 
 fn content() -> Vec<u8> {
-    let numbers = (0..SIZE / 8).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    numbers.flat_map(u64::to_be_bytes).collect()
+    noise(usize::try_from(SIZE).unwrap(), 1)
+}
+
+/// Returns the digest of the blob, without its algorithm.
+pub(super) fn digest() -> String {
+    Digest::sha256(content()).to_hex()
 }
 
 pub(super) fn world() -> (Cli, Registry, FaultProxy) {
@@ -27,8 +29,7 @@ pub(super) fn world() -> (Cli, Registry, FaultProxy) {
     cli.write("large.bin", content());
     cli.write("large.yaml", LARGE);
     cli.ok("add cv -r shop large.yaml");
-    let registry = Registry::start();
-    let proxy = FaultProxy::start(registry.host());
+    let (registry, proxy) = proxied();
     (cli, registry, proxy)
 }
 

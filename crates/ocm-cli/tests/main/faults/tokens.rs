@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 use ocm_testkit::{Disturbance, Step};
 
+use super::resumed::{self, SIZE, UNDER_WAY, check_arrived, digest};
 use super::{Direction, FOREVER, PULLED, PUSHED, World, for_good, of_the_line};
 
 /// Returns a world whose registry asks for tokens.
@@ -63,4 +64,56 @@ fn tokens_that_are_never_good_are_not_asked_for_without_end() {
     assert_eq!(run.code, Some(5), "{run}");
     let requests = world.proxy.take_requests();
     assert!(requests.len() < 20, "{requests:#?}");
+}
+
+/// The registry refuses a long blob while it is being sent.
+#[test]
+fn a_token_that_expires_while_a_long_blob_is_sent_is_renewed() {
+    let (cli, registry, proxy) = resumed::world();
+    proxy.want_tokens();
+    proxy.disturb_where(Step::UploadPut, &digest(), 1, Disturbance::Expired);
+    cli.ok(&format!("transfer ctf shop http://{}/p", proxy.host()));
+    check_arrived(&cli, &format!("http://{}/p", registry.host()));
+    assert_eq!(proxy.passed().disturbed, 1);
+}
+
+/// The token is good for the first half of a blob, and for nothing that comes then.
+#[test]
+fn a_token_that_expires_in_the_middle_of_an_upload_does_not_start_it_again() {
+    let (cli, registry, proxy) = resumed::world();
+    proxy.want_tokens();
+    for (number, step) in [Step::UploadGet, Step::UploadPatch].into_iter().enumerate() {
+        let before = proxy.passed();
+        let cut = Disturbance::CutRequest(SIZE / 2);
+        proxy.disturb_where(Step::UploadPut, &digest(), 1, cut);
+        proxy.disturb(step, 1, Disturbance::Expired);
+        let place = format!("http://{}/p{number}", proxy.host());
+        cli.ok(&format!("transfer ctf shop {place}"));
+        check_arrived(&cli, &format!("http://{}/p{number}", registry.host()));
+        let passed = proxy.passed();
+        assert_eq!(passed.disturbed, before.disturbed + 2);
+        // A part whose token was refused is sent once more.
+        let sent = passed.sent - before.sent;
+        assert!(sent <= SIZE + SIZE / 2 + UNDER_WAY, "{step:?}: {sent}");
+    }
+}
+
+#[test]
+fn a_token_that_expires_in_the_middle_of_a_download_does_not_start_it_again() {
+    let (cli, _registry, proxy) = resumed::world();
+    proxy.want_tokens();
+    let place = format!("http://{}/shop", proxy.host());
+    cli.ok(&format!("transfer ctf shop {place}"));
+    for target in ["far", "far.tar", "far.tgz"] {
+        let before = proxy.passed();
+        for disturbance in [Disturbance::CutAnswer(SIZE / 3), Disturbance::Expired] {
+            proxy.disturb_where(Step::BlobGet, &digest(), 1, disturbance);
+        }
+        cli.ok(&format!("transfer ctf {place} {target}"));
+        check_arrived(&cli, target);
+        let passed = proxy.passed();
+        assert_eq!(passed.disturbed, before.disturbed + 2, "{target}");
+        let received = passed.received - before.received;
+        assert!(received <= SIZE + UNDER_WAY, "{target}: {received}");
+    }
 }

@@ -223,11 +223,12 @@ impl DeltaRecord {
         let mut manifest = ImageManifest::new(config, vec![layer]);
         manifest.artifact_type = Some(MEDIA_TYPE.to_owned());
         let manifest = RawManifest::image(&manifest);
-        match store.resolve(&repository, &reference).await {
+        let before = match store.resolve(&repository, &reference).await {
             Ok(known) if known.digest == manifest.digest() => return Ok(()),
-            Err(error) if !error.is_not_found() => return Err(error),
-            _ => {}
-        }
+            Ok(known) => Some(known.digest),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
         for bytes in [EMPTY_CONFIG.to_vec(), record] {
             let blob: BlobRef = Arc::new(MemoryBlob::new(bytes));
             store.push_blob(&repository, &blob).await?;
@@ -235,13 +236,43 @@ impl DeltaRecord {
         let Reference::Tag(tag) = &reference else {
             return Ok(());
         };
-        store.push_manifest(&repository, &manifest, Some(tag)).await
+        store
+            .push_manifest(&repository, &manifest, Some(tag))
+            .await?;
+        match before {
+            Some(before) => remove(store, &repository, before).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns how many bytes are left out.
     pub fn size(&self) -> u64 {
         let sizes = self.left_out.values().map(|left| left.size);
         sizes.fold(0, u64::saturating_add)
+    }
+}
+
+/// Removes a record in whose place another one stands, as far as the archive can.
+async fn remove(
+    store: &StoreRef,
+    repository: &RepositoryName,
+    manifest: Digest,
+) -> Result<(), Error> {
+    let reference = Reference::Digest(manifest);
+    let removed = async {
+        let document = store.manifest(repository, &reference).await?.parse()?;
+        store.delete_manifest(repository, &reference).await?;
+        for layer in document.children() {
+            if layer.media_type != MEDIA_TYPE {
+                continue;
+            }
+            store.delete_blob(repository, &layer.digest).await?;
+        }
+        Ok(())
+    };
+    match removed.await {
+        Err(Error::Unsupported { .. }) => Ok(()),
+        removed => removed,
     }
 }
 

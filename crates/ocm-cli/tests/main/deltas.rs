@@ -180,6 +180,20 @@ fn a_delta_archive_and_a_whole_one_do_not_become_each_other() {
 }
 
 #[test]
+fn a_delta_archive_that_leaves_nothing_out_is_one_all_the_same() {
+    let cli = released();
+    cli.write("have.txt", "# nothing\n");
+    for _ in 0..2 {
+        let made = cli.run("transfer ctf new delta.tar --since have.txt");
+        assert_eq!(made.code, Some(0), "{made}");
+        assert!(made.stderr.contains("leaves out 0 blobs"), "{made}");
+    }
+    cli.ok("transfer ctf shop far");
+    cli.ok("transfer ctf delta.tar far");
+    check_next(&cli, "far");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_left_out() {
     let cli = released();
     let shown = cli.run("transfer ctf new delta.tar --since shop --dry-run");

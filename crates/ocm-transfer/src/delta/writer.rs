@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_oci::{
-    Delete, Descriptor, Document, Error, Fetch, List, Outcome, Push, Pushed, RawManifest,
-    Reference, Referrers, RepositoryName, Store, StoreRef, Tag,
+    Arrange, Delete, Descriptor, Document, Error, Fetch, List, Outcome, Pace, Push, Pushed,
+    RawManifest, Reference, Referrers, RepositoryName, Store, StoreRef, Tag,
 };
 
 use super::{Base, DeltaRecord, LeftOut};
@@ -17,7 +17,8 @@ use super::{Base, DeltaRecord, LeftOut};
 ///
 /// It answers for those blobs as if it had them, so that nobody brings them. Manifests, and what is
 /// in memory when it is pushed, as component descriptors are, are written in any case. The record
-/// is written with each [`commit`](Push::commit).
+/// is written with each [`commit`](Push::commit) and [`suspend`](Push::suspend), also where nothing
+/// is left out: it says that the archive may grow as one that leaves out what the base has.
 #[derive(Debug)]
 pub struct DeltaWriter {
     inner: StoreRef,
@@ -106,6 +107,23 @@ impl Store for DeltaWriter {
     fn location(&self) -> String {
         self.inner.location()
     }
+
+    fn arrange(&self) -> Option<&dyn Arrange> {
+        self.inner.arrange().map(|_| self as &dyn Arrange)
+    }
+}
+
+#[async_trait]
+impl Arrange for DeltaWriter {
+    /// Sets space aside for what is going to be written: what the other side has is not.
+    async fn arrange(&self, blobs: &[Descriptor]) -> Result<Pace, Error> {
+        let Some(arrange) = self.inner.arrange() else {
+            return Ok(Pace::SideBySide);
+        };
+        let lacking = blobs.iter().filter(|blob| !self.base.has(&blob.digest));
+        let lacking: Vec<Descriptor> = lacking.cloned().collect();
+        arrange.arrange(&lacking).await
+    }
 }
 
 #[async_trait]
@@ -193,11 +211,13 @@ impl Push for DeltaWriter {
     }
 
     async fn commit(&self) -> Result<(), Error> {
-        let record = self.record();
-        if !record.left_out.is_empty() {
-            record.store(&self.inner).await?;
-        }
+        self.record().store(&self.inner).await?;
         self.inner.commit().await
+    }
+
+    async fn suspend(&self) -> Result<(), Error> {
+        self.record().store(&self.inner).await?;
+        self.inner.suspend().await
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
+mod deltas;
 mod existing;
 mod faults;
 mod graphs;

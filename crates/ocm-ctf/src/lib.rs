@@ -5,7 +5,8 @@
 //!
 //! - [`CtfDirectory`]: read and written, by several processes at once;
 //! - [`CtfArchive`]: a tar read in place, or a compressed tar;
-//! - [`CtfArchiveWriter`]: either of them, written, and replaced as a whole;
+//! - [`CtfArchiveWriter`]: either of them, written, and replaced as a whole, or a tar in parts;
+//! - [`PartList`]: the parts of an archive, which are read as the archive that they are;
 //! - [`OciLayout`]: an OCI image layout or artifact set, in a directory, a file or a blob;
 //!   [`write_layout`] makes one of an artifact in any store, [`check_passing`] checks one on its way.
 //!
@@ -38,6 +39,7 @@ mod layout;
 mod lock;
 mod open;
 mod packed;
+mod parts;
 mod pieces;
 mod reading;
 mod sink;
@@ -53,6 +55,7 @@ pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
 pub use layout::{
     OciLayout, ReferrersOf, check_passing, is_artifact_set, is_oci_layout, write_layout,
 };
-pub use open::{Access, CtfFormat, open, open_lacking};
+pub use open::{Access, CtfFormat, open, open_in_parts, open_lacking};
 pub use packed::Scratch;
+pub use parts::{ArchivePart, PartList};
 pub use writer::CtfArchiveWriter;

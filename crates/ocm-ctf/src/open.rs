@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use ocm_oci::{Error, StoreRef};
 use crate::archive::CtfArchive;
 use crate::directory::CtfDirectory;
 use crate::packed::Scratch;
+use crate::parts::PartList;
 use crate::reading::Archive as _;
 use crate::writer::CtfArchiveWriter;
 
@@ -68,7 +70,8 @@ impl fmt::Display for CtfFormat {
 /// Opens an archive: what is there tells its form, and its name if there is nothing.
 ///
 /// A file is written in the form that its name says, whatever it was before; one whose name says
-/// nothing stays what it is. To write, the directories that lead to it are created.
+/// nothing stays what it is. An archive in parts, named by one of them or their list, is read only,
+/// whatever it is opened for. To write, the directories that lead to it are created.
 ///
 /// # Errors
 ///
@@ -80,6 +83,9 @@ pub async fn open(
     scratch: &Scratch,
 ) -> Result<StoreRef, Error> {
     let path = path.as_ref();
+    if PartList::of(path).is_some() {
+        return Ok(Arc::new(CtfArchive::open(path, scratch).await?));
+    }
     Ok(match (format_of(path)?, access) {
         (CtfFormat::Directory, _) => Arc::new(CtfDirectory::open(path, access)?),
         (_, Access::ReadOnly) => Arc::new(CtfArchive::open(path, scratch).await?),
@@ -115,6 +121,25 @@ pub async fn open_lacking(
             Arc::new(writer)
         }
     })
+}
+
+/// Opens an archive to write it as [`CtfArchiveWriter::open_in_parts`] does. Its manifests may name
+/// blobs of `elsewhere`, which it need not have.
+///
+/// # Errors
+///
+/// As [`CtfArchiveWriter::open_in_parts`].
+pub async fn open_in_parts(
+    path: impl AsRef<Path>,
+    size: NonZeroU64,
+    elsewhere: Arc<BTreeSet<Digest>>,
+    scratch: &Scratch,
+) -> Result<StoreRef, Error> {
+    let path = path.as_ref();
+    create_parent(path)?;
+    let writer = CtfArchiveWriter::open_in_parts(path, size, scratch).await?;
+    writer.facts().set_elsewhere(elsewhere);
+    Ok(Arc::new(writer))
 }
 
 /// Tells the form of an archive by what is there, or by its name if there is nothing.

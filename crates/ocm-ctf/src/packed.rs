@@ -8,12 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use ocm_blob::{
-    Blob as _, BlobRef, ByteStream, Error, MemoryBlob, OpenFile, TarKind, TarScan, gunzip, is_gzip,
+    BlobRef, ByteStream, Error, MemoryBlob, OpenFile, TarKind, TarScan, gunzip, is_gzip,
 };
 use ocm_digest::Digest;
 
 use crate::content::{Content, digest_of_path};
 use crate::index::INDEX_FILE;
+use crate::parts::{Joined, PartList};
 use crate::sink::{blocking, write_stream};
 use crate::writer::EntryName;
 
@@ -64,24 +65,30 @@ impl Scratch {
 #[derive(Clone, Debug)]
 pub(crate) enum Tape {
     File(OpenFile),
+    Parts(Joined),
     Memory(Bytes),
 }
 
 impl Tape {
-    /// Opens a file. A tar is read where it is; a compressed one is unpacked first, in one pass.
+    /// Opens a file, or the parts of one. A tar is read where it is; a compressed one is unpacked
+    /// first, in one pass.
     pub(crate) async fn open(path: &Path, scratch: &Scratch) -> Result<Self, Error> {
         let path = path.to_owned();
-        let (file, start) = blocking(move || {
+        let (tape, size) = blocking(move || {
+            if let Some(list) = PartList::of(&path) {
+                let parts = PartList::open(&list)?;
+                let size = parts.size();
+                return Ok((Self::Parts(parts), size));
+            }
             let file = OpenFile::open(path)?;
-            let size = usize::try_from(file.size()?).unwrap_or(usize::MAX);
-            let start = file.read_at(0, size.min(4))?;
-            Ok::<_, Error>((file, start))
+            let size = file.size()?;
+            Ok::<_, Error>((Self::File(file), size))
         })
         .await?;
-        if !is_gzip(&start) {
-            return Ok(Self::File(file));
+        if !is_gzip(&tape.bytes((0, size.min(4)))?) {
+            return Ok(tape);
         }
-        let stream = file.blob(0, file.size()?).open().await?;
+        let stream = tape.blob((0, size))?.open().await?;
         let unpacked = scratch.spool(gunzip(stream, scratch.limit)).await?;
         Ok(Self::File(unpacked))
     }
@@ -108,6 +115,7 @@ impl Tape {
     fn blob(&self, (start, len): Extent) -> Result<BlobRef, Error> {
         match self {
             Self::File(file) => Ok(Arc::new(file.blob(start, len))),
+            Self::Parts(parts) => parts.blob(start, len),
             Self::Memory(_) => Ok(Arc::new(MemoryBlob::new(self.bytes((start, len))?))),
         }
     }
@@ -116,6 +124,7 @@ impl Tape {
         let size = usize::try_from(len).map_err(|_| Error::TooLarge { limit: len })?;
         match self {
             Self::File(file) => file.read_at(start, size),
+            Self::Parts(parts) => parts.read_at(start, size),
             Self::Memory(bytes) => {
                 let start = usize::try_from(start).unwrap_or(usize::MAX);
                 let range = start..start.saturating_add(size);
@@ -145,7 +154,7 @@ impl TarContent {
     /// Reads the headers, on a thread of its own.
     pub(crate) async fn scan(tape: Tape) -> Result<Self, Error> {
         match tape {
-            Tape::File(_) => blocking(move || Self::scan_now(tape)).await,
+            Tape::File(_) | Tape::Parts(_) => blocking(move || Self::scan_now(tape)).await,
             Tape::Memory(_) => Self::scan_now(tape),
         }
     }
@@ -158,6 +167,7 @@ impl TarContent {
         };
         match content.tape.clone() {
             Tape::File(file) => content.add(TarScan::new(file.cursor()?)?)?,
+            Tape::Parts(parts) => content.add(TarScan::new(parts.cursor())?)?,
             Tape::Memory(bytes) => content.add(TarScan::new(Cursor::new(&bytes))?)?,
         }
         Ok(content)
@@ -224,11 +234,11 @@ impl TarContent {
         entries
     }
 
-    /// Returns the file that the extents are about, unless they are in memory.
+    /// Returns the file that the extents are about, if it is one.
     pub(crate) const fn file_of_extents(&self) -> Option<&OpenFile> {
         match &self.tape {
             Tape::File(file) => Some(file),
-            Tape::Memory(_) => None,
+            Tape::Parts(_) | Tape::Memory(_) => None,
         }
     }
 

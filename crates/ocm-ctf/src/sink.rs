@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::packed::Extent;
 
 /// Chunks that reading and hashing may be ahead of writing.
-const AHEAD: usize = 2;
+pub(crate) const AHEAD: usize = 2;
 
 /// What is left in the memory of the system before it is told to write, in bytes.
 const WRITE_BACK: u64 = 32 * 1024 * 1024;

@@ -22,18 +22,23 @@
 //! what is there, with blobs that are not complete as entries below `unfinished/`, which nobody
 //! reads but the next writer.
 //!
+//! An archive in parts is written in one pass, with the index behind everything else; see `parts`.
+//!
 //! Call commit once, at the end: what is pushed after a commit starts with a copy of the archive.
 
 mod gzip;
 mod loose;
 mod packing;
 mod partial;
+mod parts;
 mod shelves;
 mod store;
 mod tar;
+mod unhashed;
 mod upload;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +56,7 @@ use self::loose::Loose;
 pub(crate) use self::packing::EntryName;
 use self::packing::{Hold, LOOSE_BEHIND, Packing, UNFINISHED};
 use self::partial::Partial;
+use self::parts::PartPacking;
 use self::shelves::Shelves;
 use self::tar::TarPacking;
 use crate::archive::CtfArchive;
@@ -59,6 +65,7 @@ use crate::facts::FactCache;
 use crate::index::ArtifactIndex;
 use crate::open::CtfFormat;
 use crate::packed::Scratch;
+use crate::parts::PartList;
 use crate::reading::{self, Archive as _};
 use crate::sink::{blocking, write_stream};
 use crate::tags::{Replaces, changed, tagged};
@@ -77,6 +84,8 @@ struct Writer {
     name: Arc<str>,
     target: PathBuf,
     format: CtfFormat,
+    /// The size of parts, for an archive that consists of them.
+    part_size: Option<u64>,
     scratch: Scratch,
     patience: Duration,
     names: Mutex<ArtifactIndex>,
@@ -139,16 +148,44 @@ impl CtfArchiveWriter {
         scratch: &Scratch,
         patience: Duration,
     ) -> Result<Self, Error> {
-        let path = path.as_ref();
+        Self::new(path.as_ref(), (format, None), scratch, patience).await
+    }
+
+    /// Opens an archive that is written as a tar in parts of at most `size` bytes, to be continued
+    /// where a killed writer was. One that is complete is only read: pushing what it does not have
+    /// fails.
+    ///
+    /// Waits for others as [`CtfArchiveWriter::open`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`CtfArchiveWriter::open_within`].
+    pub async fn open_in_parts(
+        path: impl AsRef<Path>,
+        size: NonZeroU64,
+        scratch: &Scratch,
+    ) -> Result<Self, Error> {
+        let form = (CtfFormat::Tar, Some(size.get()));
+        Self::new(path.as_ref(), form, scratch, PATIENCE).await
+    }
+
+    async fn new(
+        path: &Path,
+        (format, part_size): (CtfFormat, Option<u64>),
+        scratch: &Scratch,
+        patience: Duration,
+    ) -> Result<Self, Error> {
         let name: Arc<str> = path.display().to_string().into();
         // A link stays, what it points to is replaced.
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let opened = Opened::new(&target, &name, scratch, patience).await?;
+        let is_in_parts = part_size.is_some();
+        let opened = Opened::new(&target, &name, is_in_parts, scratch, patience).await?;
         let shelves = Arc::new(Shelves::default());
         let writer = Self(Arc::new(Writer {
             name,
             target,
             format,
+            part_size,
             scratch: scratch.clone(),
             patience,
             names: Mutex::default(),
@@ -184,11 +221,12 @@ impl CtfArchiveWriter {
         let Writer {
             target,
             name,
+            part_size,
             scratch,
             patience,
             ..
         } = self.0.as_ref();
-        Opened::new(target, name, scratch, *patience).await
+        Opened::new(target, name, part_size.is_some(), scratch, *patience).await
     }
 
     /// Joins the session that is going on, or starts one.
@@ -217,11 +255,21 @@ impl CtfArchiveWriter {
             Some(opened) => opened,
             None => self.reopen().await?,
         };
+        if self.0.part_size.is_some() && base.is_some() {
+            self.show(Opened { partial, base });
+            return Err(Error::ReadOnly {
+                store: self.0.name.to_string(),
+            });
+        }
         partial.begin();
         let (file, loose) = (partial.file().clone(), Loose::new(partial.loose()));
-        let packing: Arc<dyn Packing> = match self.0.format {
-            CtfFormat::TarGzip => Arc::new(GzipPacking::new(file, loose)),
-            CtfFormat::Tar | CtfFormat::Directory => Arc::new(TarPacking::new(file, loose)),
+        let packing: Arc<dyn Packing> = match (self.0.part_size, self.0.format) {
+            (Some(size), _) => {
+                let packing = PartPacking::new(&partial, size, loose);
+                Arc::new(packing.map_err(|source| Error::blob("open", &*self.0.name, source))?)
+            }
+            (None, CtfFormat::TarGzip) => Arc::new(GzipPacking::new(file, loose)),
+            (None, CtfFormat::Tar | CtfFormat::Directory) => Arc::new(TarPacking::new(file, loose)),
         };
         if let Some(base) = &base {
             copy_entries(base, &packing)
@@ -281,9 +329,9 @@ impl CtfArchiveWriter {
 
     /// Sets space aside for large blobs that are not there.
     async fn set_aside(&self, blobs: &[Descriptor]) -> Result<Pace, Error> {
-        let mut pace = match self.0.format {
-            CtfFormat::TarGzip => Pace::OneByOne,
-            CtfFormat::Tar | CtfFormat::Directory => Pace::SideBySide,
+        let mut pace = match (self.0.part_size, self.0.format) {
+            (Some(_), _) | (None, CtfFormat::TarGzip) => Pace::OneByOne,
+            (None, CtfFormat::Tar | CtfFormat::Directory) => Pace::SideBySide,
         };
         for Descriptor { digest, size, .. } in blobs {
             let failed = |source| {
@@ -412,6 +460,7 @@ impl Opened {
     async fn new(
         target: &Path,
         name: &Arc<str>,
+        is_in_parts: bool,
         scratch: &Scratch,
         patience: Duration,
     ) -> Result<Self, Error> {
@@ -420,7 +469,13 @@ impl Opened {
         let partial = partial.ok_or_else(|| Error::Busy {
             what: name.to_string(),
         })?;
-        let base = match CtfArchive::open(target, scratch).await {
+        let mut archive = target.to_owned();
+        if is_in_parts {
+            let failed = |source| Error::blob("open", &**name, source);
+            parts::complete(&partial).map_err(failed)?;
+            archive = PartList::beside(target);
+        }
+        let base = match CtfArchive::open(&archive, scratch).await {
             Ok(base) => Some(base),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),

@@ -8,7 +8,7 @@ use ocm_backends::docker::DockerImage;
 use ocm_blob::{
     OpenFile, TarEntry, TarKind, TarScan, collect, gunzip, gzip as compress, once, read_to_end,
 };
-use ocm_ctf::{ArtifactIndex, OciLayout};
+use ocm_ctf::{ArtifactIndex, OciLayout, PartList};
 use ocm_oci::{Fetch as _, List as _, Reference, Referrers as _, RepositoryName};
 
 /// What `docker save` writes.
@@ -149,6 +149,24 @@ fn check_index(index: &ArtifactIndex) {
             assert_eq!(listed, again.resolve(repository, &reference));
             assert!(listed.is_some_and(|listed| index.lists(&listed.digest)));
         }
+    }
+}
+
+/// The list of the parts of an archive.
+pub fn part_list(bytes: &[u8]) {
+    let Ok(list) = PartList::read(bytes) else {
+        return;
+    };
+    let written = serde_json::to_vec(&list).expect("it is JSON");
+    assert_eq!(PartList::read(&written).expect("it was a list"), list);
+    let sum: u128 = list.parts.iter().map(|part| u128::from(part.size)).sum();
+    assert_eq!(sum, u128::from(list.size));
+    assert!((1..=PartList::MOST).contains(&list.parts.len()));
+    let directory = std::path::Path::new("/directory");
+    for part in &list.parts {
+        let path = directory.join("list").with_file_name(&part.name);
+        assert_eq!(path.parent(), Some(directory), "{part:?}");
+        assert!(path.file_name().is_some_and(|name| *name == *part.name));
     }
 }
 

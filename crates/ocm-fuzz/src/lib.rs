@@ -70,6 +70,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sigstore_bundle", sigstore::sigstore_bundle),
     ("sigstore_entry", sigstore::sigstore_entry),
     ("identity_token", sigstore::identity_token),
+    ("part_list", archives::part_list),
     ("range", registry::range),
     ("repository", text::repository),
     ("requests", requests::requests),

@@ -5,6 +5,7 @@
 //! names each part with what it was found to be.
 
 mod look;
+mod parts;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use crate::tree::{self, Node};
 use crate::verify::VerifyProgress;
 use crate::verify::references::{check_reference, compare};
 
+pub use self::parts::{BrokenParts, CheckedPart, PartsReport};
 pub use self::report::{CheckReport, Incomplete, Part, PartKind, PartOutcome};
 
 /// What is looked at, and how.

@@ -4,12 +4,13 @@ mod placed;
 
 use std::fs::File;
 use std::io::Read as _;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_backends::{ComponentArchive, OciComponentRepository};
-use ocm_ctf::{Scratch, open_lacking};
+use ocm_ctf::{PartList, Scratch, open_lacking};
 use ocm_digest::Digest;
 use ocm_model::{ComponentVersionId, RepositorySpec};
 use ocm_oci::{CopyOptions, RepositoryName, StoreRef};
@@ -97,16 +98,18 @@ impl Ocm {
         Ok(base)
     }
 
-    /// Opens an archive to write what is not in a base. An archive that is there must be a delta
-    /// archive, which grows.
+    /// Opens an archive to write what is not in a base, in parts if they have a size. An archive
+    /// that is there must be a delta archive, which grows unless it is in parts.
     ///
     /// # Errors
     ///
-    /// [`Error::NoDelta`] if it is another archive, or no archive; it cannot be opened.
+    /// [`Error::NoDelta`] if it is another archive, or no archive; as [`Ocm::parts_target`]; it
+    /// cannot be opened.
     pub async fn delta_target(
         &self,
         spec: &RepositorySpec,
         base: Base,
+        part_size: Option<NonZeroU64>,
     ) -> Result<(RepositoryRef, Arc<DeltaWriter>), Error> {
         let no_delta = || Error::NoDelta {
             location: spec.to_string(),
@@ -115,16 +118,21 @@ impl Ocm {
             return Err(no_delta());
         };
         let path = self.path(&ctf.path);
-        let before = self.delta_record(spec).await?;
-        if before.is_none() && path.exists() {
-            let there = self.open(spec, Use::Read).await?;
+        let in_parts = part_size.and_then(|_| self.in_parts(spec));
+        let standing = in_parts.as_ref().unwrap_or(spec);
+        let before = self.delta_record(standing).await?;
+        if before.is_none() && (path.exists() || in_parts.is_some()) {
+            let there = self.open(standing, Use::Read).await?;
             if !there.components().await?.is_empty() {
                 return Err(no_delta());
             }
         }
         let mut elsewhere = base.digests();
         elsewhere.extend(before.iter().flat_map(|it| it.left_out.keys()));
-        let store = open_lacking(&path, Arc::new(elsewhere), &Scratch::default()).await?;
+        let store = match part_size {
+            Some(size) => self.parts_store(spec, size, elsewhere).await?,
+            None => open_lacking(&path, Arc::new(elsewhere), &Scratch::default()).await?,
+        };
         let writer = Arc::new(DeltaWriter::new(store, base, before));
         let store: StoreRef = Arc::<DeltaWriter>::clone(&writer);
         Ok((Arc::new(OciComponentRepository::new(store, None)), writer))
@@ -242,7 +250,7 @@ enum List {
 
 /// Reads a file that lists digests; `None` if it is something else, or not there.
 fn list_in(path: &Path) -> Result<Option<List>, Error> {
-    if !path.is_file() {
+    if !path.is_file() || PartList::of(path).is_some() {
         return Ok(None);
     }
     let failed = |source| Error::File {

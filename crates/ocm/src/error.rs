@@ -104,6 +104,14 @@ pub enum Error {
     #[error("{location} is no delta archive: nothing can be left out of it")]
     NoDelta { location: String },
 
+    /// An archive is to be written in parts, and is no tar.
+    #[error("{location} cannot be written in parts: name an archive that is a tar, `NAME.tar`")]
+    NoParts { location: String },
+
+    /// There is a file under a name that an archive needs.
+    #[error("{} is there already, and not part of this archive", path.display())]
+    InTheWay { path: PathBuf },
+
     /// The target does not have what a delta archive leaves out.
     #[error(
         "{delta} leaves out what is in {base}, and {target} lacks {} of it: {}",

@@ -103,6 +103,11 @@ fn kind_of(error: &(dyn StdError + 'static)) -> Option<Kind> {
                 .downcast_ref()
                 .map(|incomplete: &crate::Incomplete| incomplete.kind)
         })
+        .or_else(|| {
+            error
+                .downcast_ref()
+                .map(|broken: &crate::BrokenParts| broken.kind)
+        })
         .or_else(|| error.downcast_ref().and_then(of_signer))
         .or_else(|| error.downcast_ref().and_then(of_token))
         .or_else(|| error.downcast_ref().and_then(of_service))
@@ -141,6 +146,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         Error::Sign(ocm_signing::sign::Error::NameTaken { .. })
         | Error::ChangedMeanwhile { .. }
         | Error::NoDelta { .. }
+        | Error::InTheWay { .. }
         | Error::Invalidates { .. } => Some(Kind::Conflict),
         Error::NoToken { .. } => Some(Kind::NotAllowed),
         Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
@@ -157,6 +163,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::NoVersion { .. }
         | Error::NoComponentArchive { .. }
         | Error::NoBase { .. }
+        | Error::NoParts { .. }
         | Error::UnknownRepository { .. }
         | Error::NoPrivateKey { .. }
         | Error::OpenPgpKey { .. }

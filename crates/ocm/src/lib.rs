@@ -36,6 +36,7 @@ mod error;
 mod handlers;
 mod hash;
 mod kind;
+mod parts;
 mod replay;
 mod resolver;
 mod roots;
@@ -74,7 +75,10 @@ pub use ocm_timestamp as timestamp;
 pub use ocm_transfer as transfer;
 
 pub use address::{Error as AddressError, Located};
-pub use check::{CheckOptions, CheckReport, Incomplete, Part, PartKind, PartOutcome};
+pub use check::{
+    BrokenParts, CheckOptions, CheckReport, CheckedPart, Incomplete, Part, PartKind, PartOutcome,
+    PartsReport,
+};
 #[cfg(feature = "diff")]
 pub use diff::{
     ArtifactChange, ArtifactPart, ContentDiff, DiffOptions, DiffReport, Difference, PathChange,

@@ -1,6 +1,7 @@
 //! `ocm transfer component-version | ctf`.
 
 mod delta;
+mod parts;
 mod show;
 mod stored;
 mod verified;
@@ -21,6 +22,7 @@ use ocm::transfer::{
 };
 
 use self::delta::Delta;
+use self::parts::PartSize;
 use self::verified::Verified;
 use super::Session;
 use crate::error::{hinted, usage};
@@ -133,6 +135,11 @@ struct Shape {
     /// file with digests, or another archive or registry
     #[arg(long, value_name = "STATE|ARCHIVE")]
     since: Vec<String>,
+
+    /// Write the archive as `NAME.tar.001` and so on, none larger than this, such as `4GiB`, and a
+    /// list of them, `NAME.tar.parts`
+    #[arg(long, value_name = "SIZE")]
+    split_size: Option<PartSize>,
 
     /// Look for what is referred to in this repository as well
     #[arg(long, value_name = "REPOSITORY")]

@@ -27,6 +27,7 @@ mod interrupted;
 mod keys;
 mod memory;
 mod openpgp;
+mod parts;
 mod plans;
 mod platforms;
 mod policies;

@@ -19,8 +19,8 @@ use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use flate2::{Compression, GzBuilder};
 use futures::StreamExt as _;
 use ocm_blob::{
-    Blob, BlobRef, ByteStream, CHUNK, Counted, Error, OpenFile, Promise, TAR_END, gunzip, gzip,
-    lazily, once, tar_header, tar_padding, verify,
+    Blob, BlobRef, ByteStream, CHUNK, Error, OpenFile, Promise, TAR_END, gunzip, gzip, lazily,
+    once, tar_header, tar_padding, verify,
 };
 use ocm_digest::{Digest, Digester};
 use ocm_oci::{Outcome, Pace, Pushed};
@@ -31,6 +31,7 @@ use super::packing::{
     Ending, EntryName, Hold, LOOSE_BEHIND, MODE, Packing, SMALL, UNFINISHED, index_entry,
 };
 use super::partial::{Partial, copy_range};
+use super::unhashed::append_unhashed;
 use crate::content::Content;
 use crate::index::INDEX_FILE;
 use crate::packed::Extent;
@@ -314,39 +315,13 @@ impl Packing for GzipPacking {
         Ok(Outcome::Copied)
     }
 
-    /// Reads the blob twice, as its digest stands before its content.
     async fn append_unhashed(
         &self,
         blob: &BlobRef,
         size: u64,
         hold: &Hold,
     ) -> Result<Pushed, Error> {
-        let mut counted = Counted::default();
-        let mut stream = blob.open().await?;
-        while let Some(chunk) = stream.next().await {
-            counted.update(&chunk?);
-        }
-        let (digest, actual) = counted.finish();
-        if actual != size {
-            return Err(Error::SizeMismatch {
-                expected: size,
-                actual,
-            });
-        }
-        let mut outcome = Outcome::Existed;
-        if self.size(&digest)?.is_none() {
-            let known: BlobRef = Arc::new(Known {
-                inner: Arc::clone(blob),
-                digest,
-            });
-            let name = EntryName::Blob(digest);
-            outcome = self.append(name, size, &known, hold).await?;
-        }
-        Ok(Pushed {
-            digest,
-            size,
-            outcome,
-        })
+        append_unhashed(self, blob, size, hold).await
     }
 
     fn take_over(&self, _digest: &Digest, _part: (&OpenFile, Extent)) -> Result<(), Error> {
@@ -444,32 +419,6 @@ impl Content for GzipPacking {
         let offset = usize::try_from(place.offset).unwrap_or(usize::MAX);
         let content = Bytes::from(content);
         Ok(Some(content.slice(offset.min(content.len())..)))
-    }
-}
-
-/// A blob whose digest has been found out.
-#[derive(Debug)]
-struct Known {
-    inner: BlobRef,
-    digest: Digest,
-}
-
-#[async_trait]
-impl Blob for Known {
-    fn size(&self) -> Option<u64> {
-        self.inner.size()
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        Some(self.digest)
-    }
-
-    async fn open(&self) -> Result<ByteStream, Error> {
-        let promise = Promise {
-            size: self.inner.size(),
-            digest: Some(self.digest),
-        };
-        Ok(verify(self.inner.open().await?, promise))
     }
 }
 

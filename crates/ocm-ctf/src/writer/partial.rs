@@ -110,6 +110,11 @@ impl Partial {
         &self.file
     }
 
+    /// Returns where the archive is going to be.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Says that writing begins, which makes what was left part of this writer's work.
     pub(super) fn begin(&self) {
         self.is_ours.store(true, Ordering::Release);

@@ -4,6 +4,7 @@ mod arranged;
 mod broken;
 mod continued;
 mod killed;
+mod parted;
 mod removed;
 mod written;
 

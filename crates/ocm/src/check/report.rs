@@ -133,11 +133,7 @@ impl CheckReport {
 
     /// Returns the bytes of all parts, as far as they are known.
     pub fn size(&self) -> u64 {
-        let sizes = self.parts.iter().map(|part| match part.outcome {
-            PartOutcome::Present { size } => size.unwrap_or_default(),
-            PartOutcome::Verified { size } => size,
-            _ => 0,
-        });
+        let sizes = self.parts.iter().map(|part| part.outcome.size());
         sizes.fold(0, u64::saturating_add)
     }
 }
@@ -160,11 +156,27 @@ impl Part {
 
     /// Returns the sort of what is wrong with it, if anything is.
     pub const fn fault(&self) -> Option<Kind> {
-        match self.outcome {
-            PartOutcome::Missing { .. } => Some(Kind::NotFound),
-            PartOutcome::Wrong { .. } => Some(Kind::VerificationFailed),
-            PartOutcome::Unreadable { kind, .. } => Some(kind),
+        self.outcome.fault()
+    }
+}
+
+impl PartOutcome {
+    /// Returns the sort of what is wrong, if anything is.
+    pub const fn fault(&self) -> Option<Kind> {
+        match self {
+            Self::Missing { .. } => Some(Kind::NotFound),
+            Self::Wrong { .. } => Some(Kind::VerificationFailed),
+            Self::Unreadable { kind, .. } => Some(*kind),
             _ => None,
+        }
+    }
+
+    /// Returns the bytes that are there, as far as they are known.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Present { size } => size.unwrap_or_default(),
+            Self::Verified { size } => *size,
+            _ => 0,
         }
     }
 }

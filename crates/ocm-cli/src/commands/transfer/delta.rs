@@ -26,20 +26,27 @@ pub(super) async fn open_target(
     session: &Session,
 ) -> anyhow::Result<(RepositoryRef, Option<Delta>)> {
     let ocm = &session.ocm;
+    let part_size = shape.split_size.map(|size| size.0);
     if shape.since.is_empty() {
-        if ocm.delta_record(spec).await?.is_some() {
+        let in_parts = part_size.and_then(|_| ocm.in_parts(spec));
+        let standing = in_parts.as_ref().unwrap_or(spec);
+        if ocm.delta_record(standing).await?.is_some() {
             return Err(usage(format!(
                 "{spec} is a delta archive, which grows with --since only"
             )));
         }
-        return Ok((ocm.open(spec, Use::Write).await?, None));
+        let repository = match part_size {
+            Some(size) => ocm.parts_target(spec, size).await?,
+            None => ocm.open(spec, Use::Write).await?,
+        };
+        return Ok((repository, None));
     }
     let mut base = Base::default();
     let copy = CopyOptions::new(shape.concurrency_limit);
     for text in &shape.since {
         base.add(ocm.base(text, &copy).await?);
     }
-    let opened = ocm.delta_target(spec, base.clone()).await;
+    let opened = ocm.delta_target(spec, base.clone(), part_size).await;
     let (repository, writer) = opened.map_err(|error| match error {
         ocm::Error::NoDelta { .. } => hinted(
             error,

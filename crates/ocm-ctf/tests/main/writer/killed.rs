@@ -66,7 +66,7 @@ impl Blob for Source {
     }
 }
 
-fn contents() -> Vec<Bytes> {
+pub(super) fn contents() -> Vec<Bytes> {
     let sizes = [CHUNK * 4 + 3, 100, 34 << 20, CHUNK * 5, 2000];
     let sizes = sizes.into_iter().enumerate();
     sizes
@@ -76,7 +76,7 @@ fn contents() -> Vec<Bytes> {
 
 /// Pushes all contents, each of which breaks off where `breaks` says, and returns how many bytes
 /// of each were read.
-async fn push_all(store: &CtfArchiveWriter, breaks: &[usize]) -> Vec<u64> {
+pub(super) async fn push_all(store: &CtfArchiveWriter, breaks: &[usize]) -> Vec<u64> {
     let name = repository(NAME);
     let contents = contents();
     let entries: Vec<_> = contents
@@ -109,7 +109,7 @@ async fn push_all(store: &CtfArchiveWriter, breaks: &[usize]) -> Vec<u64> {
 }
 
 /// Lists all contents, and commits.
-async fn finish(store: &CtfArchiveWriter) {
+pub(super) async fn finish(store: &CtfArchiveWriter) {
     let name = repository(NAME);
     store.push_blob(&name, &memory("{}")).await.unwrap();
     let layers = contents();
@@ -135,7 +135,7 @@ async fn undisturbed(file: &str) -> Vec<u8> {
 }
 
 /// Copies what a writer has on disk.
-fn copy_files(from: &Path, to: &Path) {
+pub(super) fn copy_files(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
@@ -143,7 +143,7 @@ fn copy_files(from: &Path, to: &Path) {
 }
 
 /// Where the contents break off, in chunks.
-const BREAKS: [[usize; 5]; 5] = [
+pub(super) const BREAKS: [[usize; 5]; 5] = [
     [0, 9, 9, 9, 9],
     [2, 9, 200, 9, 9],
     [9, 9, 1, 9, 9],
@@ -151,7 +151,7 @@ const BREAKS: [[usize; 5]; 5] = [
     [9, 9, 999, 9, 0],
 ];
 
-fn in_bytes(breaks: [usize; 5]) -> [usize; 5] {
+pub(super) fn in_bytes(breaks: [usize; 5]) -> [usize; 5] {
     breaks.map(|chunks| chunks * CHUNK)
 }
 

@@ -13,4 +13,4 @@ pub use self::effective::{EffectiveError, ObjectKey, Referrer, effective, refere
 pub use self::grant::{ALLOWED_NAMESPACES, Refusal, Rules};
 pub use self::load::{LoadError, Loaded, Source, SourceKind, load};
 pub use self::sections::SectionError;
-pub use self::users::{Used, User, Users};
+pub use self::users::{Used, Users};

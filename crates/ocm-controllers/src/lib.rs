@@ -6,11 +6,20 @@
 //! - [`config`]: the configuration and credentials of objects, and who may use which.
 //! - [`versions`] and [`keys`]: which version of a component is taken, and what verifies it.
 //! - [`resolution`]: the one service that asks repositories.
+//! - [`operator`]: what is watched, and who works on it. The reconcilers themselves are a module
+//!   for each kind.
 //! - [`deployer`]: what objects that are applied say of where they come from.
 
 pub mod api;
+mod component;
 pub mod config;
 pub mod deployer;
 pub mod keys;
+mod object;
+pub mod operator;
+mod reconcile;
+mod relations;
+mod repository;
 pub mod resolution;
 pub mod versions;
+mod watch;

@@ -14,7 +14,7 @@ use futures::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use ocm_registry::Server;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// How long a request is waited for before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,6 +43,8 @@ pub enum Fault {
     Redirect(String),
     /// It never answers.
     Hold,
+    /// It does not answer before its faults are forgotten; then it answers as it should.
+    HoldUntilHealed,
 }
 
 /// A server that ends with the test. It counts requests, and fails as it is told.
@@ -58,6 +60,7 @@ pub struct Served {
 struct Shared {
     state: Mutex<Seen>,
     changed: Condvar,
+    healed: Notify,
     /// What every request has to say in the header `Authorization`.
     authorization: Option<String>,
 }
@@ -128,6 +131,7 @@ impl Served {
     /// Forgets all faults.
     pub fn heal(&self) {
         self.shared.lock().rules.clear();
+        self.shared.healed.notify_waiters();
     }
 
     /// Returns method and path of the requests since the last time they were taken.
@@ -175,6 +179,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn until_healed(&self) {
+        loop {
+            let healed = self.healed.notified();
+            // What heals from here on is heard of.
+            let held = |rule: &Rule| rule.fault == Fault::HoldUntilHealed;
+            if !self.lock().rules.iter().any(held) {
+                return;
+            }
+            healed.await;
+        }
+    }
+
     /// Notes a request, and returns the fault that it meets.
     fn note(&self, request: &Request) -> Option<Fault> {
         let (method, path) = (request.method().as_str(), request.uri().path());
@@ -217,6 +233,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request, next: Next)
             reply(StatusCode::TEMPORARY_REDIRECT, Some((LOCATION, &place)))
         }
         Some(Fault::Hold) => std::future::pending().await,
+        Some(Fault::HoldUntilHealed) => {
+            shared.until_healed().await;
+            next.run(request).await
+        }
         Some(fault) => distorted(next.run(request).await, &fault).await,
     }
 }

@@ -15,15 +15,34 @@ pub struct Referrer<'a> {
     pub parent: Option<&'a [EffectiveConfig]>,
 }
 
-/// An object of ours whose effective configuration another one names.
+/// Names an object of ours.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ObjectKey {
-    /// Its kind: `Repository`, `Component` or `Resource`.
+    /// Its kind.
     pub kind: String,
-    /// Its namespace.
+    /// Its namespace; empty for one that is in none.
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl ObjectKey {
+    /// Names an object of a kind.
+    pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Returns `namespace/name`, or the name alone of what is in no namespace.
+    pub fn path(&self) -> String {
+        if self.namespace.is_empty() {
+            return self.name.clone();
+        }
+        format!("{}/{}", self.namespace, self.name)
+    }
 }
 
 /// Returns the configuration that counts for an object, in its order.
@@ -126,11 +145,7 @@ fn target(
             policy: entry.policy,
         })),
         (Some(API_VERSION), "Repository" | "Component" | "Resource") => {
-            Ok(Target::Object(ObjectKey {
-                kind: kind.to_owned(),
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            }))
+            Ok(Target::Object(ObjectKey::new(kind, namespace, name)))
         }
         _ => Err(EffectiveError::Kind {
             kind: kind.to_owned(),
@@ -157,7 +172,7 @@ pub enum EffectiveError {
     #[error("unsupported reference kind: {kind}")]
     Kind { kind: String },
     /// The object has not been found.
-    #[error("{} {}/{} has no effective configuration yet", key.kind, key.namespace, key.name)]
+    #[error("{} {} has no effective configuration yet", key.kind, key.path())]
     Unknown { key: ObjectKey },
 }
 
@@ -188,11 +203,7 @@ mod tests {
     }
 
     fn of(stated: &[ConfigReference], parent: &[EffectiveConfig]) -> Vec<EffectiveConfig> {
-        let key = ObjectKey {
-            kind: "Repository".to_owned(),
-            namespace: "a".to_owned(),
-            name: "r".to_owned(),
-        };
+        let key = ObjectKey::new("Repository", "a", "r");
         let objects = BTreeMap::from([(
             key,
             vec![

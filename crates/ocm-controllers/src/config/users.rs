@@ -15,29 +15,27 @@ pub enum Used {
     Object(ObjectKey),
 }
 
-/// Who uses something: namespace and name of an object, all of one kind.
-pub type User = (Option<String>, String);
-
 /// Who uses what, from both ends.
 #[derive(Debug, Default)]
 pub struct Users(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    users: BTreeMap<Used, BTreeSet<User>>,
-    used: BTreeMap<User, BTreeSet<Used>>,
+    users: BTreeMap<Used, BTreeSet<ObjectKey>>,
+    used: BTreeMap<ObjectKey, BTreeSet<Used>>,
 }
 
 impl Users {
     /// Says what an object uses from now on: this, and nothing else.
     ///
-    /// It is said before anything of it is read, so that no change is missed.
-    pub fn set(&self, user: &User, used: BTreeSet<Used>) {
+    /// It is said before anything of it is read, so that no change is missed. Returns what it has
+    /// used until now.
+    pub fn set(&self, user: &ObjectKey, used: BTreeSet<Used>) -> BTreeSet<Used> {
         let mut state = self.state();
         if state.used.get(user).is_some_and(|before| *before == used) {
-            return;
+            return used;
         }
-        state.forget(user);
+        let before = state.forget(user);
         for it in &used {
             let users = state.users.entry(it.clone()).or_default();
             users.insert(user.clone());
@@ -45,15 +43,16 @@ impl Users {
         if !used.is_empty() {
             state.used.insert(user.clone(), used);
         }
+        before
     }
 
-    /// Says that an object uses nothing any more.
-    pub fn forget(&self, user: &User) {
-        self.state().forget(user);
+    /// Says that an object uses nothing any more. Returns what it has used until now.
+    pub fn forget(&self, user: &ObjectKey) -> BTreeSet<Used> {
+        self.state().forget(user)
     }
 
     /// Returns who uses something.
-    pub fn of(&self, used: &Used) -> Vec<User> {
+    pub fn of(&self, used: &Used) -> Vec<ObjectKey> {
         let state = self.state();
         let users = state.users.get(used).into_iter().flatten();
         users.cloned().collect()
@@ -65,15 +64,17 @@ impl Users {
 }
 
 impl State {
-    fn forget(&mut self, user: &User) {
-        for used in self.used.remove(user).into_iter().flatten() {
-            if let Some(users) = self.users.get_mut(&used) {
+    fn forget(&mut self, user: &ObjectKey) -> BTreeSet<Used> {
+        let before = self.used.remove(user).unwrap_or_default();
+        for used in &before {
+            if let Some(users) = self.users.get_mut(used) {
                 users.remove(user);
                 if users.is_empty() {
-                    self.users.remove(&used);
+                    self.users.remove(used);
                 }
             }
         }
+        before
     }
 }
 
@@ -90,8 +91,8 @@ mod tests {
         })
     }
 
-    fn user(name: &str) -> User {
-        (Some("n".to_owned()), name.to_owned())
+    fn user(name: &str) -> ObjectKey {
+        ObjectKey::new("Component", "n", name)
     }
 
     #[test]
@@ -100,7 +101,8 @@ mod tests {
         users.set(&user("a"), [secret("s"), secret("t")].into());
         users.set(&user("b"), [secret("s")].into());
         assert_eq!(users.of(&secret("s")), [user("a"), user("b")]);
-        users.set(&user("a"), [secret("u")].into());
+        let before = users.set(&user("a"), [secret("u")].into());
+        assert_eq!(before, [secret("s"), secret("t")].into());
         assert_eq!(users.of(&secret("s")), [user("b")]);
         assert_eq!(users.of(&secret("t")), []);
         assert_eq!(users.of(&secret("u")), [user("a")]);
@@ -110,7 +112,7 @@ mod tests {
     fn nothing_is_left_of_who_has_gone() {
         let users = Users::default();
         users.set(&user("a"), [secret("s")].into());
-        users.forget(&user("a"));
+        assert_eq!(users.forget(&user("a")), [secret("s")].into());
         users.set(&user("b"), BTreeSet::new());
         let state = users.state();
         assert!(state.users.is_empty() && state.used.is_empty());

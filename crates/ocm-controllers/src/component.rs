@@ -1,0 +1,194 @@
+//! Reconciles `Component`: chooses a version, and verifies it.
+
+use std::sync::Arc;
+
+use kube::ResourceExt as _;
+use ocm::model::{ComponentName, ComponentVersionId, Version};
+
+use crate::api::{Component, ComponentInfo, ComponentStatus, DigestInfo, Reason, Repository};
+use crate::keys::{self, Place as KeyPlace, Verifying};
+use crate::object::{Object as _, beside};
+use crate::reconcile::{
+    ConfigSources, Context, Done, Failure, Reconcile, parse_interval, with_causes,
+};
+use crate::repository::decode;
+use crate::resolution::{Place, Resolved, Wanted};
+use crate::versions::{self, check_downgrade};
+use crate::watch::usable;
+
+/// The reason of the event about what no signature can cover.
+const NOT_DIGESTIBLE: &str = "NotSafelyDigestible";
+
+impl Reconcile for Component {
+    const FINALIZERS: &'static [&'static str] = &["finalizers.ocm.software/component"];
+    const LABEL: &'static str = "component";
+    const DEPENDENTS: Option<&'static str> = Some("resources");
+    const ANNOTATION: &'static str = "component_version";
+
+    type Services = ();
+
+    fn annotation(&self, status: &ComponentStatus) -> String {
+        status.component.as_ref().map_or_else(
+            || ":".to_owned(),
+            |it| format!("{}:{}", it.component, it.version),
+        )
+    }
+
+    async fn reconcile(
+        &self,
+        context: &Context<Self>,
+        status: &mut ComponentStatus,
+    ) -> Result<Done, Failure> {
+        self.check()?;
+        let repository = self.repository(context)?;
+        let secrets = self.key_secrets()?;
+        let sources = ConfigSources {
+            parent: repository.effective_config(),
+            secrets: &secrets,
+            ..ConfigSources::default()
+        };
+        let effective = context.effective(self, sources)?;
+        status.effective_ocm_config.clone_from(&effective);
+        let spec = decode(&repository.spec.repository_spec)?;
+        let name: ComponentName = self.spec.component.parse().map_err(
+            |error: ocm::model::name::ParseComponentNameError| {
+                Failure::new(Reason::GetComponentVersionFailed, &error, false)
+            },
+        )?;
+        let config = context.load(self, &effective, Reason::GetComponentVersionFailed);
+        let config = config.await?;
+        let verifying = self.keys(context).await?;
+        let place = Place {
+            config,
+            repository: spec,
+        };
+
+        let version = self.choose(context, &place, &name).await?;
+        let before = status.component.as_ref();
+        // Versions of another component say nothing about this one.
+        let before = before.filter(|it| it.component == self.spec.component);
+        let before = before.map(|it| it.version.as_str());
+        check_downgrade(self.spec.downgrade_policy, before, &version)
+            .map_err(|error| Failure::new(Reason::CheckVersionFailed, &error, false))?;
+
+        let wanted = Wanted {
+            place,
+            id: ComponentVersionId::new(name, version.clone()),
+            verifying,
+            digest: None,
+        };
+        let ticket = context.shared.resolutions.component_version(&wanted);
+        let resolved = context.wait(self, ticket).await?.map_err(|error| {
+            Failure::new(
+                Reason::GetComponentVersionFailed,
+                &*error,
+                error.is_transient(),
+            )
+        })?;
+        status.component = Some(self.info(&repository, &version, &resolved));
+        Ok(Done {
+            message: format!("Applied version {version}"),
+            warnings: warnings(&wanted.id, &resolved),
+        })
+    }
+}
+
+impl Component {
+    /// Refuses what is not offered, and what is malformed.
+    fn check(&self) -> Result<(), Failure> {
+        if self.spec.sign.is_some() {
+            let message = "sign is not offered: sign the component version where it is made, with `ocm sign cv`";
+            return Err(Failure::text(Reason::InvalidSpecification, message));
+        }
+        parse_interval(&self.spec.interval)
+            .map_err(|message| Failure::text(Reason::InvalidSpecification, message))?;
+        Ok(())
+    }
+
+    /// Returns the repository, if it can be used. If not, it is watched.
+    fn repository(&self, context: &Context<Self>) -> Result<Arc<Repository>, Failure> {
+        let key = beside(self, Repository::KIND, &self.spec.repository_ref.name);
+        let repository = usable(&context.shared.stores.repositories, &key);
+        // The Go controllers do not say more.
+        let failed = |_| Failure::text(Reason::GetResourceFailed, "OCM Repository is not ready");
+        repository.map_err(failed)
+    }
+
+    /// Returns the names of the secrets that have keys.
+    fn key_secrets(&self) -> Result<Vec<&str>, Failure> {
+        let mut secrets = Vec::new();
+        for verification in self.spec.verify.iter().flatten() {
+            let place = keys::place(verification)
+                .map_err(|error| Failure::new(Reason::GetComponentVersionFailed, &error, false))?;
+            if let KeyPlace::Secret(name) = place {
+                secrets.push(name);
+            }
+        }
+        Ok(secrets)
+    }
+
+    async fn keys(&self, context: &Context<Self>) -> Result<Vec<Verifying>, Failure> {
+        let namespace = self.namespace().unwrap_or_default();
+        let stated = self.spec.verify.as_deref().unwrap_or_default();
+        let keys = keys::read(&context.shared.client, &namespace, stated).await;
+        keys.map_err(|error| {
+            let transient = error.is_transient();
+            Failure::new(Reason::GetComponentVersionFailed, &error, transient)
+        })
+    }
+
+    /// Chooses the version. One that is stated is not looked for among others.
+    async fn choose(
+        &self,
+        context: &Context<Self>,
+        place: &Place,
+        name: &ComponentName,
+    ) -> Result<Version, Failure> {
+        let reason = Reason::CheckVersionFailed;
+        let failed = |error: &versions::Error| Failure::new(reason, error, false);
+        let filter = self.spec.semver_filter.as_deref();
+        let wanted = versions::Wanted::parse(&self.spec.semver, filter);
+        let wanted = wanted.map_err(|error| failed(&error))?;
+        let available = match &wanted {
+            versions::Wanted::Exactly(version) => return Ok(version.clone()),
+            versions::Wanted::Highest { .. } => context.shared.resolutions.versions(place, name),
+        };
+        let available = context.wait(self, available).await?;
+        let available =
+            available.map_err(|error| Failure::new(reason, &*error, error.is_transient()))?;
+        wanted.choose(&available).map_err(|error| failed(&error))
+    }
+
+    fn info(
+        &self,
+        repository: &Repository,
+        version: &Version,
+        resolved: &Resolved,
+    ) -> ComponentInfo {
+        ComponentInfo {
+            repository_spec: repository.spec.repository_spec.clone(),
+            component: self.spec.component.clone(),
+            version: version.as_str().to_owned(),
+            digest: Some(DigestInfo {
+                hash_algorithm: resolved.digest.hash_algorithm.clone(),
+                normalisation_algorithm: resolved.digest.normalisation_algorithm.clone(),
+                value: resolved.digest.value.clone(),
+            }),
+        }
+    }
+}
+
+/// Returns what somebody may want to know about a component version that is taken all the same.
+fn warnings(id: &ComponentVersionId, resolved: &Resolved) -> Vec<(&'static str, String)> {
+    let mut warnings = Vec::new();
+    if let Some(gaps) = &resolved.not_digestible {
+        let message = format!("component version {id} is not safely digestible: {gaps}");
+        warnings.push((NOT_DIGESTIBLE, message));
+    }
+    if let Some(error) = &resolved.stale {
+        let error = with_causes(&**error);
+        let message = format!("{error}; what was read before still counts");
+        warnings.push((Reason::GetComponentVersionFailed.name(), message));
+    }
+    warnings
+}

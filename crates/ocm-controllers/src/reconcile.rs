@@ -1,0 +1,386 @@
+//! One pass over one object, in the same order for every kind.
+//!
+//! An object that goes is let go when nothing depends on it any more and what it has brought about
+//! is gone, also where it is suspended. One that stays gets its finalizers, then its work is done,
+//! and what came of it is written, if it is not what is written already. What fails is tried again:
+//! soon where that may help by itself, at the interval otherwise. No failure of one object reaches
+//! another.
+//!
+//! A kind is reconciled by implementing [`Reconcile`] and a line in
+//! [`Operator::run`](crate::operator::Operator::run).
+
+mod context;
+mod finalizer;
+mod timing;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt as _};
+use ocm_kube::events::{Event, Severity};
+use ocm_kube::status;
+
+use crate::api::{ConditionStatus, ConditionType, Conditions as _, GROUP, Reason};
+use crate::config::ObjectKey;
+use crate::object::{Object, Status as _};
+
+pub(crate) use self::context::{ConfigSources, Context, Shared};
+pub(crate) use self::timing::parse_interval;
+use self::timing::spread;
+
+/// Who writes statuses and finalizers.
+pub(crate) const MANAGER: &str = "ocm-controllers";
+
+/// How long until an object is looked at again that waits for something, if it is not told of it
+/// before.
+const WAITING: Duration = Duration::from_mins(1);
+
+/// How long until a failure is tried again of an object that states no interval.
+const UNSTATED: Duration = Duration::from_mins(10);
+
+/// A kind of object that is reconciled.
+pub(crate) trait Reconcile: Object {
+    /// What keeps an object until it may go.
+    const FINALIZERS: &'static [&'static str];
+
+    /// What messages call an object.
+    const LABEL: &'static str;
+
+    /// The plural by which messages call objects that depend on one, if there are such.
+    const DEPENDENTS: Option<&'static str> = None;
+
+    /// The annotation of events about an object, without its group.
+    const ANNOTATION: &'static str;
+
+    /// What passes over objects of this kind share, beside what all share.
+    type Services: Send + Sync + 'static;
+
+    /// What that annotation says.
+    fn annotation(&self, _status: &Self::Status) -> String {
+        let namespace = self.namespace().unwrap_or_default();
+        format!("{namespace}:{}", self.name_any())
+    }
+
+    /// Does the work, and writes into the status what it finds, but for readiness, which is what is
+    /// returned. What is written there is kept also where the pass fails or waits.
+    fn reconcile(
+        &self,
+        context: &Context<Self>,
+        status: &mut Self::Status,
+    ) -> impl Future<Output = Result<Done, Failure>> + Send;
+
+    /// Takes away what the object has brought about, before it is let go. Nobody else depends on it
+    /// then.
+    fn clean(
+        &self,
+        context: &Context<Self>,
+        status: &mut Self::Status,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = (context, status);
+        async { Ok(()) }
+    }
+}
+
+/// The object is as it asks.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// What its condition says.
+    pub(crate) message: String,
+    /// What somebody may want to look at all the same: a reason and a message each.
+    pub(crate) warnings: Vec<(&'static str, String)>,
+}
+
+impl Done {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The object is not, or not yet, as it asks.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+    pub(crate) retry: Retry,
+}
+
+/// When something is tried again, if nothing changes before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Retry {
+    /// Soon, and then less and less often.
+    Soon,
+    /// At the interval of the object.
+    AtInterval,
+    /// When work that goes on has ended, which wakes the object. Until then an object that was
+    /// ready stays so.
+    WhenWoken,
+}
+
+impl Failure {
+    /// Fails with an error and its causes.
+    pub(crate) fn new(reason: Reason, error: &(dyn Error + 'static), is_transient: bool) -> Self {
+        Self {
+            reason,
+            message: with_causes(error),
+            retry: if is_transient {
+                Retry::Soon
+            } else {
+                Retry::AtInterval
+            },
+        }
+    }
+
+    /// Fails with a text, until something changes.
+    pub(crate) fn text(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retry: Retry::AtInterval,
+        }
+    }
+}
+
+/// Returns the text of an error, and that of each of its causes.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes: Vec<_> = ocm::causes(error).map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+/// Looks at an object once.
+pub(crate) async fn pass<K: Reconcile>(object: Arc<K>, context: Arc<Context<K>>) -> Action {
+    let pass = Pass {
+        api: K::api(
+            &context.shared.client,
+            &object.namespace().unwrap_or_default(),
+        ),
+        object: &object,
+        context: &context,
+    };
+    let measured = context.measure();
+    let (action, result) = match pass.run().await {
+        Ok(ended) => ended,
+        Err(error) => {
+            let error = with_causes(&*error);
+            tracing::warn!(error, "what came of a pass cannot be written");
+            (Action::requeue(context.next_delay(&*object)), "error")
+        }
+    };
+    measured.end(result);
+    action
+}
+
+type PassError = Box<dyn Error + Send + Sync>;
+
+/// When the object is looked at again, and what came of the pass, for the metrics.
+type Ended = (Action, &'static str);
+
+struct Pass<'a, K: Reconcile> {
+    api: Api<K>,
+    object: &'a K,
+    context: &'a Context<K>,
+}
+
+impl<K: Reconcile> Pass<'_, K> {
+    async fn run(&self) -> Result<Ended, PassError> {
+        if self.object.meta().deletion_timestamp.is_some() {
+            return self.let_go().await;
+        }
+        if self.object.is_suspended() {
+            // It may be what others depend on already; else there is nothing yet to keep it for.
+            if K::DEPENDENTS.is_some() {
+                finalizer::add(&self.api, self.object, K::FINALIZERS).await?;
+            }
+            return Ok((Action::await_change(), "suspended"));
+        }
+        if !finalizer::add(&self.api, self.object, K::FINALIZERS).await? {
+            return Ok((Action::await_change(), "gone"));
+        }
+        let before = self.context.status_of(self.object);
+        let mut after = before.clone();
+        let outcome = self.object.reconcile(self.context, &mut after).await;
+        let ended = match outcome {
+            Ok(Done { message, warnings }) => {
+                self.context.succeeded(self.object);
+                self.state(
+                    &mut after,
+                    ConditionStatus::True,
+                    Reason::Succeeded,
+                    message,
+                );
+                self.announce(&before, &after).await;
+                for (reason, message) in warnings {
+                    self.publish(&after, Severity::Warning, reason, message)
+                        .await;
+                }
+                let again = self.at_interval();
+                (
+                    again.map_or_else(Action::await_change, Action::requeue),
+                    "ready",
+                )
+            }
+            Err(failure) => self.failed(&before, &mut after, failure).await,
+        };
+        self.write(&before, after).await?;
+        Ok(ended)
+    }
+
+    /// Says in the status why the object is not as it asks.
+    async fn failed(&self, before: &K::Status, after: &mut K::Status, failure: Failure) -> Ended {
+        let Failure {
+            reason,
+            message,
+            retry,
+        } = failure;
+        let generation = self.object.meta().generation;
+        let holds = retry == Retry::WhenWoken && before.conditions().is_ready(generation);
+        if !holds {
+            self.state(after, ConditionStatus::False, reason, message);
+            self.announce(before, after).await;
+        }
+        match retry {
+            Retry::Soon => (
+                Action::requeue(self.context.next_delay(self.object)),
+                "failed",
+            ),
+            Retry::AtInterval => (
+                Action::requeue(self.at_interval().unwrap_or(UNSTATED)),
+                "failed",
+            ),
+            Retry::WhenWoken => (Action::requeue(WAITING), "waiting"),
+        }
+    }
+
+    /// Lets an object go that nothing depends on.
+    async fn let_go(&self) -> Result<Ended, PassError> {
+        let before = self.context.status_of(self.object);
+        let mut after = before.clone();
+        let kept = self.object.finalizers().iter();
+        let is_kept = { kept }.any(|it| K::FINALIZERS.contains(&it.as_str()));
+        let keepers = self.context.shared.relations.keepers(&self.object.key());
+        let failure = if !is_kept {
+            let label = K::LABEL;
+            let message = format!("{label} is being deleted and still has existing finalizers");
+            waits(message)
+        } else if let Some(dependents) = K::DEPENDENTS.filter(|_| !keepers.is_empty()) {
+            let keepers: Vec<_> = keepers.iter().map(ObjectKey::path).collect();
+            waits(format!(
+                "{} cannot be removed as {dependents} are still referencing it: {}",
+                K::LABEL,
+                keepers.join(",")
+            ))
+        } else {
+            match self.object.clean(self.context, &mut after).await {
+                Ok(()) => {
+                    finalizer::remove(&self.api, self.object, K::FINALIZERS).await?;
+                    self.context.forget(self.object);
+                    return Ok((Action::await_change(), "gone"));
+                }
+                Err(failure) => failure,
+            }
+        };
+        let Failure {
+            reason,
+            message,
+            retry,
+        } = failure;
+        self.state(&mut after, ConditionStatus::False, reason, message);
+        self.announce(&before, &after).await;
+        self.write(&before, after).await?;
+        let again = match retry {
+            Retry::Soon => self.context.next_delay(self.object),
+            Retry::AtInterval | Retry::WhenWoken => WAITING,
+        };
+        Ok((Action::requeue(again), "deleting"))
+    }
+
+    /// Returns how long until the object is looked at again as it asks itself.
+    fn at_interval(&self) -> Option<Duration> {
+        let interval = parse_interval(self.object.interval()?).ok()??;
+        let now = (self.context.shared.clock)();
+        Some(spread(interval, self.object.meta().uid.as_deref(), now))
+    }
+
+    fn state(
+        &self,
+        status: &mut K::Status,
+        ready: ConditionStatus,
+        reason: Reason,
+        message: String,
+    ) {
+        let generation = self.object.meta().generation;
+        let now = (self.context.shared.clock)();
+        let conditions = status.conditions_mut();
+        conditions.state(
+            ConditionType::Ready,
+            ready,
+            reason,
+            message,
+            generation,
+            now,
+        );
+        status.observe(generation);
+    }
+
+    /// Publishes readiness where it is not as before.
+    async fn announce(&self, before: &K::Status, after: &K::Status) {
+        let ready = |status: &K::Status| {
+            let ready = status.conditions().condition(ConditionType::Ready).cloned();
+            ready.map(|it| (it.status, it.reason, it.message))
+        };
+        let (before, now) = (ready(before), ready(after));
+        if before == now {
+            return;
+        }
+        let Some((status, reason, message)) = now else {
+            return;
+        };
+        let severity = match status {
+            ConditionStatus::True => Severity::Normal,
+            _ => Severity::Warning,
+        };
+        tracing::info!(reason, ready = ?status, "{message}");
+        self.publish(after, severity, &reason, message).await;
+    }
+
+    async fn publish(&self, status: &K::Status, severity: Severity, reason: &str, message: String) {
+        let annotation = format!("{GROUP}/{}", K::ANNOTATION);
+        let event = Event {
+            severity,
+            reason: reason.to_owned(),
+            message,
+            annotations: BTreeMap::from([(annotation, self.object.annotation(status))]),
+        };
+        let object = self.object.object_ref(&());
+        self.context.shared.events.publish(&object, &event).await;
+    }
+
+    async fn write(&self, before: &K::Status, after: K::Status) -> Result<(), PassError> {
+        if *before == after {
+            return Ok(());
+        }
+        match status::write(&self.api, self.object, before, &after, MANAGER).await {
+            Ok(_) => {
+                self.context.wrote(self.object, after);
+                Ok(())
+            }
+            // It has gone meanwhile.
+            Err(status::Error::Api { source, .. }) if source.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// An object that is to go waits for others.
+fn waits(message: String) -> Failure {
+    Failure {
+        reason: Reason::DeletionFailed,
+        message,
+        retry: Retry::WhenWoken,
+    }
+}

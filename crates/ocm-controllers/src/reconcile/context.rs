@@ -1,0 +1,256 @@
+//! What a pass works with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::{Client, ResourceExt as _};
+use ocm::Timestamp;
+use ocm_kube::events::Events;
+use ocm_kube::metrics::{Counter, Histogram, Metrics};
+use tokio::time::Instant;
+
+use super::timing::delay;
+use super::{Failure, Reconcile, Retry};
+use crate::api::{EffectiveConfig, Reason};
+use crate::config::{self, Loaded, Referrer, Rules, Source, SourceKind, Used};
+use crate::object::Object;
+use crate::relations::Relations;
+use crate::resolution::{Outcome, Resolutions, Ticket};
+use crate::watch::Stores;
+
+/// How long a pass waits for a repository before it says so and goes on when it is woken.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a status that was written may be missing from what is watched.
+const UNSEEN: Duration = Duration::from_secs(10);
+
+/// What passes over objects of all kinds share.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) clock: fn() -> Timestamp,
+    pub(crate) rules: Rules,
+    pub(crate) resolutions: Resolutions,
+    pub(crate) stores: Stores,
+    pub(crate) relations: Arc<Relations>,
+    pub(crate) events: Events,
+    pub(crate) metrics: Metrics,
+}
+
+/// What passes over objects of one kind share.
+pub(crate) struct Context<K: Reconcile> {
+    pub(crate) shared: Arc<Shared>,
+    #[expect(dead_code, reason = "no kind has any yet")]
+    pub(crate) services: K::Services,
+    memory: Mutex<BTreeMap<String, Memory<K::Status>>>,
+    passes: Counter,
+    took: Histogram,
+}
+
+/// Where the configuration of an object comes from, beside what it states itself.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ConfigSources<'a> {
+    /// What the object has that it is made from: it counts where the object states nothing.
+    pub(crate) parent: &'a [EffectiveConfig],
+    /// What counts in any case, after all else.
+    pub(crate) also: &'a [EffectiveConfig],
+    /// The secrets of its namespace that have keys. They are no configuration, but used as well.
+    pub(crate) secrets: &'a [&'a str],
+}
+
+/// What is remembered of an object between two passes.
+struct Memory<S> {
+    failures: u32,
+    /// What was written and may not have been seen yet.
+    written: Option<(S, Instant)>,
+}
+
+impl<S> Default for Memory<S> {
+    fn default() -> Self {
+        Self {
+            failures: 0,
+            written: None,
+        }
+    }
+}
+
+/// A pass that is measured.
+pub(super) struct Measured<'a, K: Reconcile> {
+    context: &'a Context<K>,
+    began: Instant,
+}
+
+impl<K: Reconcile> Measured<'_, K> {
+    pub(super) fn end(self, result: &'static str) {
+        self.context.passes.add(&[K::KIND, result], 1);
+        self.context.took.observe(&[K::KIND], self.began.elapsed());
+    }
+}
+
+impl<K: Reconcile> Context<K> {
+    pub(crate) fn new(shared: Arc<Shared>, services: K::Services) -> Self {
+        let metrics = &shared.metrics;
+        Self {
+            passes: metrics.counter(
+                "ocm_controllers_passes_total",
+                "Passes over objects, by kind and by what came of them.",
+                &["kind", "result"],
+            ),
+            took: metrics.histogram(
+                "ocm_controllers_pass_seconds",
+                "How long passes over objects take, by kind.",
+                &["kind"],
+            ),
+            shared,
+            services,
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Begins to measure a pass.
+    pub(super) fn measure(&self) -> Measured<'_, K> {
+        Measured {
+            context: self,
+            began: Instant::now(),
+        }
+    }
+
+    /// Waits a moment for an outcome. If that is not enough, the object is looked at again when it
+    /// is there, whatever it is.
+    pub(crate) async fn wait<T: Clone + Send + Sync + 'static>(
+        &self,
+        object: &K,
+        mut ticket: Ticket<T>,
+    ) -> Result<Outcome<T>, Failure> {
+        if let Some(outcome) = ticket.within(PATIENCE).await {
+            return Ok(outcome);
+        }
+        let (relations, key) = (Arc::clone(&self.shared.relations), object.key());
+        ticket.then(move || relations.wake(&key));
+        Err(Failure {
+            reason: Reason::ResolutionInProgress,
+            message: "component version resolution in progress".to_owned(),
+            retry: Retry::WhenWoken,
+        })
+    }
+
+    /// Returns the configuration that counts for an object, and says that the object uses what it
+    /// comes from: it hears of changes of that from now on, before anything of it is read.
+    pub(crate) fn effective(
+        &self,
+        object: &K,
+        sources: ConfigSources<'_>,
+    ) -> Result<Vec<EffectiveConfig>, Failure> {
+        let failed = |error: &config::EffectiveError| {
+            Failure::new(Reason::GetConfigurationFailed, error, false)
+        };
+        let namespace = object.namespace();
+        let referrer = Referrer {
+            namespace: namespace.as_deref(),
+            stated: Some(object.stated_config()),
+            parent: Some(sources.parent),
+        };
+        let keys = config::references(referrer).map_err(|error| failed(&error))?;
+        let secrets = sources.secrets.iter().map(|name| {
+            Used::Source(Source {
+                kind: SourceKind::Secret,
+                namespace: namespace.clone().unwrap_or_default(),
+                name: (*name).to_owned(),
+            })
+        });
+        let mut used: BTreeSet<_> = secrets.collect();
+        used.extend(keys.iter().cloned().map(Used::Object));
+        let relations = &self.shared.relations;
+        // From here on the object hears of those, also of one that is not there yet.
+        relations.uses(&object.key(), used.clone());
+        let mut objects = BTreeMap::new();
+        for key in keys {
+            if let Some(effective) = self.shared.stores.effective_config(&key) {
+                objects.insert(key, effective);
+            }
+        }
+        let effective = config::effective(referrer, &objects);
+        let mut effective = effective.map_err(|error| failed(&error))?;
+        effective.extend_from_slice(sources.also);
+        used.extend(effective.iter().map(|entry| {
+            let kind = match entry.kind.as_str() {
+                "ConfigMap" => SourceKind::ConfigMap,
+                _ => SourceKind::Secret,
+            };
+            let namespace = entry.namespace.as_ref().or(namespace.as_ref());
+            Used::Source(Source {
+                kind,
+                namespace: namespace.cloned().unwrap_or_default(),
+                name: entry.name.clone(),
+            })
+        }));
+        relations.uses(&object.key(), used);
+        Ok(effective)
+    }
+
+    /// Reads the configuration that counts for an object.
+    pub(crate) async fn load(
+        &self,
+        object: &K,
+        effective: &[EffectiveConfig],
+        reason: Reason,
+    ) -> Result<Loaded, Failure> {
+        let Shared { client, rules, .. } = &*self.shared;
+        let namespace = object.namespace();
+        let loaded = config::load(client, *rules, namespace.as_deref(), effective).await;
+        loaded.map_err(|error| {
+            let transient = error.is_transient();
+            Failure::new(reason, &error, transient)
+        })
+    }
+
+    /// Returns the status that an object has, also where it was written a moment ago and what is
+    /// watched does not have it yet.
+    pub(super) fn status_of(&self, object: &K) -> K::Status {
+        let seen = object.status().cloned().unwrap_or_default();
+        let mut memory = self.memory();
+        let Some(memory) = memory.get_mut(&uid(object)) else {
+            return seen;
+        };
+        match &memory.written {
+            Some((written, at)) if *written != seen && at.elapsed() < UNSEEN => written.clone(),
+            _ => {
+                memory.written = None;
+                seen
+            }
+        }
+    }
+
+    pub(super) fn wrote(&self, object: &K, status: K::Status) {
+        let mut memory = self.memory();
+        let memory = memory.entry(uid(object)).or_default();
+        memory.written = Some((status, Instant::now()));
+    }
+
+    /// Returns how long to wait after one more failure.
+    pub(super) fn next_delay(&self, object: &K) -> Duration {
+        let mut memory = self.memory();
+        let memory = memory.entry(uid(object)).or_default();
+        memory.failures = memory.failures.saturating_add(1);
+        delay(memory.failures)
+    }
+
+    pub(super) fn succeeded(&self, object: &K) {
+        if let Some(memory) = self.memory().get_mut(&uid(object)) {
+            memory.failures = 0;
+        }
+    }
+
+    /// Forgets an object that has gone.
+    pub(super) fn forget(&self, object: &K) {
+        self.memory().remove(&uid(object));
+    }
+
+    fn memory(&self) -> MutexGuard<'_, BTreeMap<String, Memory<K::Status>>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn uid<K: Object>(object: &K) -> String {
+    object.meta().uid.clone().unwrap_or_default()
+}

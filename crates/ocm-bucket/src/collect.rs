@@ -21,9 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use ocm_digest::Digest;
-use ocm_oci::{Error, RawManifest, RepositoryName, Tag};
+use ocm_oci::{Collect, Collected, Error, RawManifest, RepositoryName, Tag};
 
 use crate::layout::{self, Entry, Stored};
 use crate::store::{BucketStore, Inner};
@@ -33,33 +34,11 @@ use crate::xml::Listed;
 /// How many objects a page of a list has.
 const PAGE: usize = 1000;
 
-/// What a collection has done.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Collected {
-    /// Blobs that are no longer part of a repository, as no manifest of it needs them.
-    pub links: u64,
-    /// Objects with bytes that have been removed.
-    pub objects: u64,
-    /// Their size in bytes.
-    pub bytes: u64,
-    /// Uploads that nobody has gone on with.
-    pub uploads: u64,
-    /// Objects with bytes that go the next time, unless something names them until then.
-    pub condemned: u64,
-}
-
-impl BucketStore {
-    /// Removes what nothing needs and what is older than the grace time. Bytes go with the first
-    /// collection that comes a grace time after the one that has found them superfluous.
-    ///
+#[async_trait]
+impl Collect for BucketStore {
     /// Reads each manifest and each link once. Keeps the names of all blobs in memory, some 100
     /// bytes for each.
-    ///
-    /// # Errors
-    ///
-    /// The bucket cannot be read or written. What has been removed until then stays so; nothing that
-    /// is needed has been.
-    pub async fn collect(&self, grace: Duration) -> Result<Collected, Error> {
+    async fn collect(&self, grace: Duration) -> Result<Collected, Error> {
         let store = &self.0;
         // The marks come first: what names bytes is looked at after their age is known.
         let (now, marks) = store.marks().await?;
@@ -310,7 +289,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let store = self.store;
-        let removed = superfluous.iter().map(|(digest, _)| *digest);
+        let removed: Vec<Digest> = superfluous.iter().map(|(digest, _)| *digest).collect();
         store
             .each(removed, async |digest| {
                 store
@@ -402,7 +381,7 @@ impl Pass<'_> {
                     Some(since) if !is_named && self.is_old(since) => {
                         client.delete(&object.key).await?;
                         client.delete(&layout::condemned(id)).await?;
-                        self.collected.objects += 1;
+                        self.collected.blobs += 1;
                         self.collected.bytes += object.size;
                     }
                     Some(_) if is_named => client.delete(&layout::condemned(id)).await?,

@@ -40,7 +40,6 @@ mod upload;
 mod web_identity;
 pub mod xml;
 
-pub use collect::Collected;
 pub use keys::{FixedKeys, KeySource, Keys};
 pub use options::{BucketOptions, Clock};
 pub use place::{Place, Style};

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_oci::{
-    BlobUpload, Delete, Descriptor, Direct, Error, Fetch, Ingest, List, Outcome, Push, Pushed,
-    RawManifest, Reference, Referrers, RepositoryName, Store, Tag,
+    BlobUpload, Collect, Delete, Descriptor, Direct, Error, Fetch, Ingest, List, Outcome, Push,
+    Pushed, RawManifest, Reference, Referrers, RepositoryName, Store, Tag,
 };
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -256,6 +256,10 @@ impl Store for BucketStore {
     }
 
     fn direct(&self) -> Option<&dyn Direct> {
+        Some(self)
+    }
+
+    fn collector(&self) -> Option<&dyn Collect> {
         Some(self)
     }
 }

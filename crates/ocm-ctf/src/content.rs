@@ -20,6 +20,22 @@ pub(crate) trait Content: fmt::Debug + Send + Sync {
 
     /// Reads a blob of at most `limit` bytes at once.
     fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, ocm_blob::Error>;
+
+    /// Reads a blob as [`Content::read`] does, also one that a collection has set aside.
+    fn read_set_aside(
+        &self,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Option<Bytes>, ocm_blob::Error> {
+        self.read(digest, limit)
+    }
+
+    /// Brings back a blob that a collection has set aside, where there is such a thing. Returns
+    /// whether there is the blob then.
+    fn bring_back(&self, digest: &Digest) -> Result<bool, ocm_blob::Error> {
+        let _ = digest;
+        Ok(false)
+    }
 }
 
 /// A blob of an archive, looked up and verified when it is opened. Errors name the archive.
@@ -114,7 +130,15 @@ pub(crate) fn blob_file(digest: &Digest) -> String {
 /// Reads the digest off the path of a blob: `blobs/sha256.<hex>`, or `blobs/sha256/<hex>` as OCI
 /// layouts have it.
 pub(crate) fn digest_of_path(path: &str) -> Option<Digest> {
-    let (algorithm, hex) = path.strip_prefix("blobs/")?.split_once(['.', '/'])?;
+    digest_of_name(path.strip_prefix("blobs/")?.split_once(['.', '/'])?)
+}
+
+/// Reads the digest off the name of a blob's file within its directory: `sha256.<hex>`.
+pub(crate) fn digest_of_file(name: &str) -> Option<Digest> {
+    digest_of_name(name.split_once('.')?)
+}
+
+fn digest_of_name((algorithm, hex): (&str, &str)) -> Option<Digest> {
     let algorithm = match algorithm {
         "sha256" => HashAlgorithm::Sha256,
         "sha384" => HashAlgorithm::Sha384,

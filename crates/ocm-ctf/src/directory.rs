@@ -4,6 +4,7 @@
 //! artifact-index.json     see `index`
 //! blobs/sha256.<hex>      manifests and everything else, by digest
 //! .uploads/<hex>          what has come of an upload to a server, see `upload`
+//! .condemned/sha256.<hex> blobs that are going to be removed, see `collect`
 //! ```
 //!
 //! Blobs get their names once they are complete; the index is replaced as a whole by
@@ -13,6 +14,7 @@
 //! the index that it finds, under a lock.
 
 mod blobs;
+mod collect;
 mod flush;
 mod part;
 mod upload;
@@ -27,11 +29,12 @@ use async_trait::async_trait;
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_oci::{
-    BlobUpload, Delete, Error, Fetch as _, Ingest, Push, Pushed, RawManifest, Reference,
+    BlobUpload, Collect, Delete, Error, Fetch as _, Ingest, Push, Pushed, RawManifest, Reference,
     RepositoryName, Store, Tag,
 };
 
 use self::blobs::DirectoryContent;
+use self::collect::CONDEMNED;
 use self::upload::{DirectoryUpload, UPLOADS};
 use self::writer::Writer;
 use crate::content::Content;
@@ -39,6 +42,7 @@ use crate::facts::FactCache;
 use crate::index::{ArtifactIndex, INDEX_FILE};
 use crate::open::Access;
 use crate::reading::{self, Archive, impl_reading};
+use crate::remove::LeftOut;
 use crate::sink::blocking;
 use crate::stamp::Stamp;
 use crate::tags::{Replaces, changed, tagged};
@@ -60,7 +64,7 @@ struct Directory {
     facts: FactCache,
     /// Held while the index is written.
     flushing: Arc<tokio::sync::Mutex<()>>,
-    _writer: Option<Writer>,
+    writer: Option<Writer>,
 }
 
 /// The index as it is on disk, with what has been changed since.
@@ -177,7 +181,8 @@ impl CtfDirectory {
             }
             Access::ReadWrite => Some(Writer::register(&root, &blobs, failed)?),
         };
-        let blobs = Arc::new(DirectoryContent::new(blobs));
+        let condemned = root.join(CONDEMNED);
+        let blobs = Arc::new(DirectoryContent::new(blobs, condemned));
         let directory = Directory {
             name,
             root,
@@ -187,7 +192,7 @@ impl CtfDirectory {
             names: Mutex::default(),
             facts: FactCache::default(),
             flushing: Arc::default(),
-            _writer: writer,
+            writer,
         };
         drop(directory.current()?);
         Ok(Self(Arc::new(directory)))
@@ -210,6 +215,18 @@ impl CtfDirectory {
             names.changed += 1;
         }
         Ok(changed)
+    }
+
+    /// Takes names out of the index with the next commit; blobs stay.
+    pub(crate) fn leave_out(&self, left_out: &LeftOut) -> Result<(), Error> {
+        self.writable()?;
+        for (repository, tag) in &left_out.tags {
+            self.change(Change::RemoveTag(repository.clone(), tag.clone()))?;
+        }
+        for (repository, digest) in &left_out.entries() {
+            self.change(Change::RemoveManifest(repository.clone(), *digest))?;
+        }
+        Ok(())
     }
 
     /// Records that a blob is in the directory under its name.
@@ -277,6 +294,10 @@ impl Store for CtfDirectory {
 
     fn ingest(&self) -> Option<&dyn Ingest> {
         (self.0.access == Access::ReadWrite).then_some(self as &dyn Ingest)
+    }
+
+    fn collector(&self) -> Option<&dyn Collect> {
+        (self.0.access == Access::ReadWrite).then_some(self as &dyn Collect)
     }
 }
 
@@ -422,6 +443,7 @@ impl Ingest for CtfDirectory {
         let uploads = self.0.uploads();
         let expiring = blocking(move || upload::expire(&uploads, before));
         let expired = expiring.await;
-        expired.map_err(|source| self.failed("remove", "uploads", source))
+        expired.map_err(|source| self.failed("remove", "uploads", source))?;
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ocm_digest::Digest;
-use ocm_oci::{Descriptor, RawManifest, RepositoryName};
+use ocm_oci::{Descriptor, RawManifest, RepositoryName, may_be_left_out};
 
 /// Remembers of each manifest that has been read what it points to.
 ///
@@ -21,10 +21,31 @@ struct Cache {
     scanned: BTreeMap<RepositoryName, u64>,
 }
 
+/// Content that a manifest points to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Child {
+    pub(crate) digest: Digest,
+    pub(crate) is_manifest: bool,
+    /// Whether the archive may lack it: layers with addresses of their own need not be anywhere
+    /// else, and images need not be wanted for all platforms.
+    pub(crate) may_be_missing: bool,
+}
+
+impl Child {
+    pub(crate) fn of(descriptor: &Descriptor) -> Self {
+        Self {
+            digest: descriptor.digest,
+            is_manifest: descriptor.is_manifest(),
+            may_be_missing: !descriptor.urls.is_empty() || may_be_left_out(descriptor),
+        }
+    }
+}
+
 /// What a manifest points to.
 #[derive(Debug, Default)]
 struct Facts {
-    children: Vec<Digest>,
+    /// `None` if the manifest cannot be understood.
+    children: Option<Vec<Child>>,
     /// How a list of referrers shows the manifest, if it has a subject.
     referrer: Option<Descriptor>,
 }
@@ -61,20 +82,25 @@ impl FactCache {
         let cache = self.lock();
         let users = cache.manifests.iter();
         users
-            .filter(|(_, facts)| facts.children.contains(digest))
+            .filter(|(_, facts)| {
+                let mut children = facts.children.iter().flatten();
+                children.any(|child| child.digest == *digest)
+            })
             .map(|(user, _)| *user)
             .collect()
     }
 
-    /// Remembers what a manifest points to. One that cannot be parsed points to nothing.
+    /// Returns what a manifest points to that has been read; `None` if it cannot be understood.
+    pub(crate) fn children(&self, digest: &Digest) -> Option<Vec<Child>> {
+        self.lock().manifests.get(digest)?.children.clone()
+    }
+
+    /// Remembers what a manifest points to.
     pub(crate) fn insert(&self, raw: &RawManifest) {
         let (mut facts, mut subject) = (Facts::default(), None);
         if let Ok(document) = raw.parse() {
-            facts.children = document
-                .children()
-                .iter()
-                .map(|child| child.digest)
-                .collect();
+            let children = document.children().into_iter();
+            facts.children = Some(children.map(Child::of).collect());
             subject = document.subject().map(|subject| subject.digest);
             facts.referrer = subject.and_then(|subject| raw.as_referrer_of(&subject));
         }

@@ -124,6 +124,29 @@ impl ArtifactIndex {
         }
     }
 
+    /// Returns what the entries list, each with its repository, which may have a name that OCI does
+    /// not allow.
+    pub(crate) fn everything(&self) -> impl Iterator<Item = (&str, Listed<'_>)> {
+        self.entries.iter().flatten().map(|entry| {
+            let listed = Listed {
+                digest: entry.digest,
+                media_type: entry.media_type.as_deref(),
+            };
+            (entry.repository.as_str(), listed)
+        })
+    }
+
+    /// Returns the manifests that have no tag, each with its repository.
+    pub(crate) fn untagged(&self) -> impl Iterator<Item = (&RepositoryName, Listed<'_>)> {
+        let all = self.repositories.iter().flat_map(|(name, names)| {
+            let manifests = names.digests.values();
+            manifests.map(move |positions| (name, positions))
+        });
+        let is_tagged = |position: &usize| matches!(&self.entries[*position], Some(entry) if entry.tag.is_some());
+        all.filter(move |(_, positions)| !positions.iter().any(is_tagged))
+            .filter_map(|(name, positions)| Some((name, self.listed(*positions.first()?)?)))
+    }
+
     /// Returns whether any repository lists a manifest.
     pub fn lists(&self, digest: &Digest) -> bool {
         self.repositories

@@ -143,7 +143,7 @@ pub async fn open_in_parts(
 }
 
 /// Tells the form of an archive by what is there, or by its name if there is nothing.
-fn format_of(path: &Path) -> Result<CtfFormat, Error> {
+pub(crate) fn format_of(path: &Path) -> Result<CtfFormat, Error> {
     if path.is_dir() {
         return Ok(CtfFormat::Directory);
     }

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
-use ocm_oci::{
-    Descriptor, Document, Error, RawManifest, Reference, RepositoryName, Tag, may_be_left_out,
-};
+use ocm_oci::{Descriptor, Document, Error, RawManifest, Reference, RepositoryName, Tag};
 
 use crate::content::{Content, StoredBlob};
-use crate::facts::FactCache;
+use crate::facts::{Child, FactCache};
 use crate::index::ArtifactIndex;
 
 /// An index of names over content by digest.
@@ -103,7 +101,7 @@ fn read_unlisted(
 }
 
 /// Checks that a manifest is what its name says.
-fn named(
+pub(crate) fn named(
     raw: RawManifest,
     expected: Digest,
     what: impl FnOnce() -> String,
@@ -281,13 +279,7 @@ pub(crate) fn check_children(
     }
     let document = manifest.parse()?;
     for child in document.children() {
-        // Layers with addresses of their own need not be anywhere else, images need not be wanted
-        // for all platforms, and a delta archive lacks what is at the place it goes to.
-        if child.urls.is_empty()
-            && !may_be_left_out(child)
-            && !archive.facts().is_elsewhere(&child.digest)
-            && stat_blob(archive, &child.digest)?.is_none()
-        {
+        if !has_child(archive, &Child::of(child))? {
             return Err(Error::Dangling {
                 what: what(),
                 digest: child.digest,
@@ -295,6 +287,20 @@ pub(crate) fn check_children(
         }
     }
     Ok(())
+}
+
+/// Returns whether content that a manifest points to is in the archive, or need not be: a delta
+/// archive lacks what is at the place it goes to.
+pub(crate) fn has_child(archive: &impl Archive, child: &Child) -> Result<bool, Error> {
+    if stat_blob(archive, &child.digest)?.is_some() {
+        return Ok(true);
+    }
+    let is_back = archive.content().bring_back(&child.digest);
+    let is_back = is_back.map_err(|source| {
+        let what = format!("blob {} of {}", child.digest, archive.name());
+        Error::blob("bring back", what, source)
+    })?;
+    Ok(is_back || child.may_be_missing || archive.facts().is_elsewhere(&child.digest))
 }
 
 /// Implements the reading traits for an [`Archive`].

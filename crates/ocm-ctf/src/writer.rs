@@ -66,7 +66,9 @@ use crate::index::ArtifactIndex;
 use crate::open::CtfFormat;
 use crate::packed::Scratch;
 use crate::parts::PartList;
+use crate::reach::Reach;
 use crate::reading::{self, Archive as _};
+use crate::remove::{LeftOut, Unneeded};
 use crate::sink::{blocking, write_stream};
 use crate::tags::{Replaces, changed, tagged};
 
@@ -200,6 +202,43 @@ impl CtfArchiveWriter {
         Ok(writer)
     }
 
+    /// Opens an existing archive to write it anew without some manifests, and without what nothing
+    /// needs then. Returns what that is.
+    ///
+    /// # Errors
+    ///
+    /// As [`CtfArchiveWriter::open`]; a manifest cannot be understood.
+    pub(crate) async fn open_without(
+        path: &Path,
+        format: CtfFormat,
+        scratch: &Scratch,
+        left_out: &LeftOut,
+    ) -> Result<(Self, Unneeded), Error> {
+        let writer = Self::open(path, format, scratch).await?;
+        let is_there = lock(&writer.0.opened)
+            .as_ref()
+            .is_some_and(|it| it.base.is_some());
+        if !is_there {
+            return Err(Error::not_found(format!("archive {}", writer.0.name)));
+        }
+        let mut reach = Reach::default();
+        reach.follow(&writer, &left_out.entries())?;
+        let mut unneeded = Unneeded::default();
+        let mut session = Arc::clone(&writer.0.session).write_owned().await;
+        let begun = writer.begin(|name, size| {
+            let is_needed = name.digest().is_none_or(|digest| reach.contains(&digest));
+            if !is_needed {
+                unneeded.count(size);
+            }
+            is_needed
+        });
+        *session = Some(Arc::new(begun.await?));
+        drop(session);
+        writer.0.shelves.forget_base();
+        left_out.apply(&mut lock(&writer.0.names));
+        Ok((writer, unneeded))
+    }
+
     /// Shows what was opened as long as nothing is written.
     fn show(&self, opened: Opened) {
         let mut index = ArtifactIndex::default();
@@ -243,13 +282,16 @@ impl CtfArchiveWriter {
             drop(guard);
             let mut guard = Arc::clone(&session).write_owned().await;
             if guard.is_none() {
-                *guard = Some(Arc::new(self.begin().await?));
+                *guard = Some(Arc::new(self.begin(|_, _| true).await?));
             }
         }
     }
 
-    /// Starts a partial archive with what the archive has.
-    async fn begin(&self) -> Result<Session, Error> {
+    /// Starts a partial archive with what the archive has, as far as it is wanted.
+    async fn begin(
+        &self,
+        is_wanted: impl FnMut(&EntryName, u64) -> bool,
+    ) -> Result<Session, Error> {
         let opened = lock(&self.0.opened).take();
         let Opened { partial, base } = match opened {
             Some(opened) => opened,
@@ -272,7 +314,7 @@ impl CtfArchiveWriter {
             (None, CtfFormat::Tar | CtfFormat::Directory) => Arc::new(TarPacking::new(file, loose)),
         };
         if let Some(base) = &base {
-            copy_entries(base, &packing)
+            copy_entries(base, &packing, is_wanted)
                 .await
                 .map_err(|source| Error::blob("copy", &*self.0.name, source))?;
             let mut index = base.index().clone();
@@ -491,15 +533,19 @@ impl Writing {
     }
 }
 
-/// Copies everything but the index, as it is and in its order. Small entries stay where they are
+/// Copies everything that is wanted but the index, as it is and in its order. Small entries stay where they are
 /// until the archive is complete.
 async fn copy_entries(
     base: &CtfArchive,
     packing: &Arc<dyn Packing>,
+    mut is_wanted: impl FnMut(&EntryName, u64) -> bool,
 ) -> Result<(), ocm_blob::Error> {
     let hold: Hold = Arc::new(());
     let mut is_loose = false;
     for (name, extent) in base.tar().entries() {
+        if !is_wanted(&name, extent.1) {
+            continue;
+        }
         let unfinished = match &name {
             EntryName::File(path) => path.strip_prefix(UNFINISHED),
             EntryName::Blob(_) => None,

@@ -46,8 +46,8 @@ pub use name::{ImageReference, ParseNameError, Reference, RepositoryName, Tag};
 pub use referrers::{copy_referrers, list_referrers, tag_referrers};
 pub use selection::{ParsePlatformError, PlatformFilter, Selection, may_be_left_out};
 pub use store::{
-    Arrange, BlobUpload, Delete, Direct, Fetch, Ingest, List, Outcome, Pace, Push, Pushed,
-    Referrers, Store, StoreRef,
+    Arrange, BlobUpload, Collect, Collected, Delete, Direct, Fetch, Ingest, List, Outcome, Pace,
+    Push, Pushed, Referrers, Store, StoreRef,
 };
 pub use survey::{Depth, Survey, look_at, survey};
 pub use turn::{Turn, Turns};

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,6 +39,11 @@ pub trait Store: Fetch + Push + List + Referrers + Delete + fmt::Debug {
     /// Returns the way to send readers of blobs to where the bytes are, for a server in front of
     /// this store.
     fn direct(&self) -> Option<&dyn Direct> {
+        None
+    }
+
+    /// Returns the way to remove what nothing needs, beside those who read and write.
+    fn collector(&self) -> Option<&dyn Collect> {
         None
     }
 }
@@ -269,6 +274,39 @@ pub trait Delete: Send + Sync {
     ///
     /// As [`Delete::delete_manifest`].
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error>;
+}
+
+/// Removing what no manifest needs, while others read and write.
+#[async_trait]
+pub trait Collect: Send + Sync {
+    /// Removes blobs that nothing reaches, and uploads that nobody has gone on with, as far as they
+    /// are older than the grace time.
+    ///
+    /// What is younger is left alone, so that the grace time has to be longer than what clients take
+    /// from their first blob to the manifest. A push that has found an older blob keeps it with its
+    /// manifest, or the manifest is refused; one that is accepted is whole.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read or written, or has a manifest that cannot be understood. What has
+    /// been removed until then stays so; nothing that is needed has been.
+    async fn collect(&self, grace: Duration) -> Result<Collected, Error>;
+}
+
+/// What a collection has done.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Collected {
+    /// Blobs that are no longer part of a repository, as no manifest of it needs them. None in
+    /// stores whose repositories share all blobs.
+    pub links: u64,
+    /// Blobs that have been removed.
+    pub blobs: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// Uploads that nobody has gone on with.
+    pub uploads: u64,
+    /// Blobs that go with a later collection, unless something needs them by then.
+    pub condemned: u64,
 }
 
 /// Letting others read blobs without this process.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use ocm_bucket::{BucketStore, Collected};
+use ocm_bucket::BucketStore;
 use ocm_oci::{
-    Delete as _, Descriptor, Fetch as _, Ingest as _, List as _, Push as _, Reference,
-    Referrers as _,
+    Collect as _, Collected, Delete as _, Descriptor, Fetch as _, Ingest as _, List as _,
+    Push as _, Reference, Referrers as _,
 };
 
 use crate::support::{
@@ -68,15 +68,15 @@ async fn what_nothing_needs_goes_link_first_and_bytes_last() {
 
     assert_eq!(store.collect(GRACE).await.unwrap(), Collected::default());
     let first = later(&fixture, &store).await;
-    assert_eq!((first.links, first.condemned, first.objects), (1, 0, 0));
+    assert_eq!((first.links, first.condemned, first.blobs), (1, 0, 0));
     let second = later(&fixture, &store).await;
-    assert_eq!((second.links, second.condemned, second.objects), (0, 1, 0));
+    assert_eq!((second.links, second.condemned, second.blobs), (0, 1, 0));
     // The mark is young, and so the bytes stay.
     let third = store.collect(GRACE).await.unwrap();
     assert_eq!(third, Collected::default());
     assert_eq!(data(&fixture), 3);
     let fourth = later(&fixture, &store).await;
-    assert_eq!((fourth.objects, fourth.bytes), (1, 2000));
+    assert_eq!((fourth.blobs, fourth.bytes), (1, 2000));
     assert_eq!(data(&fixture), 2);
     assert_eq!(later(&fixture, &store).await, Collected::default());
     read_back(&store, &name, &noise(1000, 1)).await;

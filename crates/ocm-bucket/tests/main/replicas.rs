@@ -8,7 +8,8 @@ use jiff::SignedDuration;
 use ocm_bucket::BucketStore;
 use ocm_digest::Digest;
 use ocm_oci::{
-    Descriptor, Fetch as _, List as _, Push as _, Referrers as _, RegistryClient, RegistryOptions,
+    Collect as _, Descriptor, Fetch as _, List as _, Push as _, Referrers as _, RegistryClient,
+    RegistryOptions,
 };
 use ocm_registry::{Registry, Server};
 use reqwest::{Body, Client, Method, RequestBuilder, Response};

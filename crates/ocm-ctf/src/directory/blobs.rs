@@ -25,15 +25,18 @@ pub(super) const MODE: u32 = 0o444;
 #[derive(Debug)]
 pub(super) struct DirectoryContent {
     path: PathBuf,
+    /// Where blobs are that a collection has set aside.
+    condemned: PathBuf,
     /// Blobs that will be removed.
     hidden: Mutex<BTreeSet<Digest>>,
     any_hidden: AtomicBool,
 }
 
 impl DirectoryContent {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf, condemned: PathBuf) -> Self {
         Self {
             path,
+            condemned,
             hidden: Mutex::default(),
             any_hidden: AtomicBool::new(false),
         }
@@ -45,6 +48,11 @@ impl DirectoryContent {
 
     pub(super) fn directory(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the directory of the blobs that have been set aside.
+    pub(super) fn condemned(&self) -> &Path {
+        &self.condemned
     }
 
     pub(super) fn hide(&self, digest: Digest) {
@@ -73,12 +81,23 @@ impl DirectoryContent {
         if self.is_hidden(digest) {
             return Ok(None);
         }
-        let path = self.path(digest);
-        match File::open(&path) {
-            Ok(file) => Ok(Some(OpenFile::new(file, path))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ocm_blob::Error::file("open", path, source)),
-        }
+        open(self.path(digest))
+    }
+}
+
+fn open(path: PathBuf) -> Result<Option<OpenFile>, ocm_blob::Error> {
+    match File::open(&path) {
+        Ok(file) => Ok(Some(OpenFile::new(file, path))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ocm_blob::Error::file("open", path, source)),
+    }
+}
+
+fn read(file: &OpenFile, limit: u64) -> Result<Bytes, ocm_blob::Error> {
+    let size = file.size()?;
+    match usize::try_from(size) {
+        Ok(len) if size <= limit => file.read_at(0, len),
+        _ => Err(ocm_blob::Error::TooLarge { limit }),
     }
 }
 
@@ -104,13 +123,33 @@ impl Content for DirectoryContent {
     }
 
     fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, ocm_blob::Error> {
-        let Some(file) = self.open_file(digest)? else {
-            return Ok(None);
+        let file = self.open_file(digest)?;
+        file.map(|file| read(&file, limit)).transpose()
+    }
+
+    fn read_set_aside(
+        &self,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Option<Bytes>, ocm_blob::Error> {
+        let file = match self.open_file(digest)? {
+            None => open(self.condemned.join(blob_file(digest)))?,
+            found => found,
         };
-        let size = file.size()?;
-        match usize::try_from(size) {
-            Ok(len) if size <= limit => file.read_at(0, len).map(Some),
-            _ => Err(ocm_blob::Error::TooLarge { limit }),
+        file.map(|file| read(&file, limit)).transpose()
+    }
+
+    /// Whoever removes it at the same moment is quicker, or finds it gone.
+    fn bring_back(&self, digest: &Digest) -> Result<bool, ocm_blob::Error> {
+        if self.is_hidden(digest) {
+            return Ok(false);
+        }
+        let path = self.path(digest);
+        match std::fs::rename(self.condemned.join(blob_file(digest)), &path) {
+            Ok(()) => Ok(true),
+            // Somebody else may just have brought it back, or a new one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.is_file()),
+            Err(source) => Err(ocm_blob::Error::file("bring back", path, source)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reading and replacing the index of a directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,7 @@ impl CtfDirectory {
         }
         let locked = lock::open_directory(&self.0.root).map_err(failed)?;
         lock::exclusive(&locked).map_err(failed)?;
+        self.bring_back(&batch.pending)?;
         let (index, stamp) = self.merge_and_write(batch)?;
         for digest in &batch.doomed {
             // Somebody else may have come to need it.
@@ -156,7 +157,7 @@ impl Directory {
         Ok(names)
     }
 
-    fn stamp(&self) -> Result<Option<Stamp>, Error> {
+    pub(super) fn stamp(&self) -> Result<Option<Stamp>, Error> {
         let path = self.root.join(INDEX_FILE);
         Stamp::at(&path).map_err(|source| self.unreadable(&path, source))
     }
@@ -238,6 +239,14 @@ impl Names {
     fn drop_conditional(&mut self) {
         self.in_flight.retain(|change| !change.is_conditional());
         self.pending.retain(|change| !change.is_conditional());
+        self.stamp = None;
+    }
+
+    /// Gives up changes that list manifests of which something is missing.
+    pub(super) fn drop_lacking(&mut self, manifests: &BTreeSet<Digest>) {
+        let is_whole = |change: &Change| !matches!(change, Change::Add { digest, .. } if manifests.contains(digest));
+        self.in_flight.retain(is_whole);
+        self.pending.retain(is_whole);
         self.stamp = None;
     }
 

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ocm_blob::{Error, OpenFile};
 use ocm_digest::Digest;
 
+use super::upload::expire_one;
 use crate::content::blob_file;
 use crate::lock;
 
@@ -101,6 +102,18 @@ impl Drop for PartFile {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// Removes parts that nobody has written to since then, and that nobody is writing.
+pub(super) fn expire(directory: &Path, before: SystemTime) -> Result<(), Error> {
+    let failed = |source| Error::file("read", directory, source);
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            expire_one(&entry.path(), before)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes parts that nobody came back for. Called by who writes alone.

@@ -190,33 +190,40 @@ fn place(directory: &CtfDirectory, repository: &RepositoryName, id: &str) -> Pat
     directory.0.uploads().join(name.to_hex())
 }
 
-/// Removes saved uploads that nobody has written to since then, and that nobody has open.
-pub(super) fn expire(uploads: &Path, before: SystemTime) -> Result<(), ocm_blob::Error> {
+/// Removes saved uploads that nobody has written to since then, and that nobody has open. Returns
+/// how many.
+pub(super) fn expire(uploads: &Path, before: SystemTime) -> Result<u64, ocm_blob::Error> {
     let entries = match std::fs::read_dir(uploads) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(source) => return Err(ocm_blob::Error::file("read", uploads, source)),
     };
+    let mut removed = 0;
     for entry in entries.flatten() {
         let path = entry.path();
-        match expire_one(&path, before) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(ocm_blob::Error::file("remove", path, error));
-            }
-            _ => {}
-        }
+        removed += u64::from(expire_one(&path, before)?);
     }
-    Ok(())
+    Ok(removed)
 }
 
-fn expire_one(path: &Path, before: SystemTime) -> io::Result<()> {
-    if std::fs::metadata(path)?.modified()? < before {
+/// Removes a file that nobody has written to since then, and that nobody has locked. Returns whether
+/// it did.
+pub(super) fn expire_one(path: &Path, before: SystemTime) -> Result<bool, ocm_blob::Error> {
+    let expire = || -> io::Result<bool> {
+        if std::fs::metadata(path)?.modified()? >= before {
+            return Ok(false);
+        }
         let file = File::open(path)?;
-        if lock::try_exclusive(&file)? && lock::is_at(&file, path) {
+        let is_abandoned = lock::try_exclusive(&file)? && lock::is_at(&file, path);
+        if is_abandoned {
             std::fs::remove_file(path)?;
         }
+        Ok(is_abandoned)
+    };
+    match expire() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        expired => expired.map_err(|source| ocm_blob::Error::file("remove", path, source)),
     }
-    Ok(())
 }
 
 #[cfg(unix)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ocm_oci::Error;
 
+use super::collect::CONDEMNED;
 use super::part::remove_old;
 use super::upload::UPLOADS;
 use crate::index::INDEX_FILE;
@@ -63,6 +64,28 @@ impl Writer {
             }
         }
     }
+
+    /// Has everybody wait who wants to write, as long as the answer is kept; `None` if somebody else
+    /// writes already.
+    pub(super) fn alone(&self) -> io::Result<Option<Alone<'_>>> {
+        if lock::try_exclusive(&self.lock)? {
+            return Ok(Some(Alone(self)));
+        }
+        // To ask for it alone may have given up what was shared.
+        lock::shared(&self.lock)?;
+        Ok(None)
+    }
+}
+
+/// The only one who writes to a directory.
+#[derive(Debug)]
+pub(super) struct Alone<'a>(&'a Writer);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // Who cannot be let in waits for the end of this process.
+        let _ = lock::shared(&self.0.lock);
+    }
 }
 
 /// Opens the directory of the blobs and shares its lock.
@@ -93,6 +116,7 @@ impl Drop for Writer {
         if matches!(lock::try_exclusive(&self.lock), Ok(true)) {
             // Directories in which there is something stay.
             let _ = std::fs::remove_dir(self.root.join(UPLOADS));
+            let _ = std::fs::remove_dir(self.root.join(CONDEMNED));
             let emptied = std::fs::remove_dir(&self.blobs).is_ok();
             if self.made_root && emptied {
                 let _ = std::fs::remove_dir(&self.root);

@@ -1,0 +1,219 @@
+//! Making an archive smaller, whatever it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use ocm_digest::Digest;
+use ocm_oci::{
+    Collect as _, Collected, Document, Error, Push as _, RawManifest, Reference, RepositoryName,
+    Tag,
+};
+
+use crate::archive::CtfArchive;
+use crate::directory::CtfDirectory;
+use crate::index::{ArtifactIndex, INDEX_FILE};
+use crate::open::{Access, CtfFormat, format_of, open};
+use crate::packed::Scratch;
+use crate::reach::{self, Entries, Reach};
+use crate::reading::Archive;
+use crate::writer::CtfArchiveWriter;
+
+/// How old what nothing needs has to be where somebody else writes to a directory.
+const GRACE: Duration = Duration::from_hours(24);
+
+/// What is to be taken out of an archive.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut {
+    /// Manifests with their tags, each in its repository.
+    pub manifests: BTreeSet<(RepositoryName, Digest)>,
+    /// Tags whose manifests stay.
+    pub tags: BTreeSet<(RepositoryName, Tag)>,
+    /// Indexes that list what refers to a manifest, under their tags: each is written anew without
+    /// the manifests that go, or goes if nothing is left in it.
+    pub lists: BTreeMap<(RepositoryName, Tag), Digest>,
+}
+
+impl LeftOut {
+    /// Returns the entries that nothing is reached by.
+    pub(crate) fn entries(&self) -> Entries {
+        let lists = self.lists.iter();
+        let lists = lists.map(|((repository, _), digest)| (repository.clone(), *digest));
+        self.manifests.iter().cloned().chain(lists).collect()
+    }
+
+    pub(crate) fn apply(&self, index: &mut ArtifactIndex) {
+        for (repository, tag) in &self.tags {
+            index.remove_tag(repository, tag);
+        }
+        for (repository, digest) in &self.entries() {
+            index.remove_manifest(repository, digest);
+        }
+    }
+}
+
+/// Blobs that nothing needs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Unneeded {
+    /// How many.
+    pub blobs: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+impl Unneeded {
+    pub(crate) fn count(&mut self, size: u64) {
+        self.blobs += 1;
+        self.bytes += size;
+    }
+}
+
+/// What has been removed from an archive.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Removed {
+    /// The blobs that are gone.
+    pub unneeded: Unneeded,
+    /// Whether somebody else writes to the archive, so that other blobs that nothing needs go later.
+    pub is_shared: bool,
+}
+
+/// Takes manifests out of an archive, and all that nothing needs then.
+///
+/// In a directory the names go first, all at once, and then the blobs; if somebody else writes to it,
+/// only those blobs go that are older than a day, in two steps, see [`Collect`](ocm_oci::Collect). An
+/// archive in one file is written anew and replaced as a whole. So an archive is whole whenever this
+/// is broken off, and what has not been done is done by the next call.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] if there is no archive. It cannot be read or written, or has a manifest that
+/// cannot be understood.
+pub async fn leave_out(
+    path: impl AsRef<Path>,
+    left_out: &LeftOut,
+    scratch: &Scratch,
+) -> Result<Removed, Error> {
+    let path = path.as_ref();
+    check_index(path)?;
+    let format = format_of(path)?;
+    let lists = lists_without(path, left_out, scratch).await?;
+    if format != CtfFormat::Directory {
+        let (writer, unneeded) =
+            CtfArchiveWriter::open_without(path, format, scratch, left_out).await?;
+        for (repository, tag, list) in &lists {
+            writer.push_manifest(repository, list, Some(tag)).await?;
+        }
+        writer.commit().await?;
+        let is_shared = false;
+        return Ok(Removed {
+            unneeded,
+            is_shared,
+        });
+    }
+    let directory = CtfDirectory::open(path, Access::ReadWrite)?;
+    directory.leave_out(left_out)?;
+    for (repository, tag, list) in &lists {
+        directory.push_manifest(repository, list, Some(tag)).await?;
+    }
+    directory.commit().await?;
+    let (collected, is_shared) = match directory.collect_alone().await {
+        Err(Error::Busy { .. }) => (directory.collect(GRACE).await?, true),
+        collected => (collected?, false),
+    };
+    let Collected { blobs, bytes, .. } = collected;
+    Ok(Removed {
+        unneeded: Unneeded { blobs, bytes },
+        is_shared,
+    })
+}
+
+/// Returns what [`leave_out`] would remove of blobs, as nobody else writes to the archive.
+///
+/// # Errors
+///
+/// As [`leave_out`].
+pub async fn preview_leave_out(
+    path: impl AsRef<Path>,
+    left_out: &LeftOut,
+    scratch: &Scratch,
+) -> Result<Unneeded, Error> {
+    let path = path.as_ref();
+    check_index(path)?;
+    if format_of(path)? == CtfFormat::Directory {
+        let directory = CtfDirectory::open(path, Access::ReadOnly)?;
+        return directory.unneeded(&reach_without(&directory, left_out)?);
+    }
+    let archive = CtfArchive::open(path, scratch).await?;
+    let reach = reach_without(&archive, left_out)?;
+    let mut unneeded = Unneeded::default();
+    for (digest, (_, size)) in &archive.tar().blobs {
+        if !reach.contains(digest) {
+            unneeded.count(*size);
+        }
+    }
+    Ok(unneeded)
+}
+
+/// Returns the manifests of an archive that have no tag, to which nothing leads that has one, and
+/// which refer to nothing of that: what a tag has left that points elsewhere now, or a push that was
+/// given up.
+///
+/// # Errors
+///
+/// As [`leave_out`].
+pub async fn unnamed(
+    path: impl AsRef<Path>,
+    scratch: &Scratch,
+) -> Result<BTreeSet<(RepositoryName, Digest)>, Error> {
+    let path = path.as_ref();
+    if format_of(path)? == CtfFormat::Directory {
+        return reach::unnamed(&CtfDirectory::open(path, Access::ReadOnly)?);
+    }
+    reach::unnamed(&CtfArchive::open(path, scratch).await?)
+}
+
+/// Refuses a directory that has no index: it is something else, or nothing yet.
+fn check_index(path: &Path) -> Result<(), Error> {
+    if path.is_dir() && !path.join(INDEX_FILE).is_file() {
+        return Err(Error::not_found(format!(
+            "{INDEX_FILE} in {}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Returns lists of what refers to something as they will be, if there is anything left in them.
+async fn lists_without(
+    path: &Path,
+    left_out: &LeftOut,
+    scratch: &Scratch,
+) -> Result<Vec<(RepositoryName, Tag, RawManifest)>, Error> {
+    if left_out.lists.is_empty() {
+        return Ok(Vec::new());
+    }
+    let archive = open(path, Access::ReadOnly, scratch).await?;
+    let mut lists = Vec::new();
+    for ((repository, tag), digest) in &left_out.lists {
+        let list = archive
+            .manifest(repository, &Reference::Digest(*digest))
+            .await?;
+        let Document::Index(mut index) = list.parse()? else {
+            continue;
+        };
+        index.manifests.retain(|entry| {
+            let place = (repository.clone(), entry.digest);
+            !left_out.manifests.contains(&place)
+        });
+        if !index.manifests.is_empty() {
+            lists.push((repository.clone(), tag.clone(), RawManifest::index(&index)));
+        }
+    }
+    Ok(lists)
+}
+
+fn reach_without(archive: &impl Archive, left_out: &LeftOut) -> Result<Reach, Error> {
+    let mut reach = Reach::default();
+    reach.follow(archive, &left_out.entries())?;
+    Ok(reach)
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use ocm_oci::Collected;
 use tokio::time::Instant;
 
 use crate::route::Kind;
@@ -26,6 +27,7 @@ pub struct Metrics {
     requests: [[[AtomicU64; CLASSES.len()]; KINDS]; METHODS.len()],
     microseconds: [AtomicU64; KINDS],
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) garbage: Garbage,
 }
 
 impl Default for Metrics {
@@ -36,6 +38,7 @@ impl Default for Metrics {
             requests: array(|_| std::array::from_fn(|_| std::array::from_fn(zero))),
             microseconds: std::array::from_fn(zero),
             traffic: Arc::default(),
+            garbage: Garbage::default(),
         }
     }
 }
@@ -84,6 +87,7 @@ impl Metrics {
             let _ = writeln!(out, r#"{name}{{route="{kind}"}} {seconds}"#);
         }
         self.traffic.write(out);
+        self.garbage.write(out);
         text
     }
 }
@@ -185,6 +189,66 @@ impl Traffic {
         ] {
             describe(out, name, kind, help);
             let _ = writeln!(out, "{name} {number}");
+        }
+    }
+}
+
+/// Counts what has been collected of what nothing needs.
+#[derive(Debug, Default)]
+pub(crate) struct Garbage {
+    done: AtomicU64,
+    failed: AtomicU64,
+    microseconds: AtomicU64,
+    blobs: AtomicU64,
+    bytes: AtomicU64,
+    uploads: AtomicU64,
+}
+
+impl Garbage {
+    /// Counts a collection; `None` is one that failed.
+    pub(crate) fn count(&self, collected: Option<&Collected>, elapsed: Duration) {
+        let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        count(&self.microseconds, microseconds);
+        let Some(collected) = collected else {
+            count(&self.failed, 1);
+            return;
+        };
+        count(&self.done, 1);
+        count(&self.blobs, collected.blobs);
+        count(&self.bytes, collected.bytes);
+        count(&self.uploads, collected.uploads);
+    }
+
+    fn write(&self, out: &mut String) {
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let name = "ocm_registry_collections_total";
+        describe(out, name, "counter", "Garbage collections that have ended.");
+        for (outcome, number) in [("done", &self.done), ("failed", &self.failed)] {
+            let _ = writeln!(out, r#"{name}{{outcome="{outcome}"}} {}"#, load(number));
+        }
+        let name = "ocm_registry_collection_seconds_total";
+        describe(out, name, "counter", "Time that garbage collections took.");
+        let seconds = Duration::from_micros(load(&self.microseconds)).as_secs_f64();
+        let _ = writeln!(out, "{name} {seconds}");
+        for (name, help, number) in [
+            (
+                "ocm_registry_collected_blobs_total",
+                "Blobs that nothing needed and that have been removed.",
+                &self.blobs,
+            ),
+            (
+                "ocm_registry_collected_bytes_total",
+                "Their bytes.",
+                &self.bytes,
+            ),
+            (
+                "ocm_registry_collected_uploads_total",
+                "Uploads that nobody went on with and that have been removed.",
+                &self.uploads,
+            ),
+        ] {
+            describe(out, name, "counter", help);
+            let _ = writeln!(out, "{name} {}", load(number));
         }
     }
 }

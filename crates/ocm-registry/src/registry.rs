@@ -125,6 +125,39 @@ impl Registry {
         }
     }
 
+    /// Has the store remove what nothing needs and what is older than the grace time, once in each
+    /// interval, for ever. To be run beside the server. What cannot be done is logged, and tried again
+    /// the next time.
+    pub async fn collect_garbage(&self, interval: Duration, grace: Duration) {
+        let Some(collector) = self.inner.store.collector() else {
+            return std::future::pending().await;
+        };
+        loop {
+            sleep(interval).await;
+            let started = Instant::now();
+            let outcome = collector.collect(grace).await;
+            let elapsed = started.elapsed();
+            self.inner
+                .metrics
+                .garbage
+                .count(outcome.as_ref().ok(), elapsed);
+            let milliseconds = elapsed.as_millis();
+            match outcome {
+                Ok(done) => tracing::info!(
+                    blobs = done.blobs,
+                    bytes = done.bytes,
+                    uploads = done.uploads,
+                    condemned = done.condemned,
+                    milliseconds,
+                    "collected garbage"
+                ),
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), milliseconds, "garbage stays");
+                }
+            }
+        }
+    }
+
     /// Returns the routes `/`, `/healthz`, `/readyz`, `/metrics`, `/token` and `/v2/…`.
     ///
     /// A layer that limits the size of bodies must leave `/v2/` out.

@@ -60,6 +60,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
 
+    #[command(flatten)]
+    garbage: Garbage,
+
     /// Answer `/metrics`, in the text format of Prometheus
     #[arg(long)]
     metrics: bool,
@@ -109,6 +112,19 @@ struct Limits {
 }
 
 #[derive(Clone, Debug, clap::Args)]
+struct Garbage {
+    /// Remove what no manifest needs once in so many seconds, while the registry is used [default:
+    /// never]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    gc_interval: Option<u64>,
+
+    /// How old that has to be: longer than clients take from their first blob to the manifest
+    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 60 * 60, requires = "gc_interval")]
+    #[arg(value_parser = clap::value_parser!(u64).range(60..))]
+    gc_grace: u64,
+}
+
+#[derive(Clone, Debug, clap::Args)]
 struct Access {
     /// Ask for a user and a password of this file, as `htpasswd -B` writes it
     #[arg(long, value_name = "FILE")]
@@ -147,9 +163,14 @@ enum Auth {
 
 const NO_QUOTA: &str = "--quota is for a directory that is written to";
 
+const NO_GARBAGE: &str = "--gc-interval is for a directory or a bucket that is written to";
+
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     refuse_misplaced(&args)?;
     let (store, read_only) = open(&args, &session.ocm).await?;
+    if args.garbage.gc_interval.is_some() && (read_only || store.collector().is_none()) {
+        return Err(usage(NO_GARBAGE));
+    }
     let registry = Registry::with_policy(
         store,
         registry_options(&args, read_only),
@@ -187,8 +208,17 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     tokio::select! {
         () = server.serve(registry.router(), told) => Ok(()),
         () = registry.expire_uploads(now), if !read_only => Ok(()),
+        () = collect_garbage(&registry, &args.garbage) => Ok(()),
         () = told_again => Err(anyhow::Error::new(Interrupted)),
     }
+}
+
+async fn collect_garbage(registry: &Registry, garbage: &Garbage) {
+    let Some(interval) = garbage.gc_interval else {
+        return std::future::pending().await;
+    };
+    let [interval, grace] = [interval, garbage.gc_grace].map(Duration::from_secs);
+    registry.collect_garbage(interval, grace).await;
 }
 
 /// Refuses flags that are not for what is served, before anybody is asked for it.

@@ -266,6 +266,45 @@ fn a_quota_is_for_a_directory_that_is_written_to() {
     }
 }
 
+#[test]
+fn a_directory_is_cleaned_while_it_is_served() {
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    let cli = signed();
+    cli.ok("transfer ctf shop served");
+    let name = "sha256.2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+    let file = cli.path("served/blobs").join(name);
+    fs::write(&file, "x").unwrap();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 40);
+    File::open(&file).unwrap().set_modified(old).unwrap();
+    let collecting = "--gc-interval 1 --gc-grace 60 --loglevel info";
+    let (mut server, place) = serve(&cli, &format!("served {collecting}"));
+    server.wait_for("condemned=1");
+    assert!(!file.exists());
+    let condemned = cli.path("served/.condemned").join(name);
+    File::open(&condemned).unwrap().set_modified(old).unwrap();
+    server.wait_for("blobs=1 bytes=1 ");
+    assert!(!condemned.exists());
+    check_product(&cli, place.trim_end_matches("/shop"));
+}
+
+#[test]
+fn what_is_not_written_to_is_not_cleaned() {
+    let cli = signed();
+    cli.ok("transfer ctf shop served");
+    for place in ["", "served --read-only"] {
+        let run = cli.run(&format!(
+            "serve {place} --gc-interval 1 --listen 127.0.0.1:0"
+        ));
+        assert_eq!(run.code, Some(2), "{run}");
+        let expected = "--gc-interval is for a directory or a bucket that is written to";
+        assert!(run.stderr.contains(expected), "{run}");
+    }
+    let run = cli.run("serve served --gc-grace 60");
+    assert_eq!(run.code, Some(2), "{run}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_socket_that_systemd_hands_over_is_served() {

@@ -8,6 +8,7 @@
 mod access;
 mod blobs;
 mod edges;
+mod garbage;
 mod http2;
 mod limits;
 mod listing;

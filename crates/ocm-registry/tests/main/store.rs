@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use futures::{StreamExt as _, stream};
 use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK, Promise, verify};
 use ocm_digest::{Digest, Digester};
 use ocm_oci::{
-    BlobUpload, Delete, Descriptor, Error, Fetch, Ingest, List, MemoryStore, Outcome, Push, Pushed,
-    RawManifest, Reference, Referrers, RepositoryName, Store, Tag,
+    BlobUpload, Collect, Collected, Delete, Descriptor, Error, Fetch, Ingest, List, MemoryStore,
+    Outcome, Push, Pushed, RawManifest, Reference, Referrers, RepositoryName, Store, Tag,
 };
 use tokio::sync::Semaphore;
 
@@ -28,6 +29,8 @@ pub(crate) struct TestStore {
     /// Has room for so many bytes in each upload, if set.
     pub(crate) room: Option<u64>,
     pub(crate) commits: AtomicUsize,
+    /// The grace times of the collections that have been asked for.
+    pub(crate) collections: Mutex<Vec<Duration>>,
     /// Has begun each upload in another process, if set, with [`ELSEWHERE`].
     pub(crate) elsewhere: Option<Arc<Gate>>,
 }
@@ -96,6 +99,25 @@ impl Store for TestStore {
 
     fn ingest(&self) -> Option<&dyn Ingest> {
         (!self.whole_only).then_some(self)
+    }
+
+    fn collector(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Collect for TestStore {
+    async fn collect(&self, grace: Duration) -> Result<Collected, Error> {
+        self.collections.lock().unwrap().push(grace);
+        self.check()?;
+        Ok(Collected {
+            links: 1,
+            blobs: 2,
+            bytes: 3,
+            uploads: 4,
+            condemned: 5,
+        })
     }
 }
 

@@ -50,4 +50,7 @@ pub mod wget;
 pub use component_archive::ComponentArchive;
 #[cfg(feature = "http")]
 pub use http::{HttpSource, WebConfig};
-pub use oci::{OciComponentRepository, Registry, component_index, decode_descriptor, open_layout};
+pub use oci::{
+    OciComponentRepository, Registry, component_index, decode_descriptor, is_component_version,
+    open_layout,
+};

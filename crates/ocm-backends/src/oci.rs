@@ -21,8 +21,9 @@ mod local;
 mod manifest;
 mod read;
 mod referrers;
+mod removal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -36,13 +37,14 @@ use ocm_oci::{
     CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_artifact,
 };
 use ocm_repository::{
-    AddedContent, Artifact, ComponentRepository, Content, Error, Expected, StoredVersion,
+    AddedContent, Artifact, ComponentRepository, Content, Error, Expected, Removal, StoredVersion,
     record_ownership,
 };
 
 pub use self::component_index::component_index;
 pub use self::layout::open_layout;
 use self::manifest::Layout;
+pub use self::manifest::is_component_version;
 pub use self::read::decode_descriptor;
 
 /// Where component versions stand below the prefix of a store.
@@ -432,6 +434,18 @@ impl ComponentRepository for OciComponentRepository {
             source => Error::backend("write", id.to_string(), source),
         })?;
         Ok(self.remember(id, layout).stored_digest)
+    }
+
+    async fn removal(
+        &self,
+        component: &ComponentName,
+        versions: &BTreeSet<Version>,
+    ) -> Result<Removal, Error> {
+        self.plan_removal(component, versions).await
+    }
+
+    async fn remove(&self, removal: &Removal) -> Result<(), Error> {
+        self.carry_out(removal).await
     }
 
     async fn commit(&self) -> Result<(), Error> {

@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add, check, completion, create, diff, download, get, hash, list, serve, sign, state, transfer,
-    verify, version,
+    add, check, completion, create, delete, diff, download, get, hash, list, prune, serve, sign,
+    state, transfer, verify, version,
 };
 use crate::error::LogFormat;
 
@@ -145,6 +145,10 @@ pub(crate) enum Command {
     Create(CreateNoun),
     Check(Box<check::Args>),
     List(list::Args),
+    /// Delete component versions
+    #[command(subcommand)]
+    Delete(DeleteNoun),
+    Prune(prune::Args),
     /// Know what a place has
     #[command(subcommand)]
     State(StateNoun),
@@ -175,6 +179,7 @@ component_version_noun!(SignNoun, sign::Args);
 component_version_noun!(VerifyNoun, verify::Args);
 component_version_noun!(HashNoun, hash::Args);
 component_version_noun!(DiffNoun, diff::Args);
+component_version_noun!(DeleteNoun, delete::Args);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TransferNoun {

@@ -4,12 +4,14 @@ pub(crate) mod add;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
+pub(crate) mod delete;
 pub(crate) mod diff;
 pub(crate) mod download;
 pub(crate) mod get;
 pub(crate) mod hash;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod prune;
 pub(crate) mod required;
 pub(crate) mod serve;
 pub(crate) mod sign;
@@ -28,8 +30,8 @@ use ocm::model::RepositorySpec;
 use ocm::{AddressError, Environment, Located, Occasion, Ocm, Rules, causes};
 
 use crate::cli::{
-    AddNoun, Cli, Command, CreateNoun, DiffNoun, DownloadNoun, GetNoun, Global, HashNoun, LogLevel,
-    SignNoun, StateNoun, TransferNoun, VerifyNoun,
+    AddNoun, Cli, Command, CreateNoun, DeleteNoun, DiffNoun, DownloadNoun, GetNoun, Global,
+    HashNoun, LogLevel, SignNoun, StateNoun, TransferNoun, VerifyNoun,
 };
 use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
@@ -118,6 +120,10 @@ impl Session {
                 operation: "listing repositories",
                 ..
             } => Some(CATALOGUE.to_owned()),
+            ocm::oci::Error::Unsupported {
+                operation: "deleting manifests" | "deleting tags",
+                ..
+            } => Some(DELETION.to_owned()),
             ocm::oci::Error::Remote {
                 what, status: None, ..
             } => {
@@ -149,6 +155,11 @@ const BUSY: &str = "an archive in one file has one writer at a time: run the sam
 /// What helps where a registry does not show what it has.
 const CATALOGUE: &str = "name a component, as in `REPOSITORY//COMPONENT`; some registries list \
      what they have only for who is logged in";
+
+/// What helps where a registry keeps everything.
+const DELETION: &str = "whoever runs the registry decides whether anything can be deleted there, as \
+     REGISTRY_STORAGE_DELETE_ENABLED does for the registry of distribution; some have deletion only \
+     in an interface of their own";
 
 /// What helps where a registry knows who asks, or does not care, and refuses.
 const OTHER_CREDENTIALS: &str = "whoever may do this has other credentials; \
@@ -220,6 +231,8 @@ async fn perform(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Diff(DiffNoun::ComponentVersion(args)) => diff::run(*args, session).await,
         Command::Check(args) => check::run(*args, session).await,
         Command::List(args) => list::run(args, session).await,
+        Command::Delete(DeleteNoun::ComponentVersion(args)) => delete::run(*args, session).await,
+        Command::Prune(args) => prune::run(args, session).await,
         Command::State(StateNoun::Export(args)) => state::run(args, session).await,
         Command::Serve(args) => serve::run(args, session).await,
         Command::Version(_) | Command::Completion(_) => Ok(()),

@@ -18,12 +18,14 @@ pub mod conformance;
 mod content;
 mod error;
 mod ownership;
+mod removal;
 mod repository;
 
 pub use access::{AccessMethod, AccessMethods};
 pub use content::{Artifact, Content, platforms_of, selection_of};
 pub use error::Error;
 pub use ownership::{OWNER_NAME, OWNER_VERSION, OWNERSHIP, ownership, record_ownership};
+pub use removal::Removal;
 pub use repository::{
     AddedContent, ComponentRepository, CopyOptions, Expected, RepositoryRef, StoredVersion,
 };

@@ -1,5 +1,6 @@
 //! The trait of places with component versions.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use ocm_oci::Outcome;
 
 use crate::content::{Artifact, Content};
 use crate::error::Error;
+use crate::removal::Removal;
 
 /// A component repository that is shared between tasks.
 pub type RepositoryRef = Arc<dyn ComponentRepository>;
@@ -187,6 +189,39 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     /// [`Error::Changed`] if the target is not as expected, [`Error::NoLocalBlob`] if a local
     /// blob is missing.
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error>;
+
+    /// Returns what goes with versions of a component: all that nothing else needs. Content that
+    /// other versions share stays, and so does whatever somebody else keeps beside them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if one of the versions is not there, [`Error::Unsupported`] if the
+    /// repository keeps everything.
+    async fn removal(
+        &self,
+        component: &ComponentName,
+        versions: &BTreeSet<Version>,
+    ) -> Result<Removal, Error> {
+        let _ = (component, versions);
+        Err(Error::Unsupported {
+            location: self.location(),
+            operation: "removing component versions",
+        })
+    }
+
+    /// Removes versions of a component: each as a whole first, then what it has left behind. What
+    /// is gone already is no error, so that a removal that broke off is continued by another.
+    ///
+    /// # Errors
+    ///
+    /// The repository cannot be written, or does not allow it.
+    async fn remove(&self, removal: &Removal) -> Result<(), Error> {
+        let _ = removal;
+        Err(Error::Unsupported {
+            location: self.location(),
+            operation: "removing component versions",
+        })
+    }
 
     /// Makes durable what has been written so far. Called at the end of the work.
     ///

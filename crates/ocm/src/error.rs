@@ -232,6 +232,14 @@ pub enum Error {
     )]
     RecursiveTop { id: ComponentVersionId },
 
+    /// What is to be deleted is part of another component version.
+    #[error("component version {id} cannot be deleted: {by} in {location} refers to it")]
+    ReferredTo {
+        id: ComponentVersionId,
+        by: ComponentVersionId,
+        location: String,
+    },
+
     /// A root keeps other digests for what is below it than stand there.
     #[error(transparent)]
     Kept(#[from] ocm_signing::nested::Error),

@@ -147,6 +147,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         | Error::ChangedMeanwhile { .. }
         | Error::NoDelta { .. }
         | Error::InTheWay { .. }
+        | Error::ReferredTo { .. }
         | Error::Invalidates { .. } => Some(Kind::Conflict),
         Error::NoToken { .. } => Some(Kind::NotAllowed),
         Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),

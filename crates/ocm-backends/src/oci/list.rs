@@ -1,6 +1,7 @@
 //! Which components there are, and which tags of a repository are versions of its component.
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use ocm_digest::Digest;
 use ocm_model::{ComponentName, Version};
 use ocm_oci::{RepositoryName, Tag};
 use ocm_repository::{ComponentRepository as _, Error};
@@ -108,19 +109,18 @@ impl OciComponentRepository {
 /// Returns whether a tag lists what refers to a manifest: the fallback of registries without the
 /// API, and what cosign derives from it.
 fn keeps_referrers(tag: &Tag) -> bool {
-    let Some((algorithm, rest)) = tag.as_str().split_once('-') else {
-        return false;
-    };
-    let hex = rest.split('.').next().unwrap_or_default();
-    matches!(algorithm, "sha256" | "sha512")
-        && hex.len() >= 64
-        && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    subject_of(tag).is_some()
+}
+
+/// Returns the manifest of which a tag lists what refers to it.
+pub(super) fn subject_of(tag: &Tag) -> Option<Digest> {
+    let (algorithm, rest) = tag.as_str().split_once('-')?;
+    let hex = rest.split('.').next()?;
+    format!("{algorithm}:{hex}").parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use ocm_digest::Digest;
-
     use super::*;
 
     #[test]

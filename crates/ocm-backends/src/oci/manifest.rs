@@ -8,8 +8,8 @@ use ocm_blob::{BlobRef, MemoryBlob};
 use ocm_digest::Digest;
 use ocm_model::Descriptor;
 use ocm_oci::{
-    Descriptor as Entry, Error, ImageIndex, ImageManifest, RawManifest, RepositoryName, StoreRef,
-    Tag,
+    Descriptor as Entry, Document, Error, ImageIndex, ImageManifest, RawManifest, RepositoryName,
+    StoreRef, Tag,
 };
 use ocm_repository::Expected;
 use serde_json::json;
@@ -22,6 +22,16 @@ const ARTIFACT_TYPE: &str = "application/vnd.ocm.software.component-descriptor.v
 const DESCRIPTOR_JSON: &str = "application/vnd.ocm.software.component-descriptor.v2+json";
 /// The media type of the configuration that names the descriptor layer.
 const CONFIG: &str = "application/vnd.ocm.software.component.config.v1+json";
+
+/// Returns whether a manifest is, or has, a component descriptor: of any tool, the first one included.
+pub fn is_component_version(manifest: &RawManifest) -> bool {
+    let annotations = match manifest.parse() {
+        Ok(Document::Image(image)) => image.annotations,
+        Ok(Document::Index(index)) => index.annotations,
+        Err(_) => return false,
+    };
+    annotations.contains_key(COMPONENT_VERSION)
+}
 
 /// How a component version is stored.
 #[derive(Clone, Debug)]

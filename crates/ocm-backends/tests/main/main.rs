@@ -15,6 +15,7 @@ mod oci;
 mod ownership;
 #[cfg(feature = "helm")]
 mod product;
+mod removal;
 #[cfg(feature = "wget")]
 mod tls;
 #[cfg(feature = "http")]

@@ -31,6 +31,7 @@ mod parts;
 mod plans;
 mod platforms;
 mod policies;
+mod pruning;
 mod raw;
 mod registries;
 mod restarting;

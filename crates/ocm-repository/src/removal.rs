@@ -1,0 +1,32 @@
+//! What goes with component versions that are removed.
+
+use std::collections::BTreeSet;
+
+use ocm_digest::Digest;
+use ocm_model::{ComponentName, Version};
+use ocm_oci::{Descriptor, RepositoryName, Tag};
+
+/// What goes from the repository of a component with some of its versions.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// The component.
+    pub component: ComponentName,
+    /// The versions that go.
+    pub versions: BTreeSet<Version>,
+    /// The OCI repository.
+    pub repository: RepositoryName,
+    /// The other tags that go, as what they name goes: aliases such as `latest`, and those under
+    /// which registries and tools list what refers to an artifact.
+    pub other_tags: BTreeSet<Tag>,
+    /// The tags of the versions whose manifest stays, since something else names it.
+    pub tags_alone: BTreeSet<Tag>,
+    /// Lists of what refers to something that stays, under their tags, which name a manifest that
+    /// goes. Registries keep them by themselves, or their clients do when they delete.
+    pub stale_lists: Vec<(Tag, Digest)>,
+    /// The manifests that go, what points before what is pointed to: those of the versions, the
+    /// artifacts that only they have, and what refers to these.
+    pub manifests: Vec<Descriptor>,
+    /// The size of those manifests, and of the blobs that they name and no version that stays, in
+    /// bytes. What stays otherwise, or in other repositories, may name some of them as well.
+    pub bytes: u64,
+}

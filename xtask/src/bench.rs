@@ -10,6 +10,7 @@ mod bare;
 mod documents;
 mod inputs;
 mod jobs;
+mod large;
 mod layers_tar;
 mod layout;
 mod limits;

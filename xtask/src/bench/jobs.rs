@@ -23,7 +23,7 @@ const PATIENCE: f64 = 30.0;
 pub(crate) type Job = fn(&mut Bench) -> Result<Vec<Row>>;
 
 /// All jobs. Their names are what `--only` takes.
-pub(crate) const JOBS: [(&str, Job); 22] = [
+pub(crate) const JOBS: [(&str, Job); 24] = [
     ("pack-big", |bench| bench.pack(Kind::Big)),
     ("pack-mid", |bench| bench.pack(Kind::Mid)),
     ("pack-small", |bench| bench.pack(Kind::Small)),
@@ -45,6 +45,8 @@ pub(crate) const JOBS: [(&str, Job); 22] = [
     ("get", |bench| bench.get()),
     ("get-tar", |bench| bench.get_of_tar()),
     ("descriptor", |bench| bench.descriptor()),
+    ("diff", |bench| bench.diff()),
+    ("prune", |bench| bench.prune()),
     ("signatures", |bench| bench.signatures()),
 ];
 

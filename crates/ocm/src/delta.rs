@@ -170,8 +170,11 @@ impl Ocm {
             base: record.base.iter().cloned().collect::<Vec<_>>().join(", "),
             missing: digests,
         };
-        let Some((base, prefix)) = self.store_of(target).await? else {
-            return Err(missing(record.left_out.keys().copied().collect()));
+        let (base, prefix) = match self.store_of(target).await? {
+            Some(place) => place,
+            // Nothing is looked for.
+            None if record.left_out.is_empty() => (Arc::clone(&archive), None),
+            None => return Err(missing(record.left_out.keys().copied().collect())),
         };
         let completed = Completed::new(archive, &record, base, prefix.as_ref()).await?;
         let store: StoreRef = Arc::new(completed.map_err(missing)?);

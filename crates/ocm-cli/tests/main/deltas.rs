@@ -191,6 +191,9 @@ fn a_delta_archive_that_leaves_nothing_out_is_one_all_the_same() {
     cli.ok("transfer ctf shop far");
     cli.ok("transfer ctf delta.tar far");
     check_next(&cli, "far");
+    // It needs nothing that is there.
+    cli.ok("transfer ctf delta.tar fresh");
+    cli.ok(&format!("get cv fresh//{NEXT}"));
 }
 
 #[test]

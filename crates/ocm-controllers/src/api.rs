@@ -24,7 +24,9 @@ pub use definition::definitions;
 pub use deployer::{DeployedObject, Deployer, DeployerSpec, DeployerStatus};
 pub use reason::Reason;
 pub use reference::{ComponentRef, DigestInfo, LocalRef, ResourceRef};
-pub use replication::{FailedTransferEvent, Replication, ReplicationSpec, ReplicationStatus};
+pub use replication::{
+    FailedTransferEvent, Replication, ReplicationSpec, ReplicationStatus, TransferRecord,
+};
 pub use repository::{Repository, RepositorySpec, RepositoryStatus};
 pub use resource::{
     ByReference, Label, LabelMerge, Resource, ResourceInfo, ResourceSelector, ResourceSpec,

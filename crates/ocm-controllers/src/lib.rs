@@ -19,6 +19,7 @@ mod object;
 pub mod operator;
 mod reconcile;
 mod relations;
+mod replication;
 mod repository;
 pub mod resolution;
 pub mod versions;

@@ -11,7 +11,7 @@ use kube::runtime::applier;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use ocm::Timestamp;
 use ocm_kube::events::Events;
 use ocm_kube::metrics::Metrics;
@@ -25,6 +25,7 @@ use crate::config::{Rules, SourceKind};
 use crate::object::Object;
 use crate::reconcile::{Context, Reconcile, Shared, pass};
 use crate::relations::Relations;
+use crate::replication::Transfers;
 use crate::resolution::{self, Resolutions};
 use crate::watch::{Next, Queues, stores, watch, watch_sources};
 
@@ -130,6 +131,7 @@ impl Operator {
         let mut queues = Queues::default();
         let repositories = queues.add();
         let components = queues.add();
+        let replications = queues.add();
         let shared = Arc::new(Shared {
             client: client.clone(),
             clock: options.clock,
@@ -140,6 +142,7 @@ impl Operator {
             events: Events::new(client, RECORDER, &options.instance, options.clock),
             metrics: options.metrics,
         });
+        let transfers = Transfers::new(options.replication_concurrency, options.clock);
         let _watching = [
             watching(&shared, writers.repositories),
             watching(&shared, writers.components),
@@ -161,6 +164,7 @@ impl Operator {
             tokio::join!(
                 worker.work(repositories, stores.repositories, (), 0),
                 worker.work(components, stores.components, (), 0),
+                worker.work(replications, stores.replications, transfers, 0),
             );
         };
         let late = async {
@@ -215,12 +219,7 @@ impl Worker<'_> {
         let context = Arc::new(Context::new(Arc::clone(self.shared), services));
         let next = next.take_until(self.stop.clone().cancelled_owned());
         let look = |object: Arc<K>, context| {
-            let span = tracing::info_span!(
-                "pass",
-                kind = K::KIND,
-                namespace = object.namespace(),
-                name = object.name_any()
-            );
+            let span = tracing::info_span!("pass", kind = K::KIND, object = object.key().path());
             let pass = pass(object, context).instrument(span);
             AbortOnDropHandle::new(tokio::spawn(pass))
         };

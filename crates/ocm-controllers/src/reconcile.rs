@@ -120,6 +120,8 @@ pub(crate) enum Retry {
     /// When work that goes on has ended, which wakes the object. Until then an object that was
     /// ready stays so.
     WhenWoken,
+    /// The same, but what the object was ready with is not what it asks for any more.
+    WhenFinished,
 }
 
 impl Failure {
@@ -252,7 +254,7 @@ impl<K: Reconcile> Pass<'_, K> {
                 Action::requeue(self.at_interval().unwrap_or(UNSTATED)),
                 "failed",
             ),
-            Retry::WhenWoken => (Action::requeue(WAITING), "waiting"),
+            Retry::WhenWoken | Retry::WhenFinished => (Action::requeue(WAITING), "waiting"),
         }
     }
 
@@ -294,7 +296,7 @@ impl<K: Reconcile> Pass<'_, K> {
         self.write(&before, after).await?;
         let again = match retry {
             Retry::Soon => self.context.next_delay(self.object),
-            Retry::AtInterval | Retry::WhenWoken => WAITING,
+            Retry::AtInterval | Retry::WhenWoken | Retry::WhenFinished => WAITING,
         };
         Ok((Action::requeue(again), "deleting"))
     }

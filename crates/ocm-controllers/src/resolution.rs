@@ -24,7 +24,7 @@ use ocm::model::{
 };
 use ocm::repository::RepositoryRef;
 use ocm::transfer::Resolver as _;
-use ocm::{Ocm, Timestamp, VerifyOptions};
+use ocm::{Ocm, Timestamp, Use, VerifyOptions};
 use tokio::time::timeout;
 
 use self::cache::Cache;
@@ -160,6 +160,17 @@ impl Resolutions {
         })
     }
 
+    /// Opens a repository for reading or writing, with the session of its configuration.
+    ///
+    /// # Errors
+    ///
+    /// There is no repository, or it may not be opened.
+    pub async fn open(&self, place: &Place, usage: Use) -> Result<(Ocm, RepositoryRef), Error> {
+        let session = self.0.places.session(&place.config);
+        let repository = self.0.places.open(&session, place, usage).await?;
+        Ok((session, repository))
+    }
+
     /// Asks whether a repository answers.
     pub fn reach(&self, place: &Place) -> Ticket<()> {
         let mut key = KeyBuilder::new("reach");
@@ -238,7 +249,7 @@ impl Inner {
     async fn read(&self, wanted: &Wanted) -> Result<(Resolved, usize), Error> {
         let id = &wanted.id;
         let session = self.places.session(&wanted.place.config);
-        let base = self.places.open(&session, &wanted.place).await?;
+        let base = self.places.open(&session, &wanted.place, Use::Read).await?;
         let configured = |source| Error::repository(&wanted.place.repository, source);
         let resolvers = session.resolvers(&base).await.map_err(configured)?;
         // Where the configuration says, and else in the repository.
@@ -301,7 +312,7 @@ impl Inner {
 
     async fn list(&self, place: &Place, name: &ComponentName) -> Result<Arc<[Version]>, Error> {
         let session = self.places.session(&place.config);
-        let base = self.places.open(&session, place).await?;
+        let base = self.places.open(&session, place, Use::Read).await?;
         let configured = |source| Error::repository(&place.repository, source);
         let resolvers = session.resolvers(&base).await.map_err(configured)?;
         let elsewhere = ocm::constructor::build::Resolver::repositories(&resolvers, name).await;

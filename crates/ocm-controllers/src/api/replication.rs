@@ -1,8 +1,10 @@
 //! `Replication`: a component version, transferred to another repository.
 
+use jiff::Timestamp;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::component::ComponentInfo;
 use super::condition::Condition;
@@ -62,6 +64,10 @@ pub struct ReplicationStatus {
     /// What failed in the last transfer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_failed_transfer_events: Vec<FailedTransferEvent>,
+    /// The last transfers in which something moved or failed, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub history: Vec<TransferRecord>,
     /// The configuration that was used, in its order.
     #[serde(
         default,
@@ -69,6 +75,33 @@ pub struct ReplicationStatus {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub effective_ocm_config: Vec<EffectiveConfig>,
+}
+
+/// A transfer that has ended.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferRecord {
+    /// The component.
+    pub component: String,
+    /// Its version.
+    pub version: String,
+    /// Where it came from.
+    #[schemars(schema_with = "super::definition::any")]
+    pub source_repository_spec: Value,
+    /// Where it went.
+    #[schemars(schema_with = "super::definition::any")]
+    pub target_repository_spec: Value,
+    /// When its turn came.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub start_time: Timestamp,
+    /// When it ended.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub end_time: Timestamp,
+    /// Whether everything is at the target.
+    pub success: bool,
+    /// What went wrong, if not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A step of a transfer that failed.

@@ -40,7 +40,6 @@ pub(crate) struct Shared {
 /// What passes over objects of one kind share.
 pub(crate) struct Context<K: Reconcile> {
     pub(crate) shared: Arc<Shared>,
-    #[expect(dead_code, reason = "no kind has any yet")]
     pub(crate) services: K::Services,
     memory: Mutex<BTreeMap<String, Memory<K::Status>>>,
     passes: Counter,

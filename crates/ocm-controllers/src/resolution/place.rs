@@ -83,10 +83,15 @@ impl Places {
         session
     }
 
-    /// Opens a repository for reading.
-    pub(super) async fn open(&self, session: &Ocm, place: &Place) -> Result<RepositoryRef, Error> {
+    /// Opens a repository.
+    pub(super) async fn open(
+        &self,
+        session: &Ocm,
+        place: &Place,
+        usage: Use,
+    ) -> Result<RepositoryRef, Error> {
         self.check(&place.repository).await?;
-        let opened = session.open(&place.repository, Use::Read).await;
+        let opened = session.open(&place.repository, usage).await;
         opened.map_err(|source| Error::repository(&place.repository, source))
     }
 

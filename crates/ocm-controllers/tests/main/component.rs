@@ -46,6 +46,20 @@ fn look_again(namespace: &str, value: &str) {
     );
 }
 
+/// Has the component looked at until that reaches the registry: what was read a moment ago need
+/// not be read again.
+fn look_until_asked(namespace: &str, registry: &Registry) {
+    registry.take_requests();
+    let asked = |it: &String| it.contains("manifests/1.0.0");
+    for number in 0..1000 {
+        look_again(namespace, &number.to_string());
+        if registry.take_requests().iter().any(asked) {
+            return;
+        }
+    }
+    panic!("the registry is not asked");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_highest_version_that_fits_is_taken_and_a_new_one_when_it_is_asked_for() {
     operator();
@@ -76,6 +90,126 @@ async fn the_highest_version_that_fits_is_taken_and_a_new_one_when_it_is_asked_f
         }
     }
     panic!("the new version is not taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_was_missing_is_found_at_the_interval() {
+    operator();
+    let (namespace, registry) = (cluster().namespace(), Registry::start());
+    publish(&registry, &[descriptor("1.0.0")]).await;
+    let often = objects(&registry, "^2", "").replace("interval: 1h", "interval: 1s");
+    apply(&namespace, &often);
+    let none = "False CheckVersionFailed: no valid versions found for constraint ^2";
+    says(&namespace, none).await;
+    // Nobody touches the object from here on.
+    publish(&registry, &[descriptor("2.0.0")]).await;
+    says(&namespace, "True Succeeded: Applied version 2.0.0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_stays_ready_while_it_is_looked_at_again() {
+    operator();
+    let (namespace, registry) = (cluster().namespace(), Registry::start());
+    publish(&registry, &[descriptor("1.0.0")]).await;
+    apply(&namespace, &objects(&registry, "1.0.0", ""));
+    let ready = says(&namespace, "True Succeeded: Applied version 1.0.0").await;
+    registry.fail(1000, "HEAD", "manifests/1.0.0", Fault::HoldUntilHealed);
+    registry.fail(1000, "GET", "manifests/1.0.0", Fault::HoldUntilHealed);
+    look_until_asked(&namespace, &registry);
+    // One that comes later waits for the same answer, and says so once it has waited long enough:
+    // so has the first one.
+    let objects = objects(&registry, "1.0.0", "");
+    let (_, component) = objects.split_once("---\n").unwrap();
+    apply(
+        &namespace,
+        &component.replace("{name: it}", "{name: later}"),
+    );
+    let waiting = "False ResolutionInProgress: component version resolution in progress";
+    wait(&namespace, "later", |it: &Component| {
+        of_component(it) == waiting
+    })
+    .await;
+    let now = wait(&namespace, "it", |_: &Component| true).await;
+    assert_eq!(of_component(&now), "True Succeeded: Applied version 1.0.0");
+    registry.heal();
+    wait(&namespace, "later", |it: &Component| {
+        of_component(it) == "True Succeeded: Applied version 1.0.0"
+    })
+    .await;
+    let after = says(&namespace, "True Succeeded: Applied version 1.0.0").await;
+    assert_eq!(after.status, ready.status);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_say_what_has_changed_and_not_what_has_not() {
+    operator();
+    let (namespace, registry) = (cluster().namespace(), Registry::start());
+    publish(&registry, &["1.0.0", "1.1.0"].map(descriptor)).await;
+    apply(&namespace, &objects(&registry, "1.0.0", ""));
+    says(&namespace, "True Succeeded: Applied version 1.0.0").await;
+    for _ in 0..3 {
+        look_until_asked(&namespace, &registry);
+    }
+    apply(&namespace, &objects(&registry, "1.1.0", ""));
+    says(&namespace, "True Succeeded: Applied version 1.1.0").await;
+    let events = ocm_testkit::eventually("the last event", || {
+        let arguments = [
+            "get",
+            "events",
+            "--field-selector=involvedObject.kind=Component",
+            "-o",
+            "jsonpath={range .items[*]}{.type} {.reason} {.message} {.count} {.source.component} \
+             {.metadata.annotations.delivery\\.ocm\\.software/component_version}{\"\\n\"}{end}",
+        ];
+        let events = kubectl(&namespace, &arguments);
+        let last = "Normal Succeeded Applied version 1.1.0 1 ocm-k8s-toolkit";
+        events.contains(last).then(|| events.clone()).ok_or(events)
+    });
+    let first =
+        format!("Normal Succeeded Applied version 1.0.0 1 ocm-k8s-toolkit {COMPONENT}:1.0.0");
+    assert_eq!(
+        events.lines().filter(|it| **it == first).count(),
+        1,
+        "{events}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_the_same_name_in_two_namespaces_have_nothing_to_do_with_each_other() {
+    operator();
+    let (ours, theirs) = (cluster().namespace(), cluster().namespace());
+    let registry = Registry::start();
+    publish(&registry, &[descriptor("1.0.0")]).await;
+    apply(&ours, &objects(&registry, "1.0.0", ""));
+    let all = objects(&registry, "1.0.0", "");
+    let (_, component) = all.split_once("---\n").unwrap();
+    apply(&theirs, component);
+    says(&ours, "True Succeeded: Applied version 1.0.0").await;
+    let missing = "False GetResourceFailed: OCM Repository is not ready";
+    says(&theirs, missing).await;
+    // A resource of the one keeps that one, and not the other.
+    apply(
+        &ours,
+        "apiVersion: delivery.ocm.software/v1alpha1
+kind: Resource
+metadata: {name: child}
+spec:
+  componentRef: {name: it}
+  resource: {byReference: {resource: {name: x}}}
+",
+    );
+    kubectl(&theirs, &["delete", "component", "it", "--wait=false"]);
+    gone::<Component>(&theirs, "it").await;
+    kubectl(&ours, &["delete", "component", "it", "--wait=false"]);
+    let kept =
+        format!("component cannot be removed as resources are still referencing it: {ours}/child");
+    wait(&ours, "it", |it: &Component| {
+        let conditions = it.status.iter().flat_map(|it| &it.conditions);
+        { conditions }.any(|it| it.reason == "DeletionFailed" && it.message == kept)
+    })
+    .await;
+    kubectl(&ours, &["delete", "resource", "child", "--wait=false"]);
+    gone::<Component>(&ours, "it").await;
 }
 
 /// Returns which of some versions is applied.

@@ -23,6 +23,7 @@ const BEYOND: &[(&str, &[&str])] = &[
         &[
             "/properties/spec/properties/componentRef/properties/namespace",
             "/properties/spec/properties/interval",
+            "/properties/status/properties/history",
         ],
     ),
     ("Repository", &[]),

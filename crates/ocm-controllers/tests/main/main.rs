@@ -8,6 +8,7 @@ mod config;
 mod definitions;
 mod keys;
 mod process;
+mod replication;
 mod repository;
 mod resolution;
 mod running;

@@ -14,6 +14,9 @@ const SCHEMAS: &str = "docs/reference/schemas";
 /// Where the definitions of custom resources are.
 const DEFINITIONS: &str = "deploy/crds";
 
+/// The chart of the controllers, whose own files are part of it.
+const CHART: &str = "deploy/charts/ocm-controllers";
+
 /// Writes the documents, or fails if one is not as it would be written.
 pub(crate) fn generate(check: bool) -> Result<()> {
     for (document, text) in documents()? {
@@ -58,7 +61,17 @@ fn documents() -> Result<Vec<(String, Vec<u8>)>> {
     let files: BTreeMap<String, String> =
         serde_json::from_slice(&example("ocm-controllers", "definitions")?)?;
     for (name, text) in files {
-        documents.push((format!("{DEFINITIONS}/{name}"), text.into_bytes()));
+        let text = text.into_bytes();
+        documents.push((format!("{CHART}/files/crds/{name}"), text.clone()));
+        documents.push((format!("{DEFINITIONS}/{name}"), text));
     }
+    documents.push((
+        "deploy/install.yaml".to_owned(),
+        example("ocm-controllers", "install")?,
+    ));
+    documents.push((
+        format!("{CHART}/files/rules.yaml"),
+        example("ocm-controllers", "rules")?,
+    ));
     Ok(documents)
 }

@@ -8,12 +8,14 @@
 //! - [`resolution`]: the one service that asks repositories.
 //! - [`operator`]: what is watched, and who works on it. The reconcilers themselves are a module
 //!   for each kind.
+//! - [`install`]: what has to be in a cluster for them, with the permissions that they need.
 //! - [`deployer`]: what objects that are applied say of where they come from.
 
 pub mod api;
 mod component;
 pub mod config;
 pub mod deployer;
+pub mod install;
 pub mod keys;
 mod object;
 pub mod operator;

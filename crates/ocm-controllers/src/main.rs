@@ -23,6 +23,7 @@ const LEASE: &str = "56490b8c.ocm.software";
 
 /// Delivers component versions to Kubernetes: the controllers of `delivery.ocm.software`.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 #[command(name = "ocm-controllers", version)]
 struct Flags {
     /// Where metrics are served, such as `:8080`; `0` is nowhere.
@@ -66,12 +67,25 @@ struct Flags {
     /// The directory below which archives may be read as repositories.
     #[arg(long, value_name = "DIRECTORY", default_value = "/data")]
     archives: PathBuf,
-    /// How much is logged.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    zap_log_level: LevelFilter,
-    /// How it is logged.
-    #[arg(long, value_name = "FORMAT", default_value = "json")]
-    zap_encoder: Encoder,
+    /// How much is logged: `error`, `info`, `debug`, or a number that is the higher the more;
+    /// `info` by default.
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    zap_log_level: Option<LevelFilter>,
+    /// How it is logged; `json` by default.
+    #[arg(long, value_name = "FORMAT")]
+    zap_encoder: Option<Encoder>,
+    /// Log for a developer, unless the other flags say otherwise: `debug`, `console`.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true")]
+    zap_devel: bool,
+    /// Not offered: metrics are served in plain text.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide = true)]
+    metrics_secure: bool,
+    /// Accepted for the Go controllers' sake.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide = true)]
+    enable_http2: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -101,11 +115,20 @@ fn main() -> ExitCode {
 }
 
 fn log(flags: &Flags) {
+    let (level, encoder) = if flags.zap_devel {
+        (LevelFilter::DEBUG, Encoder::Console)
+    } else {
+        (LevelFilter::INFO, Encoder::Json)
+    };
     let builder = tracing_subscriber::fmt()
-        .with_max_level(flags.zap_log_level)
+        .with_max_level(flags.zap_log_level.unwrap_or(level))
         .with_writer(io::stderr);
-    match flags.zap_encoder {
-        Encoder::Json => builder.json().flatten_event(true).init(),
+    match flags.zap_encoder.unwrap_or(encoder) {
+        Encoder::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .init(),
         Encoder::Console => builder.with_ansi(false).init(),
     }
 }
@@ -171,6 +194,10 @@ fn options(flags: &Flags) -> Result<Options> {
         flags.resolver_worker_count > 0,
         "--resolver-worker-count must be positive"
     );
+    ensure!(
+        !flags.metrics_secure,
+        "--metrics-secure is not offered: metrics are served in plain text"
+    );
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "ocm-controllers".to_owned());
     let instance = format!("{host}_{:x}", Timestamp::now().as_nanosecond());
     let options = Options::new(instance, Timestamp::now);
@@ -223,6 +250,18 @@ fn listen_address(text: &str) -> Result<Option<SocketAddr>> {
     address
         .map(Some)
         .with_context(|| format!("`{text}` is no address such as :8081"))
+}
+
+/// Reads a level as zap has them: a number is how much more than `info` is logged.
+fn parse_level(text: &str) -> Result<LevelFilter, String> {
+    match text {
+        "error" | "panic" => Ok(LevelFilter::ERROR),
+        "warn" => Ok(LevelFilter::WARN),
+        "info" => Ok(LevelFilter::INFO),
+        "debug" | "1" => Ok(LevelFilter::DEBUG),
+        number if number.parse::<u8>().is_ok_and(|it| it > 1) => Ok(LevelFilter::TRACE),
+        _ => Err("error, info, debug or a positive number is expected".to_owned()),
+    }
 }
 
 /// Reads a quantity of Kubernetes, such as `2Mi`, as a number of bytes.
@@ -281,7 +320,10 @@ mod tests {
             options(&Flags::try_parse_from(arguments).unwrap())
         };
         assert!(of(&["--leader-elect", "--zap-log-level=debug"]).is_ok());
-        assert!(of(&["--leader-elect=false"]).is_ok());
+        assert!(of(&["--leader-elect=false", "--zap-devel=false"]).is_ok());
+        assert!(of(&["--zap-log-level=2", "--enable-http2"]).is_ok());
+        assert!(of(&["--metrics-secure"]).is_err());
+        assert!(of(&["--metrics-secure=false"]).is_ok());
         assert!(of(&["--resolver-cache-ttl=0"]).is_err());
         assert!(of(&["--resolver-subscriber-buffer-size=0"]).is_err());
         assert!(of(&["--resolver-subscriber-buffer-size=1001"]).is_err());

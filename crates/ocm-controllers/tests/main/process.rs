@@ -1,7 +1,11 @@
 //! The controllers as a process.
 
-use ocm_testkit::{Cli, Cluster, Registry};
-use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use ocm_controllers::install::{NAMESPACE, roles};
+use ocm_testkit::{Cli, Cluster, Registry, eventually};
+use serde_json::{Value, json};
 
 use crate::world::{install, text};
 
@@ -20,22 +24,11 @@ fn a_process_leads_says_what_it_does_and_hands_the_lease_back() {
         &cluster.kubeconfig_path().display().to_string(),
     );
     let mut process = cli.start("--leader-elect --health-probe-bind-address=127.0.0.1:0");
-    let manifest = format!(
-        "apiVersion: delivery.ocm.software/v1alpha1
-kind: Repository
-metadata: {{name: shop, namespace: default}}
-spec:
-  repositorySpec: {{type: OCIRegistry, baseUrl: 'http://{}'}}
-  interval: 1h
-",
-        registry.host()
-    );
-    let applied = cluster.kubectl_with(&["apply", "--server-side", "-f", "-"], &manifest);
-    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    apply(&cluster, &repository(&registry));
     let line = process.wait_for("{\"timestamp\":");
     serde_json::from_str::<Value>(&format!("{{\"timestamp\":{line}")).unwrap();
     let rest = process.wait_for("Successfully reconciled OCM repository");
-    assert!(rest.contains("\"name\":\"shop\""), "{rest}");
+    assert!(rest.contains("\"object\":\"default/shop\""), "{rest}");
 
     let lease = [
         "get",
@@ -50,6 +43,174 @@ spec:
     let lease = cluster.kubectl(&lease);
     assert!(lease.status.success(), "{}", text(&lease.stderr));
     assert_eq!(text(&lease.stdout), "");
+}
+
+/// A repository in the namespace `default`.
+fn repository(registry: &Registry) -> String {
+    format!(
+        "apiVersion: delivery.ocm.software/v1alpha1
+kind: Repository
+metadata: {{name: shop, namespace: default}}
+spec:
+  repositorySpec: {{type: OCIRegistry, baseUrl: 'http://{}'}}
+  interval: 1h
+",
+        registry.host()
+    )
+}
+
+fn apply(cluster: &Cluster, manifest: &str) {
+    let applied = cluster.kubectl_with(&["apply", "--server-side", "-f", "-"], manifest);
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+}
+
+/// An account with the permissions that are generated, and no others; returns its kubeconfig.
+fn account(cluster: &Cluster) -> String {
+    apply(
+        cluster,
+        &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+            .to_string(),
+    );
+    let user = json!([{
+        "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "controller",
+    }]);
+    let roles: Vec<_> = roles()
+        .into_iter()
+        .map(|mut it| {
+            if it.get("subjects").is_some() {
+                it["subjects"] = user.clone();
+            }
+            it.to_string()
+        })
+        .collect();
+    apply(cluster, &roles.join("\n---\n"));
+    let context = "\"user\": \"test\"}";
+    let with_namespace = format!("\"user\": \"test\", \"namespace\": \"{NAMESPACE}\"}}");
+    let kubeconfig = cluster.kubeconfig_for("controller");
+    assert!(kubeconfig.contains(context), "{kubeconfig}");
+    kubeconfig.replace(context, &with_namespace)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// What the process answers at a path.
+fn get(port: u16, path: &str) -> Result<String, String> {
+    let ask = || {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().map_err(|error: std::io::Error| error.to_string())
+}
+
+#[test]
+fn the_permissions_that_are_generated_are_enough_and_what_is_done_is_not_done_again() {
+    let cluster = Cluster::start();
+    install(&cluster);
+    let registry = Registry::start();
+    apply(&cluster, &repository(&registry));
+    let mut cli = cli();
+    cli.write("kubeconfig", account(&cluster));
+    let path = cli.path("kubeconfig").display().to_string();
+    cli.set("KUBECONFIG", &path);
+    let version = || {
+        let get = [
+            "get",
+            "repository",
+            "shop",
+            "-o",
+            "jsonpath={.metadata.resourceVersion}",
+        ];
+        text(&cluster.kubectl(&get).stdout)
+    };
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let (probes, metrics) = (free_port(), free_port());
+        let process = cli.start(&format!(
+            "--leader-elect --health-probe-bind-address=127.0.0.1:{probes} \
+             --metrics-bind-address=127.0.0.1:{metrics}"
+        ));
+        let pass = "ocm_controllers_passes_total{kind=\"Repository\",result=\"ready\"}";
+        eventually("a pass", || {
+            let numbers = get(metrics, "/metrics")?;
+            numbers.contains(pass).then_some(()).ok_or(numbers)
+        });
+        for path in ["/healthz", "/readyz"] {
+            let answer = get(probes, path).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        versions.push(version());
+        let ended = process.signal("TERM");
+        assert_eq!(ended.code, Some(0), "{ended}");
+        assert!(!ended.stderr.contains("forbidden"), "{ended}");
+    }
+    // The second one has found all as it should be, and has written nothing.
+    assert_eq!(versions[0], versions[1]);
+    let may = |verb: &str, what: &str| {
+        let arguments = ["auth", "can-i", verb, what, "--as=controller", "-A"];
+        text(&cluster.kubectl(&arguments).stdout).trim() == "yes"
+    };
+    assert!(may("list", "secrets"));
+    for (verb, what) in [
+        ("create", "secrets"),
+        ("update", "secrets"),
+        ("delete", "components.delivery.ocm.software"),
+        ("create", "deployments.apps"),
+        ("get", "pods"),
+    ] {
+        assert!(!may(verb, what), "{verb} {what}");
+    }
+}
+
+#[test]
+fn work_goes_on_after_the_api_server_was_away() {
+    let cluster = Cluster::start();
+    install(&cluster);
+    let registry = Registry::start();
+    let mut cli = cli();
+    let kubeconfig = cluster.kubeconfig_path().display().to_string();
+    cli.set("KUBECONFIG", &kubeconfig);
+    let mut process = cli.start("--health-probe-bind-address=0");
+    apply(&cluster, &repository(&registry));
+    let get = [
+        "get",
+        "repository",
+        "shop",
+        "-o",
+        "jsonpath={.status.conditions[*].reason}",
+    ];
+    eventually("the repository is ready", || {
+        let reason = text(&cluster.kubectl(&get).stdout);
+        (reason == "Succeeded").then_some(()).ok_or(reason)
+    });
+    cluster.stop_api_server();
+    process.wait_for("cannot watch");
+    cluster.start_api_server();
+    apply(
+        &cluster,
+        &repository(&registry).replace("name: shop", "name: second"),
+    );
+    process.wait_for("\"object\":\"default/second\"");
+    assert_eq!(process.signal("TERM").code, Some(0));
+}
+
+#[test]
+fn the_manifest_for_installing_is_what_the_api_server_takes() {
+    let cluster = Cluster::start();
+    let objects = ocm_controllers::install::install("example.org/ocm-controllers:1.0.0");
+    let manifest: Vec<_> = objects.iter().map(Value::to_string).collect();
+    let arguments = ["apply", "--server-side", "--validate=strict", "-f", "-"];
+    let applied = cluster.kubectl_with(&arguments, &manifest.join("\n---\n"));
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    assert_eq!(text(&applied.stdout).lines().count(), objects.len());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the manifests of an archive say about each other, and what they may lack.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use ocm_digest::Digest;
 use ocm_oci::{Descriptor, RawManifest, RepositoryName, may_be_left_out};
@@ -10,7 +10,29 @@ use ocm_oci::{Descriptor, RawManifest, RepositoryName, may_be_left_out};
 ///
 /// A manifest never changes, so nothing is ever forgotten but what the index no longer lists.
 #[derive(Debug, Default)]
-pub(crate) struct FactCache(Mutex<Cache>, OnceLock<Arc<BTreeSet<Digest>>>);
+pub(crate) struct FactCache(Mutex<Cache>, OnceLock<Elsewhere>);
+
+/// Blobs that manifests of an archive may name, and that it need not have. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Elsewhere(Arc<RwLock<BTreeSet<Digest>>>);
+
+impl Elsewhere {
+    /// Starts with these blobs.
+    pub fn new(blobs: BTreeSet<Digest>) -> Self {
+        Self(Arc::new(RwLock::new(blobs)))
+    }
+
+    /// Adds a blob.
+    pub fn insert(&self, digest: Digest) {
+        let mut blobs = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        blobs.insert(digest);
+    }
+
+    fn contains(&self, digest: &Digest) -> bool {
+        let blobs = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        blobs.contains(digest)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Cache {
@@ -52,7 +74,7 @@ struct Facts {
 
 impl FactCache {
     /// Says which blobs stand elsewhere, so that manifests may name them. Once.
-    pub(crate) fn set_elsewhere(&self, blobs: Arc<BTreeSet<Digest>>) {
+    pub(crate) fn set_elsewhere(&self, blobs: Elsewhere) {
         // Only who opens an archive calls this, before anybody else has it.
         let _ = self.1.set(blobs);
     }

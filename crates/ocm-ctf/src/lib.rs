@@ -53,6 +53,7 @@ mod writer;
 
 pub use archive::CtfArchive;
 pub use directory::CtfDirectory;
+pub use facts::Elsewhere;
 pub use files::FileArchive;
 pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
 pub use layout::{

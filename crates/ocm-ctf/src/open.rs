@@ -1,17 +1,16 @@
 //! Opening an archive, whatever it is.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
 use ocm_blob::{OpenFile, is_gzip};
-use ocm_digest::Digest;
 use ocm_oci::{Error, StoreRef};
 
 use crate::archive::CtfArchive;
 use crate::directory::CtfDirectory;
+use crate::facts::Elsewhere;
 use crate::packed::Scratch;
 use crate::parts::PartList;
 use crate::reading::Archive as _;
@@ -104,7 +103,7 @@ pub async fn open(
 /// As [`open`].
 pub async fn open_lacking(
     path: impl AsRef<Path>,
-    elsewhere: Arc<BTreeSet<Digest>>,
+    elsewhere: Elsewhere,
     scratch: &Scratch,
 ) -> Result<StoreRef, Error> {
     let path = path.as_ref();
@@ -132,7 +131,7 @@ pub async fn open_lacking(
 pub async fn open_in_parts(
     path: impl AsRef<Path>,
     size: NonZeroU64,
-    elsewhere: Arc<BTreeSet<Digest>>,
+    elsewhere: Elsewhere,
     scratch: &Scratch,
 ) -> Result<StoreRef, Error> {
     let path = path.as_ref();

@@ -83,6 +83,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("transformation_graph", transfer::transformation_graph),
     ("place_state", transfer::place_state),
     ("delta_record", transfer::delta_record),
+    ("chunk_recipe", transfer::chunk_recipe),
     ("version", text::version),
     ("yaml", model::yaml),
 ];

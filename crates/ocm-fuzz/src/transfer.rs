@@ -1,6 +1,6 @@
 //! Plans of transfers, and what they leave out.
 
-use ocm_transfer::delta::{Base, DeltaRecord, PlaceState};
+use ocm_transfer::delta::{Base, DeltaRecord, PlaceState, Recipe, RecipeStep};
 use ocm_transfer::{TransferPlan, read_transformation_graph};
 
 /// A plan that was stored to be carried out later.
@@ -54,4 +54,26 @@ pub fn delta_record(bytes: &[u8]) {
     let mut base = Base::default();
     base.add_record(&record);
     assert!(record.left_out.keys().all(|digest| base.has(digest)));
+}
+
+/// How a blob is put together.
+pub fn chunk_recipe(bytes: &[u8]) {
+    let Ok(recipe) = Recipe::read(bytes) else {
+        return;
+    };
+    let again = Recipe::read(&recipe.write()).expect("what was written is a recipe");
+    assert_eq!(again, recipe);
+    let sum: u128 = recipe
+        .steps
+        .iter()
+        .map(|step| u128::from(step.size()))
+        .sum();
+    assert_eq!(sum, u128::from(recipe.size));
+    assert!(recipe.new_bytes() <= recipe.size);
+    for step in &recipe.steps {
+        if let RecipeStep::Copy(source, offset, len) = step {
+            assert!((*source as usize) < recipe.sources.len(), "{step:?}");
+            assert!(offset.checked_add(*len).is_some(), "{step:?}");
+        }
+    }
 }

@@ -14,12 +14,19 @@
 //! }
 //! ```
 //!
+//! Of a large blob that the other side lacks, it may have parts. Then the record names a [`Recipe`],
+//! by which the blob is put together from ranges of what is there and the bytes that are new.
+//!
 //! What the other side has is a [`Base`], read from a [`PlaceState`], a list of digests, or another
 //! archive. [`DeltaWriter`] is the store through which a delta archive is written, [`Completed`]
 //! the one through which it is read together with the place that has the rest.
 
+mod chunked;
+mod chunks;
 mod completed;
 pub(crate) mod preview;
+mod reassembled;
+mod recipe;
 mod state;
 mod writer;
 
@@ -30,11 +37,13 @@ use ocm_blob::{BlobRef, MemoryBlob, collect};
 use ocm_digest::Digest;
 use ocm_oci::{
     Descriptor, Document, EMPTY_CONFIG, Error, ImageManifest, RawManifest, Reference,
-    RepositoryName, StoreRef, media_type,
+    RepositoryName, StoreRef, Tag, media_type,
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::chunks::{ChunkList, MOST_CHUNKS};
 pub use self::completed::Completed;
+pub use self::recipe::{Recipe, RecipeStep};
 pub use self::state::{PlaceState, StateError};
 pub use self::writer::DeltaWriter;
 
@@ -55,6 +64,8 @@ pub const LIMIT: u64 = 64 * 1024 * 1024;
 pub struct Base {
     names: BTreeSet<String>,
     blobs: BTreeMap<Digest, Known>,
+    /// The chunks of blobs, where they are known.
+    chunks: BTreeMap<Digest, ChunkList>,
 }
 
 /// What is known of content at the other side.
@@ -79,6 +90,7 @@ impl Base {
                 known.repositories.insert(repository.clone());
             }
         }
+        base.chunks.clone_from(&state.chunks);
         base
     }
 
@@ -88,16 +100,29 @@ impl Base {
         Self {
             names: BTreeSet::from([name.into()]),
             blobs: digests.into_iter().map(known).collect(),
+            chunks: BTreeMap::new(),
         }
     }
 
-    /// Adds what a delta archive leaves out: who has applied it has that, too.
+    /// Adds what a delta archive does not have: who has applied it has that, too.
     pub fn add_record(&mut self, record: &DeltaRecord) {
-        for (digest, left) in &record.left_out {
-            let known = self.blobs.entry(*digest).or_default();
-            known.size = Some(left.size);
-            known.repositories.extend(left.repositories.iter().cloned());
+        self.add_left_out(record);
+        for (digest, whole) in &record.reassembled {
+            self.add_known(*digest, whole.size, &whole.repositories);
         }
+    }
+
+    /// Adds what a delta archive leaves out: it is at the other side before.
+    fn add_left_out(&mut self, record: &DeltaRecord) {
+        for (digest, left) in &record.left_out {
+            self.add_known(*digest, left.size, &left.repositories);
+        }
+    }
+
+    fn add_known(&mut self, digest: Digest, size: u64, repositories: &BTreeSet<String>) {
+        let known = self.blobs.entry(digest).or_default();
+        known.size = Some(size);
+        known.repositories.extend(repositories.iter().cloned());
     }
 
     /// Adds what another base has.
@@ -108,6 +133,7 @@ impl Base {
             known.size = known.size.or(more.size);
             known.repositories.extend(more.repositories);
         }
+        self.chunks.extend(other.chunks);
     }
 
     /// Returns whether the other side has content.
@@ -137,6 +163,26 @@ pub struct DeltaRecord {
     pub base: BTreeSet<String>,
     /// The blobs that are not in the archive.
     pub left_out: BTreeMap<Digest, LeftOut>,
+    /// The blobs that are put together from what the other side has and what is in the archive.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reassembled: BTreeMap<Digest, Reassembly>,
+    /// The blobs of the other side that it takes for that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<Digest, LeftOut>,
+}
+
+/// A blob that is put together.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reassembly {
+    /// Its size in bytes.
+    pub size: u64,
+    /// How many of these are in the archive.
+    pub new_bytes: u64,
+    /// The manifest of its [`Recipe`], in the repository of the record.
+    pub recipe: Digest,
+    /// The repositories in which manifests of the archive name it.
+    pub repositories: BTreeSet<String>,
 }
 
 /// A blob that is not in a delta archive.
@@ -159,6 +205,8 @@ impl DeltaRecord {
             r#type: Self::TYPE.to_owned(),
             base,
             left_out: BTreeMap::new(),
+            reassembled: BTreeMap::new(),
+            sources: BTreeMap::new(),
         }
     }
 
@@ -170,8 +218,10 @@ impl DeltaRecord {
     pub fn read(bytes: &[u8]) -> Result<Self, StateError> {
         let record: Self = state::parse(bytes)?;
         state::check_type(&record.r#type, Self::TYPE)?;
-        let places = record.left_out.values().flat_map(|it| &it.repositories);
-        state::check_repositories(places)?;
+        let left_out = record.left_out.values().chain(record.sources.values());
+        let places = left_out.map(|it| &it.repositories);
+        let places = places.chain(record.reassembled.values().map(|it| &it.repositories));
+        state::check_repositories(places.flatten())?;
         Ok(record)
     }
 
@@ -245,10 +295,18 @@ impl DeltaRecord {
         }
     }
 
+    /// Returns the blobs that have to be at the other side.
+    pub fn needs(&self) -> BTreeSet<Digest> {
+        let whole = self.left_out.keys();
+        whole.chain(self.sources.keys()).copied().collect()
+    }
+
     /// Returns how many bytes are left out.
     pub fn size(&self) -> u64 {
         let sizes = self.left_out.values().map(|left| left.size);
-        sizes.fold(0, u64::saturating_add)
+        let parts = self.reassembled.values();
+        let parts = parts.map(|whole| whole.size.saturating_sub(whole.new_bytes));
+        sizes.chain(parts).fold(0, u64::saturating_add)
     }
 }
 
@@ -278,11 +336,20 @@ async fn remove(
 
 /// Returns where records stand.
 fn address() -> Result<(RepositoryName, Reference), Error> {
-    let malformed =
-        |error: ocm_oci::ParseNameError| Error::malformed("delta record", error.to_string());
-    let repository = REPOSITORY.parse().map_err(malformed)?;
-    let tag = TAG.parse().map_err(malformed)?;
-    Ok((repository, Reference::Tag(tag)))
+    Ok((repository()?, Reference::Tag(tag(TAG)?)))
+}
+
+/// Returns the repository of records and recipes.
+fn repository() -> Result<RepositoryName, Error> {
+    REPOSITORY.parse().map_err(|error| malformed_name(&error))
+}
+
+fn tag(text: &str) -> Result<Tag, Error> {
+    text.parse().map_err(|error| malformed_name(&error))
+}
+
+fn malformed_name(error: &ocm_oci::ParseNameError) -> Error {
+    Error::malformed("delta record", error.to_string())
 }
 
 #[cfg(test)]

@@ -10,24 +10,36 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_backends::{ComponentArchive, OciComponentRepository};
-use ocm_ctf::{PartList, Scratch, open_lacking};
+use ocm_ctf::{Elsewhere, PartList, Scratch, open_lacking};
 use ocm_digest::Digest;
 use ocm_model::{ComponentVersionId, RepositorySpec};
-use ocm_oci::{CopyOptions, RepositoryName, StoreRef};
-use ocm_repository::RepositoryRef;
+use ocm_oci::{CopyOptions, Descriptor, RepositoryName, StoreRef};
+use ocm_repository::{Artifact, RepositoryRef};
 use ocm_transfer::Root;
-use ocm_transfer::delta::{Base, Completed, DeltaRecord, DeltaWriter, LIMIT, PlaceState};
+use ocm_transfer::delta::{
+    Base, ChunkList, Completed, DeltaRecord, DeltaWriter, LIMIT, MOST_CHUNKS, PlaceState,
+};
 
-use self::placed::placed;
+use self::placed::{Found, placed};
 use crate::error::{Error, count};
 use crate::session::{Ocm, Use};
+
+/// How a delta archive is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DeltaOptions {
+    /// The size of parts, for an archive that consists of them.
+    pub part_size: Option<NonZeroU64>,
+    /// Leave out parts of large blobs, too, of which the base has the chunks.
+    pub chunks: bool,
+}
 
 /// How many component versions are looked at at a time.
 const PARALLEL: usize = 4;
 
 impl Ocm {
     /// Lists what a place has of component versions, or of all that it has: blobs and manifests,
-    /// by their digests. Each is asked for; what a manifest names and is missing is not listed.
+    /// by their digests. Each is asked for; what a manifest names and is missing is not listed. With
+    /// `chunks`, large blobs are read for their chunks, unless they are compressed.
     ///
     /// # Errors
     ///
@@ -36,6 +48,7 @@ impl Ocm {
         &self,
         spec: &RepositorySpec,
         versions: Option<Vec<ComponentVersionId>>,
+        chunks: bool,
         copy: &CopyOptions,
     ) -> Result<PlaceState, Error> {
         let repository = self.open(spec, Use::Read).await?;
@@ -54,22 +67,27 @@ impl Ocm {
             })
             .buffered(PARALLEL);
         let mut state = PlaceState::new(spec.to_string());
+        let mut count = 0;
         while let Some((id, digest, found)) = looked.try_next().await? {
             state.component_versions.insert(id.to_string(), digest);
-            for (name, blobs) in found {
-                state.repositories.entry(name).or_default().extend(blobs);
+            for found in found {
+                if chunks {
+                    count = add_chunks(&mut state, count, &found, copy).await?;
+                }
+                let Found { below, blobs, .. } = found;
+                state.repositories.entry(below).or_default().extend(blobs);
             }
         }
         Ok(state)
     }
 
     /// Reads what the other side of a transfer has: the file of a [`PlaceState`], a file with a
-    /// list of digests, or else an archive or a registry, which is looked at.
+    /// list of digests, or else an archive or a registry, which is looked at, and read with `chunks`.
     ///
     /// # Errors
     ///
     /// [`Error::NoBase`] if a file is none of these; as [`Ocm::state`].
-    pub async fn base(&self, text: &str, copy: &CopyOptions) -> Result<Base, Error> {
+    pub async fn base(&self, text: &str, chunks: bool, copy: &CopyOptions) -> Result<Base, Error> {
         let path = self.path(text);
         let no_base = |source| Error::NoBase {
             what: text.to_owned(),
@@ -91,15 +109,15 @@ impl Ocm {
             None => {}
         }
         let spec = self.repository(text)?;
-        let mut base = Base::of_state(name(), &self.state(&spec, None, copy).await?);
+        let mut base = Base::of_state(name(), &self.state(&spec, None, chunks, copy).await?);
         if let Some(record) = self.delta_record(&spec).await? {
             base.add_record(&record);
         }
         Ok(base)
     }
 
-    /// Opens an archive to write what is not in a base, in parts if they have a size. An archive
-    /// that is there must be a delta archive, which grows unless it is in parts.
+    /// Opens an archive to write what is not in a base. An archive that is there must be a delta
+    /// archive, which grows unless it is in parts.
     ///
     /// # Errors
     ///
@@ -109,7 +127,7 @@ impl Ocm {
         &self,
         spec: &RepositorySpec,
         base: Base,
-        part_size: Option<NonZeroU64>,
+        options: &DeltaOptions,
     ) -> Result<(RepositoryRef, Arc<DeltaWriter>), Error> {
         let no_delta = || Error::NoDelta {
             location: spec.to_string(),
@@ -118,6 +136,7 @@ impl Ocm {
             return Err(no_delta());
         };
         let path = self.path(&ctf.path);
+        let DeltaOptions { part_size, chunks } = *options;
         let in_parts = part_size.and_then(|_| self.in_parts(spec));
         let standing = in_parts.as_ref().unwrap_or(spec);
         let before = self.delta_record(standing).await?;
@@ -128,12 +147,19 @@ impl Ocm {
             }
         }
         let mut elsewhere = base.digests();
-        elsewhere.extend(before.iter().flat_map(|it| it.left_out.keys()));
+        if let Some(record) = &before {
+            elsewhere.extend(record.left_out.keys().chain(record.reassembled.keys()));
+        }
+        let elsewhere = Elsewhere::new(elsewhere);
         let store = match part_size {
-            Some(size) => self.parts_store(spec, size, elsewhere).await?,
-            None => open_lacking(&path, Arc::new(elsewhere), &Scratch::default()).await?,
+            Some(size) => self.parts_store(spec, size, elsewhere.clone()).await?,
+            None => open_lacking(&path, elsewhere.clone(), &Scratch::default()).await?,
         };
-        let writer = Arc::new(DeltaWriter::new(store, base, before));
+        let mut writer = DeltaWriter::new(store, base, before);
+        if chunks {
+            writer = writer.with_chunks(elsewhere);
+        }
+        let writer = Arc::new(writer);
         let store: StoreRef = Arc::<DeltaWriter>::clone(&writer);
         Ok((Arc::new(OciComponentRepository::new(store, None)), writer))
     }
@@ -173,8 +199,8 @@ impl Ocm {
         let (base, prefix) = match self.store_of(target).await? {
             Some(place) => place,
             // Nothing is looked for.
-            None if record.left_out.is_empty() => (Arc::clone(&archive), None),
-            None => return Err(missing(record.left_out.keys().copied().collect())),
+            None if record.needs().is_empty() => (Arc::clone(&archive), None),
+            None => return Err(missing(record.needs().into_iter().collect())),
         };
         let completed = Completed::new(archive, &record, base, prefix.as_ref()).await?;
         let store: StoreRef = Arc::new(completed.map_err(missing)?);
@@ -205,13 +231,13 @@ impl Ocm {
     pub async fn warn_of_delta(&self, archive: &StoreRef) {
         // Who reads what is malformed is told so then.
         if let Ok(Some(record)) = DeltaRecord::of(archive).await {
-            let DeltaRecord { base, left_out, .. } = &record;
-            let base: Vec<&str> = base.iter().map(String::as_str).collect();
+            let base: Vec<&str> = record.base.iter().map(String::as_str).collect();
+            let lacking = record.left_out.len() + record.reassembled.len();
             tracing::warn!(
                 "{} is a delta archive: it leaves out {} ({} bytes), which {} has; a transfer to \
                  where that is completes it",
                 archive.location(),
-                count(left_out.len(), "blob"),
+                count(lacking, "blob"),
                 record.size(),
                 base.join(", ")
             );
@@ -235,6 +261,42 @@ impl Ocm {
             _ => Ok(None),
         }
     }
+}
+
+/// Lists the chunks of large blobs. `count` are listed; returns how many are then.
+async fn add_chunks(
+    state: &mut PlaceState,
+    mut count: usize,
+    found: &Found,
+    copy: &CopyOptions,
+) -> Result<usize, Error> {
+    let large = found.blobs.iter().filter(|it| ChunkList::is_for(*it.1));
+    for (digest, size) in large {
+        if count > MOST_CHUNKS || state.chunks.contains_key(digest) {
+            continue;
+        }
+        let list = chunks_of(&found.artifact, digest, *size, copy).await?;
+        count += list.as_ref().map_or(0, ChunkList::len);
+        if count > MOST_CHUNKS {
+            tracing::warn!("{} has more chunks than can be listed", state.place);
+            continue;
+        }
+        state.chunks.extend(list.map(|list| (*digest, list)));
+    }
+    Ok(count)
+}
+
+/// Reads a blob of an artifact for its chunks; `None` if it is compressed.
+async fn chunks_of(
+    artifact: &Artifact,
+    digest: &Digest,
+    size: u64,
+    copy: &CopyOptions,
+) -> Result<Option<ChunkList>, Error> {
+    let descriptor = Descriptor::new("", *digest, size);
+    let blob = artifact.store.blob(&artifact.repository, &descriptor);
+    let list = ChunkList::of(&copy.watch(&blob)).await;
+    list.map_err(|source| ocm_oci::Error::blob("read", format!("blob {digest}"), source).into())
 }
 
 /// Returns what stands before the names of repositories at a place.

@@ -81,6 +81,7 @@ pub use check::{
     BrokenParts, CheckOptions, CheckReport, CheckedPart, Incomplete, Part, PartKind, PartOutcome,
     PartsReport,
 };
+pub use delta::DeltaOptions;
 #[cfg(feature = "diff")]
 pub use diff::{
     ArtifactChange, ArtifactPart, ContentDiff, DiffOptions, DiffReport, Difference, PathChange,

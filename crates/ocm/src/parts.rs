@@ -1,13 +1,11 @@
 //! Archives in parts, written.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ocm_backends::OciComponentRepository;
-use ocm_ctf::{CtfFormat, PartList, Scratch, open_in_parts};
-use ocm_digest::Digest;
+use ocm_ctf::{CtfFormat, Elsewhere, PartList, Scratch, open_in_parts};
 use ocm_model::RepositorySpec;
 use ocm_model::repository::CtfRepository;
 use ocm_oci::StoreRef;
@@ -29,7 +27,7 @@ impl Ocm {
         spec: &RepositorySpec,
         size: NonZeroU64,
     ) -> Result<RepositoryRef, Error> {
-        let store = self.parts_store(spec, size, BTreeSet::new()).await?;
+        let store = self.parts_store(spec, size, Elsewhere::default()).await?;
         Ok(Arc::new(OciComponentRepository::new(store, None)))
     }
 
@@ -38,7 +36,7 @@ impl Ocm {
         &self,
         spec: &RepositorySpec,
         size: NonZeroU64,
-        elsewhere: BTreeSet<Digest>,
+        elsewhere: Elsewhere,
     ) -> Result<StoreRef, Error> {
         let path = self.tar_of(spec).ok_or_else(|| Error::NoParts {
             location: spec.to_string(),
@@ -50,7 +48,6 @@ impl Ocm {
                 return Err(Error::InTheWay { path: taken });
             }
         }
-        let elsewhere = Arc::new(elsewhere);
         Ok(open_in_parts(&path, size, elsewhere, &Scratch::default()).await?)
     }
 

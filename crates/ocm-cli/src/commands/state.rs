@@ -23,6 +23,10 @@ pub(crate) struct Args {
     /// registry does not list what it has
     components: Vec<String>,
 
+    /// Read large blobs, and list their chunks as well, for `transfer --chunk-deltas`
+    #[arg(long)]
+    chunks: bool,
+
     /// Write to this file instead of stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -37,7 +41,7 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let spec = session.repository(&args.place)?;
     let versions = chosen(&args, &spec, session).await?;
     let copy = CopyOptions::new(args.concurrency_limit);
-    let state = ocm.state(&spec, versions, &copy).await?;
+    let state = ocm.state(&spec, versions, args.chunks, &copy).await?;
     let text = state.write();
     let Some(file) = &args.output else {
         return session.ui.print(&text);

@@ -136,6 +136,11 @@ struct Shape {
     #[arg(long, value_name = "STATE|ARCHIVE")]
     since: Vec<String>,
 
+    /// Leave out parts of large blobs, too, as far as they are not compressed: what has a chunk in
+    /// common with what `--since` names. A state needs chunks for that (`ocm state export --chunks`)
+    #[arg(long, requires = "since")]
+    chunk_deltas: bool,
+
     /// Write the archive as `NAME.tar.001` and so on, none larger than this, such as `4GiB`, and a
     /// list of them, `NAME.tar.parts`
     #[arg(long, value_name = "SIZE")]

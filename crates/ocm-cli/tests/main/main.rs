@@ -6,6 +6,7 @@ mod alone;
 mod archives;
 mod certificates;
 mod checking;
+mod chunks;
 mod comparing;
 mod component_archives;
 mod conformance;

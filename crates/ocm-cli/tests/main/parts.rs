@@ -5,13 +5,14 @@ use std::fs;
 use ocm::ctf::PartList;
 use ocm_testkit::Cli;
 
+use crate::continued::noise;
 use crate::world::{PRODUCT, check_product, signed};
 
 /// Returns a directory with the product, signed, and with 400 KiB of other content, as `new.tar` in
 /// parts, and in nothing else.
 fn parted() -> Cli {
     let cli = signed();
-    cli.write("src/noise", noise(400 * 1024));
+    cli.write("src/noise", noise(400 * 1024, 7));
     cli.write(
         "src/large.yaml",
         "name: acme.org/large\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
@@ -21,17 +22,6 @@ fn parted() -> Cli {
     cli.ok("transfer ctf shop new.tar --split-size 128KiB");
     fs::rename(cli.path("shop"), cli.path("kept")).unwrap();
     cli
-}
-
-fn noise(len: usize) -> Vec<u8> {
-    let mut state: u64 = 7;
-    let step = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[0]
-    };
-    (0..len).map(step).collect()
 }
 
 fn list(cli: &Cli) -> PartList {
@@ -65,7 +55,7 @@ fn every_command_reads_the_parts_as_one_archive() {
     cli.ok(
         "download resource new.tar.001//acme.org/large:1.0.0 --identity name=noise --output out",
     );
-    assert_eq!(cli.read("out"), noise(400 * 1024));
+    assert_eq!(cli.read("out"), noise(400 * 1024, 7));
     cli.ok("transfer ctf new.tar.parts far");
     check_product(&cli, "far");
     let (_registry, place) = crate::world::registry(&mut cli);
@@ -278,7 +268,7 @@ fn a_killed_transfer_into_parts_is_continued_to_the_same_parts() {
 fn a_delta_archive_can_be_in_parts() {
     let cli = parted();
     let text = String::from_utf8(cli.read("src/large.yaml")).unwrap();
-    cli.write("src/larger", noise(300 * 1024));
+    cli.write("src/larger", noise(300 * 1024, 7));
     let text = text.replace("1.0.0", "1.1.0");
     let more = "\n- {name: more, type: blob, input: {type: file, path: larger}}\n";
     cli.write("src/next.yaml", format!("{}{more}", text.trim_end()));

@@ -1,6 +1,7 @@
 //! Reading a delta archive together with the place that has what it leaves out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -11,7 +12,8 @@ use ocm_oci::{
     RepositoryName, Store, StoreRef, Tag,
 };
 
-use super::{DeltaRecord, LeftOut};
+use super::reassembled::{Reassembled, Sources};
+use super::{DeltaRecord, LeftOut, Reassembly};
 
 /// How many blobs are looked for at a time.
 const PARALLEL: usize = 8;
@@ -22,8 +24,12 @@ const PARALLEL: usize = 8;
 pub struct Completed {
     delta: StoreRef,
     base: StoreRef,
-    /// What is left out: its size, and the repository of the base that has it.
-    found: BTreeMap<Digest, (u64, RepositoryName)>,
+    /// What is left out, and where it is.
+    found: Sources,
+    /// What is put together: its size, and the manifest of its recipe.
+    reassembled: BTreeMap<Digest, (u64, Digest)>,
+    /// What that takes, and where it is.
+    sources: Sources,
 }
 
 impl Completed {
@@ -39,26 +45,22 @@ impl Completed {
         base: StoreRef,
         prefix: Option<&RepositoryName>,
     ) -> Result<Result<Self, Vec<Digest>>, Error> {
-        let base_of = &base;
-        let looked = stream::iter(&record.left_out)
-            .map(|(digest, left)| async move {
-                let found = look_for(base_of, prefix, digest, left).await?;
-                Ok::<_, Error>((*digest, left.size, found))
-            })
-            .buffered(PARALLEL);
-        let looked: Vec<_> = looked.try_collect().await?;
-        let mut found = BTreeMap::new();
-        let mut missing = Vec::new();
-        for (digest, size, repository) in looked {
-            match repository {
-                Some(repository) => drop(found.insert(digest, (size, repository))),
-                None => missing.push(digest),
-            }
-        }
+        let (found, mut missing) = look_for_all(&base, prefix, &record.left_out).await?;
+        let (sources, more) = look_for_all(&base, prefix, &record.sources).await?;
+        missing.extend(more);
         if !missing.is_empty() {
+            missing.sort();
+            missing.dedup();
             return Ok(Err(missing));
         }
-        Ok(Ok(Self { delta, base, found }))
+        let whole = |(digest, whole): (&Digest, &Reassembly)| (*digest, (whole.size, whole.recipe));
+        Ok(Ok(Self {
+            delta,
+            base,
+            found: Arc::new(found),
+            reassembled: record.reassembled.iter().map(whole).collect(),
+            sources: Arc::new(sources),
+        }))
     }
 
     fn read_only(&self) -> Error {
@@ -66,6 +68,30 @@ impl Completed {
             store: self.delta.location(),
         }
     }
+}
+
+/// Returns where blobs are, and the digests of those that are not there.
+async fn look_for_all(
+    base: &StoreRef,
+    prefix: Option<&RepositoryName>,
+    blobs: &BTreeMap<Digest, LeftOut>,
+) -> Result<(BTreeMap<Digest, (u64, RepositoryName)>, Vec<Digest>), Error> {
+    let looked = stream::iter(blobs)
+        .map(|(digest, left)| async move {
+            let found = look_for(base, prefix, digest, left).await?;
+            Ok::<_, Error>((*digest, left.size, found))
+        })
+        .buffered(PARALLEL);
+    let looked: Vec<_> = looked.try_collect().await?;
+    let mut found = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (digest, size, repository) in looked {
+        match repository {
+            Some(repository) => drop(found.insert(digest, (size, repository))),
+            None => missing.push(digest),
+        }
+    }
+    Ok((found, missing))
 }
 
 /// Returns a repository that has a blob, with the size that the record states.
@@ -121,17 +147,28 @@ impl Fetch for Completed {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, Error> {
-        match self.found.get(digest) {
-            Some((size, _)) => Ok(Some(*size)),
-            None => self.delta.stat_blob(repository, digest).await,
+        let found = self.found.get(digest).map(|(size, _)| *size);
+        let size = found.or_else(|| Some(self.reassembled.get(digest)?.0));
+        if size.is_some() {
+            return Ok(size);
         }
+        self.delta.stat_blob(repository, digest).await
     }
 
     fn blob(&self, repository: &RepositoryName, descriptor: &Descriptor) -> BlobRef {
-        match self.found.get(&descriptor.digest) {
-            Some((_, there)) => self.base.blob(there, descriptor),
-            None => self.delta.blob(repository, descriptor),
+        if let Some((_, there)) = self.found.get(&descriptor.digest) {
+            return self.base.blob(there, descriptor);
         }
+        if let Some((_, recipe)) = self.reassembled.get(&descriptor.digest) {
+            return Arc::new(Reassembled {
+                delta: Arc::clone(&self.delta),
+                base: Arc::clone(&self.base),
+                sources: Arc::clone(&self.sources),
+                descriptor: descriptor.clone(),
+                recipe: *recipe,
+            });
+        }
+        self.delta.blob(repository, descriptor)
     }
 }
 

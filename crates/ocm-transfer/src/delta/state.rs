@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::LIMIT;
+use super::chunks::ChunkList;
 
 /// The content of a place: of each repository, the digests and sizes of blobs and manifests.
 ///
@@ -30,6 +31,9 @@ pub struct PlaceState {
     pub component_versions: BTreeMap<String, Digest>,
     /// The repositories, below the place of its components.
     pub repositories: BTreeMap<String, BTreeMap<Digest, u64>>,
+    /// The chunks of large blobs that are not compressed, if they were asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub chunks: BTreeMap<Digest, ChunkList>,
 }
 
 /// Why bytes are no state of a place, no list of digests, or no record.
@@ -40,7 +44,7 @@ pub struct StateError {
 }
 
 impl StateError {
-    fn new(reason: impl Into<String>) -> Self {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
         }
@@ -58,6 +62,7 @@ impl PlaceState {
             place: place.into(),
             component_versions: BTreeMap::new(),
             repositories: BTreeMap::new(),
+            chunks: BTreeMap::new(),
         }
     }
 
@@ -70,6 +75,21 @@ impl PlaceState {
         let state: Self = parse(bytes)?;
         check_type(&state.r#type, Self::TYPE)?;
         check_repositories(state.repositories.keys())?;
+        for (digest, chunks) in &state.chunks {
+            let size = Some(chunks.size());
+            let sizes = || {
+                state
+                    .repositories
+                    .values()
+                    .map(|blobs| blobs.get(digest).copied())
+            };
+            if sizes().flatten().any(|known| Some(known) != size) || sizes().all(|it| it.is_none())
+            {
+                let reason =
+                    format!("the chunks of {digest} are not those of a blob that is there");
+                return Err(StateError::new(reason));
+            }
+        }
         Ok(state)
     }
 

@@ -1,17 +1,20 @@
 //! Writing a delta archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ocm_blob::BlobRef;
+use ocm_ctf::Elsewhere;
 use ocm_digest::Digest;
 use ocm_oci::{
     Arrange, Delete, Descriptor, Document, Error, Fetch, List, Outcome, Pace, Push, Pushed,
     RawManifest, Reference, Referrers, RepositoryName, Store, StoreRef, Tag,
 };
 
-use super::{Base, DeltaRecord, LeftOut};
+use super::chunked::{Chunked, chunked};
+use super::chunks::{ChunkList, KnownChunks};
+use super::{Base, DeltaRecord, LeftOut, Reassembly};
 
 /// An archive that is written without the blobs that the other side has, as a store.
 ///
@@ -23,7 +26,16 @@ use super::{Base, DeltaRecord, LeftOut};
 pub struct DeltaWriter {
     inner: StoreRef,
     base: Base,
+    chunks: Option<Chunks>,
     state: Mutex<State>,
+}
+
+/// What it takes to leave out parts of blobs.
+#[derive(Debug)]
+struct Chunks {
+    known: KnownChunks,
+    /// Blobs that manifests may name all the same.
+    elsewhere: Elsewhere,
 }
 
 #[derive(Debug)]
@@ -39,16 +51,28 @@ impl DeltaWriter {
     pub fn new(inner: StoreRef, mut base: Base, before: Option<DeltaRecord>) -> Self {
         let mut record = DeltaRecord::new(base.names.clone());
         if let Some(before) = before {
-            base.add_record(&before);
+            base.add_left_out(&before);
             record.base.extend(before.base);
             record.left_out = before.left_out;
+            record.reassembled = before.reassembled;
+            record.sources = before.sources;
         }
         let sizes = BTreeMap::new();
         Self {
             inner,
             base,
+            chunks: None,
             state: Mutex::new(State { record, sizes }),
         }
+    }
+
+    /// Has parts of large blobs left out as well, of which the base has the chunks. `elsewhere` is
+    /// what manifests of the archive may name that it does not have.
+    #[must_use]
+    pub fn with_chunks(mut self, elsewhere: Elsewhere) -> Self {
+        let known = KnownChunks::new(&self.base.chunks);
+        self.chunks = Some(Chunks { known, elsewhere });
+        self
     }
 
     /// Returns what has been left out so far.
@@ -69,11 +93,62 @@ impl DeltaWriter {
             .or_else(|| self.state().sizes.get(digest).copied())
     }
 
+    /// Pushes a blob of which parts may be left out.
+    async fn push_chunked(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobRef,
+        (digest, size): (Digest, u64),
+    ) -> Result<Option<Pushed>, Error> {
+        let Some(Chunks { known, elsewhere }) = &self.chunks else {
+            return Ok(None);
+        };
+        let (records, tag) = (super::repository()?, super::tag(&recipe_tag(&digest))?);
+        let made = chunked(blob, known, (&self.inner, &records)).await?;
+        let Chunked::Recipe { recipe, new_bytes } = made else {
+            return Ok(None);
+        };
+        let manifest = recipe
+            .store(&self.inner, (&records, &tag), &new_bytes)
+            .await?;
+        let mut state = self.state();
+        for source in recipe.sources.iter().copied() {
+            let known = self.base.blobs.get(&source);
+            let mut repositories = known.map(|it| it.repositories.clone()).unwrap_or_default();
+            if repositories.is_empty() {
+                repositories.insert(repository.to_string());
+            }
+            let size = known.and_then(|it| it.size).unwrap_or_default();
+            let source = state.record.sources.entry(source).or_insert(LeftOut {
+                size,
+                repositories: BTreeSet::new(),
+            });
+            source.repositories.extend(repositories);
+        }
+        let whole = Reassembly {
+            size,
+            new_bytes: recipe.new_bytes(),
+            recipe: manifest,
+            repositories: BTreeSet::new(),
+        };
+        state.record.reassembled.insert(digest, whole);
+        elsewhere.insert(digest);
+        Ok(Some(Pushed {
+            digest,
+            size,
+            outcome: Outcome::Copied,
+        }))
+    }
+
     /// Takes down what a manifest names that is not in the archive.
     async fn note(&self, repository: &RepositoryName, manifest: &RawManifest) -> Result<(), Error> {
         let document = manifest.parse()?;
         let is_index = matches!(document, Document::Index(_));
         for child in document.children() {
+            if let Some(whole) = self.state().record.reassembled.get_mut(&child.digest) {
+                whole.repositories.insert(repository.to_string());
+                continue;
+            }
             // Manifests always travel, but for those of platforms that nobody has asked for.
             if is_index && child.is_manifest() {
                 continue;
@@ -103,6 +178,11 @@ impl DeltaWriter {
     }
 }
 
+/// Returns the tag of the recipe of a blob.
+fn recipe_tag(digest: &Digest) -> String {
+    format!("recipe-{}-{}", digest.algorithm(), digest.to_hex())
+}
+
 impl Store for DeltaWriter {
     fn location(&self) -> String {
         self.inner.location()
@@ -116,7 +196,13 @@ impl Store for DeltaWriter {
 #[async_trait]
 impl Arrange for DeltaWriter {
     /// Sets space aside for what is going to be written: what the other side has is not.
+    ///
+    /// Where parts of blobs may be left out, that shows only when they come. Then they come one by
+    /// one, and each gets its space when it is its turn.
     async fn arrange(&self, blobs: &[Descriptor]) -> Result<Pace, Error> {
+        if self.chunks.is_some() {
+            return Ok(Pace::OneByOne);
+        }
         let Some(arrange) = self.inner.arrange() else {
             return Ok(Pace::SideBySide);
         };
@@ -150,7 +236,14 @@ impl Fetch for DeltaWriter {
         digest: &Digest,
     ) -> Result<Option<u64>, Error> {
         let there = self.inner.stat_blob(repository, digest).await?;
-        Ok(there.or_else(|| self.size_there(digest)))
+        let whole = || {
+            self.state()
+                .record
+                .reassembled
+                .get(digest)
+                .map(|it| it.size)
+        };
+        Ok(there.or_else(|| self.size_there(digest)).or_else(whole))
     }
 
     fn blob(&self, repository: &RepositoryName, descriptor: &Descriptor) -> BlobRef {
@@ -165,15 +258,33 @@ impl Push for DeltaWriter {
         repository: &RepositoryName,
         blob: &BlobRef,
     ) -> Result<Pushed, Error> {
-        if let (Some(digest), Some(size), None) = (blob.digest(), blob.size(), blob.bytes())
-            && self.base.has(&digest)
-        {
-            self.state().sizes.insert(digest, size);
-            return Ok(Pushed {
+        if let (Some(digest), Some(size), None) = (blob.digest(), blob.size(), blob.bytes()) {
+            let existed = Pushed {
                 digest,
                 size,
                 outcome: Outcome::Existed,
-            });
+            };
+            if self.base.has(&digest) {
+                self.state().sizes.insert(digest, size);
+                return Ok(existed);
+            }
+            if self.chunks.is_some() {
+                let there = self.stat_blob(repository, &digest).await?;
+                if there == Some(size) {
+                    return Ok(existed);
+                }
+                if ChunkList::is_for(size)
+                    && let Some(pushed) =
+                        self.push_chunked(repository, blob, (digest, size)).await?
+                {
+                    return Ok(pushed);
+                }
+                if let Some(arrange) = self.inner.arrange() {
+                    arrange
+                        .arrange(&[Descriptor::new("", digest, size)])
+                        .await?;
+                }
+            }
         }
         self.inner.push_blob(repository, blob).await
     }

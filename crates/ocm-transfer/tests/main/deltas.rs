@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ocm_blob::{BlobRef, MemoryBlob};
-use ocm_ctf::{Access, Scratch, open, open_lacking};
+use ocm_ctf::{Access, Elsewhere, Scratch, open, open_lacking};
 use ocm_digest::Digest;
 use ocm_oci::{
     Descriptor, EMPTY_CONFIG, ImageManifest, Outcome, Push as _, RawManifest, RepositoryName,
@@ -22,10 +22,10 @@ fn layer(number: u8) -> Vec<u8> {
 
 /// A blob that is not in memory, as far as it shows.
 #[derive(Debug)]
-struct Elsewhere(MemoryBlob, Digest);
+struct Distant(MemoryBlob, Digest);
 
 #[async_trait::async_trait]
-impl ocm_blob::Blob for Elsewhere {
+impl ocm_blob::Blob for Distant {
     fn size(&self) -> Option<u64> {
         self.0.size()
     }
@@ -55,7 +55,7 @@ async fn delta(path: &Path, base: &BTreeSet<Digest>) -> DeltaWriter {
     } else {
         None
     };
-    let elsewhere = Arc::new(base.clone());
+    let elsewhere = Elsewhere::new(base.clone());
     let store: StoreRef = open_lacking(path, elsewhere, &Scratch::default())
         .await
         .unwrap();
@@ -74,7 +74,7 @@ async fn push(store: &DeltaWriter, count: u8, existing: u8) {
     }
     for (number, content) in (0..count).zip(layers) {
         let digest = Digest::sha256(&content);
-        let blob: BlobRef = Arc::new(Elsewhere(MemoryBlob::new(content), digest));
+        let blob: BlobRef = Arc::new(Distant(MemoryBlob::new(content), digest));
         let pushed = store.push_blob(&repository(), &blob).await.unwrap();
         let exists = number < existing;
         assert_eq!(pushed.outcome == Outcome::Existed, exists, "{number}");

@@ -12,8 +12,15 @@ use ocm_repository::{Artifact, RepositoryRef};
 
 use crate::error::Error;
 
-/// The content of one repository: digests and sizes in bytes.
-type Found = (String, BTreeMap<Digest, u64>);
+/// What is stored of a component version in one repository.
+pub(super) struct Found {
+    /// The repository, below the place of the components.
+    pub(super) below: String,
+    /// The component version, or an image beside it.
+    pub(super) artifact: Artifact,
+    /// Blobs and manifests, with their sizes in bytes.
+    pub(super) blobs: BTreeMap<Digest, u64>,
+}
 
 /// Returns what names the stored form of a component version, and what is there of it: in the
 /// repository of the component, and in those of images beside it, below the same prefix of the same
@@ -37,7 +44,7 @@ pub(super) async fn placed(
         name.strip_prefix(prefix).map(str::to_owned)
     };
     let name = below(&artifact.repository).unwrap_or_else(|| artifact.repository.to_string());
-    let mut found = vec![(name, content_of(&artifact, copy).await?)];
+    let mut found = vec![content_of(name, artifact.clone(), copy).await?];
     let stored = repository.component_version(id).await?;
     for image in images(&stored.descriptor) {
         if !is_in(&artifact.store, &image) {
@@ -56,33 +63,34 @@ pub(super) async fn placed(
             repository: image.repository,
             root,
         };
-        found.push((name, content_of(&image, copy).await?));
+        found.push(content_of(name, image, copy).await?);
     }
     Ok((artifact.root.digest, found))
 }
 
 /// Lists what is there of an artifact, and of what refers to it.
-async fn content_of(
-    artifact: &Artifact,
-    copy: &CopyOptions,
-) -> Result<BTreeMap<Digest, u64>, Error> {
+async fn content_of(below: String, artifact: Artifact, copy: &CopyOptions) -> Result<Found, Error> {
     let Artifact {
         store,
         repository,
         root,
-    } = artifact;
+    } = &artifact;
     let mut roots = vec![root.clone()];
     for (_, referrers) in list_referrers((store, repository), root).await? {
         roots.extend(referrers);
     }
-    let mut found = BTreeMap::new();
+    let mut blobs = BTreeMap::new();
     let nothing = BTreeSet::new();
     for root in &roots {
         let surveyed = survey(store, repository, root, &nothing, Depth::Presence, copy).await?;
-        found.extend(surveyed.found_manifests);
-        found.extend(surveyed.found_blobs);
+        blobs.extend(surveyed.found_manifests);
+        blobs.extend(surveyed.found_blobs);
     }
-    Ok(found)
+    Ok(Found {
+        below,
+        artifact,
+        blobs,
+    })
 }
 
 /// Returns the images that resources and sources are.

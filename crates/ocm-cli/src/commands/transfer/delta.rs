@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ocm::Use;
 use ocm::model::RepositorySpec;
 use ocm::oci::CopyOptions;
 use ocm::repository::RepositoryRef;
 use ocm::transfer::delta::{Base, DeltaWriter};
+use ocm::{DeltaOptions, Use};
 
 use super::{Planned, Shape};
 use crate::commands::Session;
@@ -44,9 +44,13 @@ pub(super) async fn open_target(
     let mut base = Base::default();
     let copy = CopyOptions::new(shape.concurrency_limit);
     for text in &shape.since {
-        base.add(ocm.base(text, &copy).await?);
+        base.add(ocm.base(text, shape.chunk_deltas, &copy).await?);
     }
-    let opened = ocm.delta_target(spec, base.clone(), part_size).await;
+    let options = DeltaOptions {
+        part_size,
+        chunks: shape.chunk_deltas,
+    };
+    let opened = ocm.delta_target(spec, base.clone(), &options).await;
     let (repository, writer) = opened.map_err(|error| match error {
         ocm::Error::NoDelta { .. } => hinted(
             error,
@@ -87,11 +91,28 @@ pub(super) fn note(planned: &Planned, session: &Session) {
     };
     let record = delta.writer.record();
     let base: Vec<&str> = record.base.iter().map(String::as_str).collect();
-    session.ui.note(&format!(
-        "{} leaves out {} ({}), which {} has",
-        planned.target,
+    let whole = record.left_out.values().map(|left| left.size);
+    let mut what = format!(
+        "{} ({})",
         count(record.left_out.len() as u64, "blob"),
-        bytes(record.size()),
+        bytes(whole.fold(0, u64::saturating_add)),
+    );
+    if !record.reassembled.is_empty() {
+        let parts = record.reassembled.values();
+        let parts = parts.map(|whole| whole.size.saturating_sub(whole.new_bytes));
+        let in_part = format!(
+            "{} in part ({})",
+            count(record.reassembled.len() as u64, "blob"),
+            bytes(parts.fold(0, u64::saturating_add)),
+        );
+        what = match record.left_out.len() {
+            0 => in_part,
+            _ => format!("{what} and {in_part}"),
+        };
+    }
+    session.ui.note(&format!(
+        "{} leaves out {what}, which {} has",
+        planned.target,
         base.join(", "),
     ));
 }

@@ -116,6 +116,7 @@ fn ignored(args: &Args, is_graph: bool) -> impl Iterator<Item = &'static str> {
             !shape.lookup.is_empty() && !shape.verified.is_asked(),
         ),
         ("--since", !shape.since.is_empty()),
+        ("--chunk-deltas", shape.chunk_deltas),
         ("--split-size", shape.split_size.is_some()),
         ("--omit-access-types", !shape.omit_access_types.is_empty()),
         ("--platform", !shape.platform.is_empty()),

@@ -184,7 +184,7 @@ async fn nothing_that_is_in_an_unfinished_part_is_believed() {
     let killed = Place::new();
     let store = killed.writer().await;
     push_all(&store, &in_bytes([9, 9, 60, 9, 9])).await;
-    for lost in 0..12 {
+    for lost in 0..6 {
         let next = Place::new();
         copy_files(killed.directory.path(), next.directory.path());
         let names = next.names();
@@ -195,7 +195,7 @@ async fn nothing_that_is_in_an_unfinished_part_is_believed() {
         assert!(hidden.len() > 2, "{names:?}");
         let path = next.at(hidden[lost % hidden.len()]);
         let mut bytes = fs::read(&path).unwrap();
-        let at = bytes.len() * lost / 12;
+        let at = bytes.len() * lost / 6;
         let end = bytes.len().min(at + 5000);
         match lost % 3 {
             0 => bytes[at..end].fill(0),

@@ -23,6 +23,7 @@ mod serving;
 mod sparse_tar;
 mod tools;
 mod transfers;
+mod upgrade;
 mod wide_tar;
 
 use std::fmt::Write as _;

@@ -23,7 +23,7 @@ const PATIENCE: f64 = 30.0;
 pub(crate) type Job = fn(&mut Bench) -> Result<Vec<Row>>;
 
 /// All jobs. Their names are what `--only` takes.
-pub(crate) const JOBS: [(&str, Job); 24] = [
+pub(crate) const JOBS: [(&str, Job); 25] = [
     ("pack-big", |bench| bench.pack(Kind::Big)),
     ("pack-mid", |bench| bench.pack(Kind::Mid)),
     ("pack-small", |bench| bench.pack(Kind::Small)),
@@ -38,6 +38,7 @@ pub(crate) const JOBS: [(&str, Job); 24] = [
     ("move-layers", |bench| bench.layers()),
     ("move-many", |bench| bench.many()),
     ("move-far", |bench| bench.far()),
+    ("move-upgrade", |bench| bench.upgrade()),
     ("pull-mid", |bench| bench.pull(Kind::Mid)),
     ("serve-big", |bench| bench.serve_big()),
     ("serve-small", |bench| bench.serve_small()),

@@ -215,12 +215,12 @@ impl Bench {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what is printed is rounded")]
-fn ratio(part: u64, whole: u64) -> f64 {
+pub(super) fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
 /// Checks that there is room for what a job writes.
-fn check_room(directory: &Path, bytes: u64) -> Result<()> {
+pub(super) fn check_room(directory: &Path, bytes: u64) -> Result<()> {
     let output = Command::new("df").arg("-Pk").arg(directory).output()?;
     let output = String::from_utf8_lossy(&output.stdout);
     let free = output.lines().nth(1).and_then(|line| {

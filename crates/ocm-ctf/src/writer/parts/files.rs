@@ -139,7 +139,8 @@ impl PartFiles {
     pub(super) fn sync(&self, from: usize, end: u64) -> Result<(), Error> {
         for index in from..end.div_ceil(self.limit).try_into().unwrap_or(usize::MAX) {
             let path = self.hidden(index);
-            let synced = File::open(&path).and_then(|file| file.sync_all());
+            let file = File::options().write(true).open(&path);
+            let synced = file.and_then(|file| file.sync_all());
             synced.map_err(|source| Error::file("write", path, source))?;
         }
         Ok(())

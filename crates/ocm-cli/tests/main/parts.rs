@@ -5,8 +5,7 @@ use std::fs;
 use ocm::ctf::PartList;
 use ocm_testkit::Cli;
 
-use crate::continued::noise;
-use crate::world::{PRODUCT, check_product, signed};
+use crate::world::{PRODUCT, check_product, noise, signed};
 
 /// Returns a directory with the product, signed, and with 400 KiB of other content, as `new.tar` in
 /// parts, and in nothing else.

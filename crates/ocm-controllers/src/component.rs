@@ -130,6 +130,7 @@ impl Component {
     async fn keys(&self, context: &Context<Self>) -> Result<Vec<Verifying>, Failure> {
         let namespace = self.namespace().unwrap_or_default();
         let stated = self.spec.verify.as_deref().unwrap_or_default();
+        let _request = context.shared.request().await;
         let keys = keys::read(&context.shared.client, &namespace, stated).await;
         keys.map_err(|error| {
             let transient = error.is_transient();

@@ -15,6 +15,7 @@ use kube::{Api, Client};
 use ocm::Timestamp;
 use ocm_kube::events::Events;
 use ocm_kube::metrics::Metrics;
+use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,9 @@ const AFTER_PANIC: Duration = Duration::from_secs(10);
 /// How long passes may go on that have begun when the process is asked to end: less than the
 /// kubelet waits.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// How many requests of passes to the API server go on at a time: each has a connection.
+const REQUESTS: usize = 32;
 
 /// What the operator may do, and with what.
 #[derive(Clone, Debug)]
@@ -141,6 +145,7 @@ impl Operator {
             relations: Arc::new(Relations::new(queues)),
             events: Events::new(client, RECORDER, &options.instance, options.clock),
             metrics: options.metrics,
+            requests: Semaphore::new(REQUESTS),
         });
         let transfers = Transfers::new(options.replication_concurrency, options.clock);
         let _watching = [

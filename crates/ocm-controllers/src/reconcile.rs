@@ -196,11 +196,11 @@ impl<K: Reconcile> Pass<'_, K> {
         if self.object.is_suspended() {
             // It may be what others depend on already; else there is nothing yet to keep it for.
             if K::DEPENDENTS.is_some() {
-                finalizer::add(&self.api, self.object, K::FINALIZERS).await?;
+                self.keep().await?;
             }
             return Ok((Action::await_change(), "suspended"));
         }
-        if !finalizer::add(&self.api, self.object, K::FINALIZERS).await? {
+        if !self.keep().await? {
             return Ok((Action::await_change(), "gone"));
         }
         let before = self.context.status_of(self.object);
@@ -230,6 +230,12 @@ impl<K: Reconcile> Pass<'_, K> {
         };
         self.write(&before, after).await?;
         Ok(ended)
+    }
+
+    /// Makes sure that the object stays until it is let go; returns false if it has gone already.
+    async fn keep(&self) -> Result<bool, PassError> {
+        let _request = self.context.shared.request().await;
+        Ok(finalizer::add(&self.api, self.object, K::FINALIZERS).await?)
     }
 
     /// Says in the status why the object is not as it asks.
@@ -279,6 +285,7 @@ impl<K: Reconcile> Pass<'_, K> {
         } else {
             match self.object.clean(self.context, &mut after).await {
                 Ok(()) => {
+                    let _request = self.context.shared.request().await;
                     finalizer::remove(&self.api, self.object, K::FINALIZERS).await?;
                     self.context.forget(self.object);
                     return Ok((Action::await_change(), "gone"));
@@ -359,6 +366,7 @@ impl<K: Reconcile> Pass<'_, K> {
             annotations: BTreeMap::from([(annotation, self.object.annotation(status))]),
         };
         let object = self.object.object_ref(&());
+        let _request = self.context.shared.request().await;
         self.context.shared.events.publish(&object, &event).await;
     }
 
@@ -366,6 +374,7 @@ impl<K: Reconcile> Pass<'_, K> {
         if *before == after {
             return Ok(());
         }
+        let _request = self.context.shared.request().await;
         match status::write(&self.api, self.object, before, &after, MANAGER).await {
             Ok(_) => {
                 self.context.wrote(self.object, after);

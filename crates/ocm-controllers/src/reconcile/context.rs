@@ -8,6 +8,7 @@ use kube::{Client, ResourceExt as _};
 use ocm::Timestamp;
 use ocm_kube::events::Events;
 use ocm_kube::metrics::{Counter, Histogram, Metrics};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::timing::delay;
@@ -35,6 +36,17 @@ pub(crate) struct Shared {
     pub(crate) relations: Arc<Relations>,
     pub(crate) events: Events,
     pub(crate) metrics: Metrics,
+    /// Passes have no bound, since most of them wait; what they ask of the API server has.
+    pub(crate) requests: Semaphore,
+}
+
+impl Shared {
+    /// Waits for the turn to ask something of the API server. It ends when what is returned is
+    /// dropped.
+    pub(crate) async fn request(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.requests.acquire().await.ok()
+    }
 }
 
 /// What passes over objects of one kind share.
@@ -196,6 +208,7 @@ impl<K: Reconcile> Context<K> {
     ) -> Result<Loaded, Failure> {
         let Shared { client, rules, .. } = &*self.shared;
         let namespace = object.namespace();
+        let _request = self.shared.request().await;
         let loaded = config::load(client, *rules, namespace.as_deref(), effective).await;
         loaded.map_err(|error| {
             let transient = error.is_transient();

@@ -203,6 +203,32 @@ fn work_goes_on_after_the_api_server_was_away() {
 }
 
 #[test]
+fn a_replica_that_waits_takes_over_when_the_leader_ends() {
+    let cluster = Cluster::start();
+    install(&cluster);
+    let registry = Registry::start();
+    let mut cli = cli();
+    let kubeconfig = cluster.kubeconfig_path().display().to_string();
+    cli.set("KUBECONFIG", &kubeconfig);
+    let start = || cli.start("--leader-elect --health-probe-bind-address=0");
+    let mut first = start();
+    first.wait_for("leading");
+    let mut second = start();
+    apply(&cluster, &repository(&registry));
+    first.wait_for("Successfully reconciled OCM repository");
+    let ended = first.signal("TERM");
+    assert_eq!(ended.code, Some(0), "{ended}");
+    // It has said nothing before that.
+    second.wait_for("leading");
+    apply(
+        &cluster,
+        &repository(&registry).replace("name: shop", "name: second"),
+    );
+    second.wait_for("\"object\":\"default/second\"");
+    assert_eq!(second.signal("TERM").code, Some(0));
+}
+
+#[test]
 fn the_manifest_for_installing_is_what_the_api_server_takes() {
     let cluster = Cluster::start();
     let objects = ocm_controllers::install::install("example.org/ocm-controllers:1.0.0");

@@ -1,13 +1,15 @@
 //! Replications on a real API server.
 
-use ocm::model::ComponentVersionId;
+use ocm::config::{Config, ConfigDocument};
+use ocm::model::{ComponentVersionId, Descriptor, Provider};
 use ocm::oci::{Reference, Scheme};
 use ocm::{Environment, Ocm, Use};
 use ocm_controllers::api::{Component, ConditionStatus, Replication};
 use ocm_testkit::{Fault, Registry};
+use serde_json::json;
 
 use crate::running::{gone, kubectl, of_component, operator, readiness, wait};
-use crate::world::{COMPONENT, apply, cluster, descriptor, publish, spec};
+use crate::world::{COMPONENT, apply, cluster, descriptor, publish, publish_with, spec};
 
 /// Two repositories, a component of the first, and its replication to the second.
 fn objects(source: &Registry, target: &str, semver: &str, more: &str) -> String {
@@ -218,6 +220,93 @@ async fn settings_come_from_the_configuration_and_wrong_ones_are_refused() {
     .await;
     apply(&namespace, &settings("allResources"));
     says(&namespace, &done("1.0.0")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_both_ends_count_beside_own_settings() {
+    operator();
+    let namespace = cluster().namespace();
+    let source = Registry::with_password("reader", "one");
+    let target = Registry::with_password("writer", "two");
+    let secret = |name: &str, registry: &Registry, user: &str, password: &str| {
+        let (host, port) = registry.host().split_once(':').unwrap();
+        let config = format!(
+            "{{type: credentials.config.ocm.software, consumers: [{{identity: {{type: OCIRegistry, \
+             hostname: {host}, port: '{port}'}}, credentials: [{{type: Credentials/v1, properties: \
+             {{username: {user}, password: {password}}}}}]}}]}}"
+        );
+        let (name, config) = (json!(name), json!(config));
+        apply(
+            &namespace,
+            &format!(
+                "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}}}, stringData: \
+                 {{.ocmconfig: {config}}}}}"
+            ),
+        );
+        ConfigDocument::parse(config.as_str().unwrap(), "a test").unwrap()
+    };
+    let ends = Config::new([
+        secret("source", &source, "reader", "one"),
+        secret("target", &target, "writer", "two"),
+    ]);
+    let ocm = Ocm::with_documents(Environment::default(), ends);
+    publish_with(&ocm, &source, &[descriptor("1.0.0")]).await;
+    apply(
+        &namespace,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata:\n  .ocmconfig: \
+         '{type: transfer.config.ocm.software, recursive: -1}'\n",
+    );
+    let more = "  ocmConfig:
+  - {apiVersion: delivery.ocm.software/v1alpha1, kind: Component, name: shop}
+  - configMapRef: {name: settings}
+";
+    let all = objects(&source, target.host(), "1.0.0", more);
+    let with = |all: &str, registry: &Registry, entry: &str| {
+        let end = format!("'http://{}'}}\n", registry.host());
+        all.replacen(&end, &format!("{end}  ocmConfig: [{entry}]\n"), 1)
+    };
+    let all = with(&all, &source, "{secretRef: {name: source}}");
+    // What is not handed on to others counts here all the same.
+    let kept = "{secretRef: {name: target}, policy: DoNotPropagate}";
+    apply(&namespace, &with(&all, &target, kept));
+    let ready = says(&namespace, &done("1.0.0")).await.status.unwrap();
+    let used: Vec<_> = ready
+        .effective_ocm_config
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect();
+    assert_eq!(used, ["source", "settings", "target"]);
+    let repository = ocm.open(&spec(&target), Use::Read).await.unwrap();
+    let id: ComponentVersionId = format!("{COMPONENT}:1.0.0").parse().unwrap();
+    assert!(repository.stored_digest(&id).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_component_has_not_verified_is_not_transferred() {
+    operator();
+    let namespace = cluster().namespace();
+    let (source, target) = (Registry::start(), Registry::start());
+    publish(&source, &[descriptor("1.0.0")]).await;
+    let suspended = objects(&source, target.host(), "1.0.0", "  suspend: true\n");
+    apply(&namespace, &suspended);
+    wait(&namespace, "shop", |it: &Component| {
+        of_component(it) == "True Succeeded: Applied version 1.0.0"
+    })
+    .await;
+    let id: ComponentVersionId = format!("{COMPONENT}:1.0.0").parse().unwrap();
+    let other = Descriptor::new(id.name, id.version, &Provider::new("evil.org"));
+    publish(&source, &[other]).await;
+    apply(&namespace, &suspended.replace("true", "false"));
+    let failed = wait(&namespace, "it", |it: &Replication| {
+        of(it).starts_with("False ReplicationFailed: ")
+    })
+    .await;
+    assert!(
+        of(&failed).contains("digest mismatch of"),
+        "{}",
+        of(&failed)
+    );
+    assert!(!has(&target, "1.0.0").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

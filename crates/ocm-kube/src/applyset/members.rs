@@ -60,7 +60,7 @@ impl Listing {
                 })) => {
                     let namespaces = scope.all_namespaces(parent.namespace.as_deref());
                     let in_each = namespaces.into_iter();
-                    places.extend(in_each.map(|namespace| (resource.clone(), Some(namespace))));
+                    places.extend(in_each.map(|it| (resource.clone(), Some(it.to_owned()))));
                 }
                 Ok(Some(Mapped { resource, .. })) => places.push((resource, None)),
                 Ok(None) => {}
@@ -68,9 +68,10 @@ impl Listing {
             }
         }
         let selector = format!("{PART_OF_LABEL}={}", parent.id());
-        let work = places
-            .iter()
-            .map(|(resource, namespace)| list(applier, resource, *namespace, &selector));
+        let selector = &selector;
+        let work = places.into_iter().map(|(resource, namespace)| async move {
+            list(applier, &resource, namespace.as_deref(), selector).await
+        });
         let mut lists = stream::iter(work).buffer_unordered(applier.parallel());
         while let Some(list) = lists.next().await {
             match list {

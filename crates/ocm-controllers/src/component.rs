@@ -87,8 +87,8 @@ impl Reconcile for Component {
         })?;
         status.component = Some(self.info(&repository, &version, &resolved));
         Ok(Done {
-            message: format!("Applied version {version}"),
             warnings: warnings(&wanted.id, &resolved),
+            ..Done::new(format!("Applied version {version}"))
         })
     }
 }
@@ -180,7 +180,10 @@ impl Component {
 }
 
 /// Returns what somebody may want to know about a component version that is taken all the same.
-fn warnings(id: &ComponentVersionId, resolved: &Resolved) -> Vec<(&'static str, String)> {
+pub(crate) fn warnings(
+    id: &ComponentVersionId,
+    resolved: &Resolved,
+) -> Vec<(&'static str, String)> {
     let mut warnings = Vec::new();
     if let Some(gaps) = &resolved.not_digestible {
         let message = format!("component version {id} is not safely digestible: {gaps}");

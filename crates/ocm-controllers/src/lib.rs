@@ -24,5 +24,6 @@ mod relations;
 mod replication;
 mod repository;
 pub mod resolution;
+mod resource;
 pub mod versions;
 mod watch;

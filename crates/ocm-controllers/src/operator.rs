@@ -1,5 +1,6 @@
 //! Everything together: what is watched, who hears of it, and who works on it.
 
+use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::config::{Rules, SourceKind};
+use crate::api::Deployer;
+use crate::config::{ObjectKey, Rules, SourceKind};
+use crate::deployer::{Deployments, Sets};
 use crate::object::Object;
 use crate::reconcile::{Context, Reconcile, Shared, pass};
 use crate::relations::Relations;
@@ -136,18 +139,24 @@ impl Operator {
         let repositories = queues.add();
         let components = queues.add();
         let replications = queues.add();
+        let resources = queues.add();
+        let deployers = queues.add();
         let shared = Arc::new(Shared {
             client: client.clone(),
             clock: options.clock,
             rules: options.rules,
-            resolutions: Resolutions::new(options.resolution),
+            resolutions: Resolutions::new(resolution::Options {
+                contents: options.downloads.kept,
+                ..options.resolution
+            }),
             stores: stores.clone(),
             relations: Arc::new(Relations::new(queues)),
-            events: Events::new(client, RECORDER, &options.instance, options.clock),
+            events: Events::new(client.clone(), RECORDER, &options.instance, options.clock),
             metrics: options.metrics,
             requests: Semaphore::new(REQUESTS),
         });
         let transfers = Transfers::new(options.replication_concurrency, options.clock);
+        let sets = Arc::new(Sets::new(client));
         let _watching = [
             watching(&shared, writers.repositories),
             watching(&shared, writers.components),
@@ -155,6 +164,7 @@ impl Operator {
             watching(&shared, writers.deployers),
             watching(&shared, writers.replications),
             watching_sources(&shared),
+            watching_deployed(&shared, &sets),
         ];
         let working = async {
             // What an object depends on is known before it is looked at.
@@ -170,6 +180,18 @@ impl Operator {
                 worker.work(repositories, stores.repositories, (), 0),
                 worker.work(components, stores.components, (), 0),
                 worker.work(replications, stores.replications, transfers, 0),
+                worker.work(
+                    resources,
+                    stores.resources,
+                    (),
+                    options.resource_concurrency
+                ),
+                worker.work(
+                    deployers,
+                    stores.deployers,
+                    Deployments::new(sets, options.downloads.limit),
+                    0,
+                ),
             );
         };
         let late = async {
@@ -202,6 +224,16 @@ fn watching_sources(shared: &Shared) -> AbortOnDropHandle<()> {
             watch_sources(config_maps, SourceKind::ConfigMap, &relations),
         );
     };
+    AbortOnDropHandle::new(tokio::spawn(watching))
+}
+
+/// Watches what deployers have applied.
+fn watching_deployed(shared: &Shared, sets: &Sets) -> AbortOnDropHandle<()> {
+    let (relations, changes) = (Arc::clone(&shared.relations), sets.changes());
+    let watching = changes.for_each(move |owner| {
+        relations.wake(&ObjectKey::new(Deployer::KIND, "", &owner.name));
+        future::ready(())
+    });
     AbortOnDropHandle::new(tokio::spawn(watching))
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Done {
     pub(crate) message: String,
     /// What somebody may want to look at all the same: a reason and a message each.
     pub(crate) warnings: Vec<(&'static str, String)>,
+    /// When to look again, where the object does not say so itself.
+    pub(crate) again: Option<Duration>,
 }
 
 impl Done {
@@ -98,6 +100,7 @@ impl Done {
         Self {
             message: message.into(),
             warnings: Vec::new(),
+            again: None,
         }
     }
 }
@@ -207,7 +210,11 @@ impl<K: Reconcile> Pass<'_, K> {
         let mut after = before.clone();
         let outcome = self.object.reconcile(self.context, &mut after).await;
         let ended = match outcome {
-            Ok(Done { message, warnings }) => {
+            Ok(Done {
+                message,
+                warnings,
+                again,
+            }) => {
                 self.context.succeeded(self.object);
                 self.state(
                     &mut after,
@@ -220,7 +227,7 @@ impl<K: Reconcile> Pass<'_, K> {
                     self.publish(&after, Severity::Warning, reason, message)
                         .await;
                 }
-                let again = self.at_interval();
+                let again = self.at_interval().or(again);
                 (
                     again.map_or_else(Action::await_change, Action::requeue),
                     "ready",

@@ -9,16 +9,20 @@
 //! A registry that hangs takes the turns that are its own, and no others.
 
 mod cache;
+mod content;
+mod content_error;
 mod error;
 mod flight;
 mod key;
 mod place;
+mod reachable;
 mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ocm::blob::Bytes;
 use ocm::model::{
     ComponentName, ComponentVersionId, Descriptor, DigestSpec, NormalisationAlgorithm, Version,
 };
@@ -34,15 +38,28 @@ use self::place::Places;
 use self::turns::Turns;
 use crate::keys::Verifying;
 
+pub use self::content::{Pinned, WantedContent};
+pub use self::content_error::ContentError;
 pub use self::error::Error;
 pub use self::flight::{Outcome, Ticket};
 pub use self::place::Place;
+pub use self::reachable::Unreachable;
+
+/// What a descriptor needs beside its text: in memory it is larger.
+const FACTOR: usize = 3;
+
+/// How many bytes are kept of what resources are.
+const PINS: usize = 4 << 20;
 
 /// What the service may use.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How many bytes of component descriptors are kept.
     pub cache_bytes: usize,
+    /// How many bytes of content of resources are kept.
+    pub content_bytes: usize,
+    /// Of how many resources the content is kept.
+    pub contents: usize,
     /// How long what was read counts without being looked at again.
     pub fresh_for: Duration,
     /// How long an outcome, also a failure, is there for those who were told to come back for it,
@@ -63,6 +80,8 @@ impl Options {
     pub const fn new(clock: fn() -> Timestamp) -> Self {
         Self {
             cache_bytes: 24 << 20,
+            content_bytes: 16 << 20,
+            contents: 1000,
             fresh_for: Duration::from_mins(30),
             kept_for: Duration::from_secs(3),
             turns: 10,
@@ -114,7 +133,11 @@ struct Inner {
     places: Places,
     turns: Turns,
     cache: Cache<Resolved>,
+    pins: Cache<Pinned>,
+    contents: Cache<Bytes>,
     components: Flights<Resolved>,
+    pinning: Flights<Pinned>,
+    reading: Flights<Bytes>,
     versions: Flights<Arc<[Version]>>,
     reached: Flights<()>,
 }
@@ -126,7 +149,11 @@ impl Resolutions {
             places: Places::new(options.archives.clone()),
             turns: Turns::new(options.turns),
             cache: Cache::new(options.cache_bytes),
+            pins: Cache::new(PINS),
+            contents: Cache::with_number(options.content_bytes, options.contents),
             components: Flights::new(options.kept_for),
+            pinning: Flights::new(options.kept_for),
+            reading: Flights::new(options.kept_for),
             versions: Flights::new(options.kept_for),
             reached: Flights::new(options.kept_for),
             options,
@@ -197,8 +224,19 @@ impl Inner {
         what: String,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Outcome<T> {
-        let _turn = self.turns.take(&place.config.hash, &place.host()).await;
         let limit = self.options.time_limit;
+        self.in_turn_for(place, what, limit, work).await
+    }
+
+    /// Does something when it is the turn of its registry, in so much time.
+    async fn in_turn_for<T>(
+        &self,
+        place: &Place,
+        what: String,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Outcome<T> {
+        let _turn = self.turns.take(&place.config.hash, &place.host()).await;
         match timeout(limit, work).await {
             Ok(outcome) => outcome.map_err(Arc::new),
             Err(_) => Err(Arc::new(Error::Late { what, limit })),
@@ -234,7 +272,8 @@ impl Inner {
                 self.cache.forget(&key);
             }
         })?;
-        self.cache.put(key, resolved.clone(), size);
+        self.cache
+            .put(key, resolved.clone(), size.saturating_mul(FACTOR));
         Ok(resolved)
     }
 

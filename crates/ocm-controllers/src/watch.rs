@@ -12,7 +12,7 @@ mod stores;
 pub(crate) use self::kind::watch;
 pub(crate) use self::queue::{Next, Queues};
 pub(crate) use self::sources::watch_sources;
-pub(crate) use self::stores::{Stores, stores, usable};
+pub(crate) use self::stores::{Stores, is_pending, stores, usable};
 
 /// The annotation whose change has an object looked at.
 pub(crate) const RECONCILE: &str = "delivery.ocm.software/reconcile";

@@ -206,10 +206,20 @@ impl<K: Reconcile> Context<K> {
         effective: &[EffectiveConfig],
         reason: Reason,
     ) -> Result<Loaded, Failure> {
+        self.load_for(object.namespace().as_deref(), effective, reason)
+            .await
+    }
+
+    /// Reads configuration on behalf of a namespace, or of nobody who is in one.
+    pub(crate) async fn load_for(
+        &self,
+        user: Option<&str>,
+        effective: &[EffectiveConfig],
+        reason: Reason,
+    ) -> Result<Loaded, Failure> {
         let Shared { client, rules, .. } = &*self.shared;
-        let namespace = object.namespace();
         let _request = self.shared.request().await;
-        let loaded = config::load(client, *rules, namespace.as_deref(), effective).await;
+        let loaded = config::load(client, *rules, user, effective).await;
         loaded.map_err(|error| {
             let transient = error.is_transient();
             Failure::new(reason, &error, transient)

@@ -9,12 +9,11 @@ use tokio::time::Instant;
 
 use super::key::Key;
 
-/// What an entry needs beside its content: a descriptor in memory is larger than its text.
-const FACTOR: usize = 3;
-
 /// Keeps what was used last. What it returns is cheap to clone.
 pub(super) struct Cache<T> {
+    /// How many bytes are kept, and how many values.
     limit: usize,
+    number: usize,
     state: Mutex<State<T>>,
 }
 
@@ -44,8 +43,14 @@ impl<T> fmt::Debug for Cache<T> {
 impl<T: Clone> Cache<T> {
     /// Keeps at most so many bytes.
     pub(super) fn new(limit: usize) -> Self {
+        Self::with_number(limit, usize::MAX)
+    }
+
+    /// Keeps at most so many bytes, and so many values.
+    pub(super) fn with_number(limit: usize, number: usize) -> Self {
         Self {
             limit,
+            number,
             state: Mutex::new(State {
                 entries: BTreeMap::new(),
                 order: BTreeMap::new(),
@@ -80,13 +85,12 @@ impl<T: Clone> Cache<T> {
     /// Keeps a value, and drops what was not used for the longest time where there is no room. A
     /// value that is larger than everything is not kept.
     pub(super) fn put(&self, key: Key, value: T, size: usize) {
-        let size = size.saturating_mul(FACTOR);
         let mut state = self.state();
         state.remove(&key);
-        if size > self.limit {
+        if size > self.limit || self.number == 0 {
             return;
         }
-        while state.size + size > self.limit {
+        while state.size + size > self.limit || state.entries.len() >= self.number {
             let Some((_, oldest)) = state.order.first_key_value() else {
                 break;
             };
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_was_used_last_stays_within_the_bound() {
-        let cache = Cache::new(10 * FACTOR);
+        let cache = Cache::new(10);
         cache.put(key("a"), 1, 4);
         cache.put(key("b"), 2, 4);
         assert_eq!(cache.known(&key("a")), Some(1));
@@ -162,8 +166,21 @@ mod tests {
     }
 
     #[test]
+    fn no_more_values_are_kept_than_asked_for() {
+        let cache = Cache::with_number(100, 2);
+        for (number, name) in ["a", "b", "c"].iter().enumerate() {
+            cache.put(key(name), number, 1);
+        }
+        assert_eq!(cache.known(&key("a")), None);
+        assert_eq!(cache.known(&key("b")), Some(1));
+        let none = Cache::with_number(100, 0);
+        none.put(key("a"), 1, 1);
+        assert_eq!(none.known(&key("a")), None);
+    }
+
+    #[test]
     fn a_value_takes_the_place_of_the_one_before() {
-        let cache = Cache::new(10 * FACTOR);
+        let cache = Cache::new(10);
         for number in 0..100 {
             cache.put(key("a"), number, 6);
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ocm::Kind;
-use ocm::model::{ComponentName, ComponentVersionId, RepositorySpec};
+use ocm::model::{ComponentName, ComponentVersionId, Identity, RepositorySpec};
+
+use super::content_error::ContentError;
 
 /// Why there is no answer of a repository, or none that holds.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,13 @@ pub enum Error {
         id: ComponentVersionId,
         normalisation: String,
         hash: String,
+    },
+    /// The content of a resource cannot be read, or is something else.
+    #[error("failed to read resource {resource} of {id}")]
+    Content {
+        resource: Identity,
+        id: ComponentVersionId,
+        source: Box<ContentError>,
     },
     /// There was no answer in time.
     #[error("there was no answer about {what} within {} seconds", limit.as_secs())]

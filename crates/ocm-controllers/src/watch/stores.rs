@@ -5,9 +5,12 @@ use std::sync::Arc;
 use kube::runtime::reflector::store::{Writer, WriterDropped};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 
-use crate::api::{Component, Deployer, EffectiveConfig, GROUP, Replication, Repository, Resource};
+use crate::api::{
+    Component, ConditionStatus, ConditionType, Conditions as _, Deployer, EffectiveConfig, GROUP,
+    Replication, Repository, Resource,
+};
 use crate::config::ObjectKey;
-use crate::object::{Object, is_usable};
+use crate::object::{Object, Status as _, is_usable};
 
 /// All objects of each kind.
 #[derive(Clone)]
@@ -89,6 +92,20 @@ pub(crate) fn usable<K: Object>(store: &Store<K>, key: &ObjectKey) -> Result<Arc
         return Err(format!("object is not ready: {}", key.path()));
     }
     Ok(object)
+}
+
+/// Tells whether an object was ready before it was changed, and is about to be looked at.
+pub(crate) fn is_pending<K: Object>(store: &Store<K>, key: &ObjectKey) -> bool {
+    let Some(object) = store.get(&reference(key)) else {
+        return false;
+    };
+    let ready = |status: &K::Status| {
+        let ready = status.conditions().condition(ConditionType::Ready);
+        ready.is_some_and(|it| it.status == ConditionStatus::True)
+    };
+    object.meta().deletion_timestamp.is_none()
+        && !is_usable(&*object)
+        && object.status().is_some_and(ready)
 }
 
 fn effective<K: Object>(store: &Store<K>, key: &ObjectKey) -> Option<Vec<EffectiveConfig>> {

@@ -3,13 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod accepted;
+mod attacks;
 mod component;
 mod config;
+mod content;
 mod definitions;
+mod delivery;
+mod deployer;
 mod keys;
 mod process;
 mod replication;
 mod repository;
 mod resolution;
+mod resource;
 mod running;
 mod world;

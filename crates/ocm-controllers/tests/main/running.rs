@@ -8,8 +8,8 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Resource};
 use ocm::Timestamp;
-use ocm_controllers::api::{Component, Condition, Repository};
-use ocm_controllers::operator::{Operator, Options};
+use ocm_controllers::api::{Component, Condition, Deployer, Repository};
+use ocm_controllers::operator::{Downloads, Operator, Options};
 use ocm_controllers::resolution;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,10 @@ fn options() -> Options {
             fresh_for: Duration::ZERO,
             ..options.resolution
         },
+        downloads: Downloads {
+            limit: 4 << 20,
+            ..options.downloads
+        },
         ..options
     }
 }
@@ -65,7 +69,21 @@ where
         + Send
         + 'static,
 {
-    let api = Api::<K>::namespaced(client().await, namespace);
+    wait_in(Api::<K>::namespaced(client().await, namespace), name, is_so).await
+}
+
+/// As [`wait`], for an object that is in no namespace.
+pub(crate) async fn wait_everywhere<K>(name: &str, is_so: impl Fn(&K) -> bool) -> K
+where
+    K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()> + Send + 'static,
+{
+    wait_in(Api::<K>::all(client().await), name, is_so).await
+}
+
+async fn wait_in<K>(api: Api<K>, name: &str, is_so: impl Fn(&K) -> bool) -> K
+where
+    K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()> + Send + 'static,
+{
     let condition = |object: Option<&K>| object.is_some_and(&is_so);
     let waited = await_condition(api.clone(), name, condition);
     let Ok(object) = tokio::time::timeout(PATIENCE, waited).await else {
@@ -84,10 +102,33 @@ where
         + Send
         + 'static,
 {
-    let api = Api::<K>::namespaced(client().await, namespace);
+    gone_from(Api::<K>::namespaced(client().await, namespace), name).await;
+}
+
+/// As [`gone`], for an object that is in no namespace.
+pub(crate) async fn gone_everywhere<K>(name: &str)
+where
+    K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()> + Send + 'static,
+{
+    gone_from(Api::<K>::all(client().await), name).await;
+}
+
+async fn gone_from<K>(api: Api<K>, name: &str)
+where
+    K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()> + Send + 'static,
+{
     let waited = await_condition(api.clone(), name, |object: Option<&K>| object.is_none());
     let gone = tokio::time::timeout(PATIENCE, waited).await.is_ok();
     assert!(gone, "{name} is still there: {:?}", api.get_opt(name).await);
+}
+
+/// Has an object looked at again.
+pub(crate) fn look_again(namespace: &str, kind: &str, name: &str, value: &str) {
+    let annotation = format!("delivery.ocm.software/reconcile={value}");
+    kubectl(
+        namespace,
+        &["annotate", "--overwrite", kind, name, &annotation],
+    );
 }
 
 /// Status, reason and message of readiness, for the generation that the object has.
@@ -112,5 +153,21 @@ pub(crate) fn of_repository(repository: &Repository) -> String {
     readiness(
         status.map_or(&[], |it| &it.conditions),
         repository.metadata.generation,
+    )
+}
+
+pub(crate) fn of_resource(resource: &ocm_controllers::api::Resource) -> String {
+    let status = resource.status.as_ref();
+    readiness(
+        status.map_or(&[], |it| &it.conditions),
+        resource.metadata.generation,
+    )
+}
+
+pub(crate) fn of_deployer(deployer: &Deployer) -> String {
+    let status = deployer.status.as_ref();
+    readiness(
+        status.map_or(&[], |it| &it.conditions),
+        deployer.metadata.generation,
     )
 }

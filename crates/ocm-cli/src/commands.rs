@@ -153,8 +153,8 @@ const BUSY: &str = "an archive in one file has one writer at a time: run the sam
      once the other one has ended";
 
 /// What helps where a registry does not show what it has.
-const CATALOGUE: &str = "name a component, as in `REPOSITORY//COMPONENT`; some registries list \
-     what they have only for who is logged in";
+const CATALOGUE: &str = "name a component: `ocm list REPOSITORY COMPONENT` finds what it refers to as well; some \
+     registries list what they have only for who is logged in";
 
 /// What helps where a registry keeps everything.
 const DELETION: &str = "whoever runs the registry decides whether anything can be deleted there, as \

@@ -36,6 +36,7 @@ mod error;
 mod handlers;
 mod hash;
 mod kind;
+mod led_to;
 mod parts;
 mod prune;
 mod remove;

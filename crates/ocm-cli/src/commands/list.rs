@@ -16,6 +16,10 @@ pub(crate) struct Args {
     /// The archive or registry, such as `./shop.ctf` or `ghcr.io/acme`
     repository: String,
 
+    /// Only these components, and those that they lead to by references; needed where a registry
+    /// does not list what it has
+    components: Vec<ComponentName>,
+
     /// How to print the result
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
@@ -30,7 +34,7 @@ struct Listed {
 }
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    let listed = components(session, &args.repository).await?;
+    let listed = components(session, &args).await?;
     let text = if let Some(text) = data(args.output, &listed)? {
         text
     } else {
@@ -52,10 +56,16 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     session.ui.print(&text)
 }
 
-async fn components(session: &Session, repository: &str) -> anyhow::Result<Vec<Listed>> {
-    let spec = session.repository(repository)?;
+async fn components(session: &Session, args: &Args) -> anyhow::Result<Vec<Listed>> {
+    let spec = session.repository(&args.repository)?;
     let repository = session.ocm.open(&spec, Use::Read).await?;
-    let names = repository.components().await?;
+    let names = if args.components.is_empty() {
+        repository.components().await?
+    } else {
+        let named = args.components.iter().cloned();
+        let found = session.ocm.components_led_to(&repository, named).await?;
+        found.into_iter().collect()
+    };
     let repository = &repository;
     let listed = stream::iter(names)
         .map(|name| async move {

@@ -232,7 +232,7 @@ fn a_registry_that_does_not_show_what_it_has_is_named() {
     error: cannot list http://<host>/shop
       caused by: http://<host> does not support listing repositories
 
-    hint: name a component, as in `REPOSITORY//COMPONENT`; some registries list what they have only for who is logged in
+    hint: name a component: `ocm list REPOSITORY COMPONENT` finds what it refers to as well; some registries list what they have only for who is logged in
     ");
     registry.heal();
     registry.fail(FOREVER, "GET", "/_catalog", Fault::Status(404));
@@ -243,6 +243,21 @@ fn a_registry_that_does_not_show_what_it_has_is_named() {
     error: cannot list http://<host>/shop
       caused by: http://<host> does not support listing repositories
 
-    hint: name a component, as in `REPOSITORY//COMPONENT`; some registries list what they have only for who is logged in
+    hint: name a component: `ocm list REPOSITORY COMPONENT` finds what it refers to as well; some registries list what they have only for who is logged in
     ");
+}
+
+#[test]
+fn a_component_leads_to_others_where_there_is_no_list() {
+    let (cli, registry, place) = stored();
+    let all = cli.ok(&format!("list {place}"));
+    registry.fail(FOREVER, "GET", "/_catalog", Fault::Status(404));
+    assert_eq!(cli.ok(&format!("list {place} acme.org/bar/product")), all);
+    let leaf = cli.ok(&format!("list {place} acme.org/bar/leaf -o ndjson"));
+    let expected = "{\"name\":\"acme.org/bar/leaf\",\"versions\":[\"1.0.0\"]}\n";
+    assert_eq!(leaf, expected);
+    let run = cli.run(&format!("list {place} acme.org/bar/leaf acme.org/none"));
+    assert_eq!(run.code, Some(3), "{run}");
+    let run = cli.run(&format!("list {place} UPPER"));
+    assert_eq!(run.code, Some(2), "{run}");
 }

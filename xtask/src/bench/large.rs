@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,9 @@ use super::jobs::{Bench, repeat, row, text};
 use super::process::measure;
 use super::report::{Bar, Row};
 use super::tools::remove;
+
+/// How many versions one constructor has; more may be too many values for one document.
+const AT_A_TIME: usize = 200;
 
 const COMPONENT: &str = "bench.example.org/large";
 
@@ -39,9 +43,10 @@ impl Shape {
         format!("resource {resource} of version {version}")
     }
 
-    fn constructor(&self) -> String {
+    /// Returns the constructor of some of the versions.
+    fn constructor(&self, versions: Range<usize>) -> String {
         let mut text = String::from("components:\n");
-        for version in 0..self.versions {
+        for version in versions {
             let _ = writeln!(
                 text,
                 "- name: {COMPONENT}\n  version: 1.0.{version}\n  provider: {{name: \
@@ -102,17 +107,20 @@ impl Bench {
             return Ok(path);
         }
         fs::create_dir_all(&directory)?;
-        let constructor = directory.join(format!("{name}.yaml"));
-        fs::write(&constructor, shape.constructor())
-            .with_context(|| format!("cannot write {}", constructor.display()))?;
+        let file = directory.join(format!("{name}.yaml"));
         // Named last, so that what is there is whole.
         let partial = directory.join(format!("{name}.partial"));
         remove(&partial)?;
-        let (target, constructor) = (text(&partial)?, text(&constructor)?);
-        measure(
-            self.tools()
-                .ours(["add", "cv", "-r", &target, "-c", &constructor]),
-        )?;
+        let (target, constructor) = (text(&partial)?, text(&file)?);
+        for first in (0..shape.versions).step_by(AT_A_TIME) {
+            let versions = first..shape.versions.min(first + AT_A_TIME);
+            fs::write(&file, shape.constructor(versions))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            measure(
+                self.tools()
+                    .ours(["add", "cv", "-r", &target, "-c", &constructor]),
+            )?;
+        }
         fs::rename(&partial, &path)?;
         Ok(path)
     }

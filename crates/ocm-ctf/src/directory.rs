@@ -70,7 +70,7 @@ struct Directory {
 /// The index as it is on disk, with what has been changed since.
 #[derive(Debug, Default)]
 struct Names {
-    index: ArtifactIndex,
+    index: Arc<ArtifactIndex>,
     stamp: Option<Stamp>,
     /// What is in `index` and not on disk: on its way there, and yet to come.
     in_flight: Vec<Change>,
@@ -209,7 +209,7 @@ impl CtfDirectory {
 
     fn change(&self, change: Change) -> Result<bool, Error> {
         let mut names = self.0.current()?;
-        let changed = change.apply(&mut names.index);
+        let changed = change.apply(Arc::make_mut(&mut names.index));
         if changed {
             names.pending.push(change);
             names.changed += 1;

@@ -25,7 +25,7 @@ struct Batch {
     unsynced: Vec<PathBuf>,
     doomed: Vec<Digest>,
     /// The index with all pending changes, and of which file.
-    index: ArtifactIndex,
+    index: Arc<ArtifactIndex>,
     stamp: Option<Stamp>,
     upto: u64,
 }
@@ -53,8 +53,8 @@ impl CtfDirectory {
     fn flush_now(&self) -> Result<(), Error> {
         let batch = self.0.names().take_batch();
         match self.write_batch(&batch) {
-            Ok(written) => {
-                self.0.names().settle(&batch, written);
+            Ok(()) => {
+                self.0.names().settle(&batch);
                 Ok(())
             }
             Err(error) => {
@@ -68,20 +68,19 @@ impl CtfDirectory {
         }
     }
 
-    /// Returns the index that is on disk now, if it was written.
-    fn write_batch(&self, batch: &Batch) -> Result<Option<(ArtifactIndex, Stamp)>, Error> {
+    fn write_batch(&self, batch: &Batch) -> Result<(), Error> {
         let failed = |source| {
             let source = ocm_blob::Error::file("write", &self.0.root, source);
             Error::blob("commit", &*self.0.name, source)
         };
         sync_blobs(self.0.blobs.directory(), &batch.unsynced).map_err(failed)?;
         if batch.pending.is_empty() && batch.doomed.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let locked = lock::open_directory(&self.0.root).map_err(failed)?;
         lock::exclusive(&locked).map_err(failed)?;
         self.bring_back(&batch.pending)?;
-        let (index, stamp) = self.merge_and_write(batch)?;
+        let index = self.merge_and_write(batch)?;
         for digest in &batch.doomed {
             // Somebody else may have come to need it.
             if !index.lists(digest) && reading::need_of(self, digest)?.is_none() {
@@ -89,7 +88,7 @@ impl CtfDirectory {
             }
             self.0.blobs.show(digest);
         }
-        Ok(Some((index, stamp)))
+        Ok(())
     }
 
     /// Checks that tags that were to be set only where they point to what is expected are set.
@@ -108,24 +107,26 @@ impl CtfDirectory {
         Ok(())
     }
 
-    fn merge_and_write(&self, batch: &Batch) -> Result<(ArtifactIndex, Stamp), Error> {
+    /// Returns the index that is on disk now.
+    fn merge_and_write(&self, batch: &Batch) -> Result<Arc<ArtifactIndex>, Error> {
         let failed = |source| Error::blob("commit", &*self.0.name, source);
         let path = self.0.root.join(INDEX_FILE);
         let current = self.0.stamp()?;
         let index = if current == batch.stamp {
-            batch.index.clone()
+            Arc::clone(&batch.index)
         } else {
             let mut index = self.0.read_index()?;
             for change in &batch.pending {
                 change.apply(&mut index);
             }
-            index
+            Arc::new(index)
         };
         self.check_conditions(&batch.pending, &index)?;
         if batch.pending.is_empty()
             && let Some(stamp) = current
         {
-            return Ok((index, stamp));
+            self.0.names().written(batch, &index, stamp);
+            return Ok(index);
         }
         let file = TemporaryFile::create(&self.0.root, 0o644).map_err(failed)?;
         file.file().write_at(&index.write(), 0).map_err(failed)?;
@@ -133,10 +134,15 @@ impl CtfDirectory {
         let metadata = synced.and_then(|()| file.file().file().metadata());
         let metadata =
             metadata.map_err(|source| failed(ocm_blob::Error::file("sync", &path, source)))?;
-        file.persist(&path).map_err(failed)?;
+        {
+            // Whoever looks in between would read what has just been written.
+            let mut names = self.0.names();
+            file.persist(&path).map_err(failed)?;
+            names.written(batch, &index, Stamp::of(&metadata));
+        }
         sync_directory(&self.0.root)
             .map_err(|source| failed(ocm_blob::Error::file("sync", &path, source)))?;
-        Ok((index, Stamp::of(&metadata)))
+        Ok(index)
     }
 }
 
@@ -145,13 +151,18 @@ impl Directory {
     pub(super) fn current(&self) -> Result<MutexGuard<'_, Names>, Error> {
         let stamp = self.stamp()?;
         let mut names = self.names();
+        if names.stamp == stamp {
+            return Ok(names);
+        }
+        // It may have been written here since it was looked at.
+        let stamp = self.stamp()?;
         if names.stamp != stamp {
             let mut index = self.read_index()?;
             for change in names.in_flight.iter().chain(&names.pending) {
                 change.apply(&mut index);
             }
             index.supersede(&names.index);
-            names.index = index;
+            names.index = Arc::new(index);
             names.stamp = stamp;
         }
         Ok(names)
@@ -210,28 +221,32 @@ impl Names {
             pending: self.in_flight.clone(),
             unsynced: std::mem::take(&mut self.unsynced),
             doomed: self.doomed.iter().copied().collect(),
-            index: self.index.clone(),
+            index: Arc::clone(&self.index),
             stamp: self.stamp,
             upto: self.changed,
         }
     }
 
-    fn settle(&mut self, batch: &Batch, written: Option<(ArtifactIndex, Stamp)>) {
+    fn settle(&mut self, batch: &Batch) {
         for digest in &batch.doomed {
             self.doomed.remove(digest);
         }
         self.flushed = batch.upto;
         self.in_flight.clear();
-        if let Some((mut index, stamp)) = written
-            && self.stamp != Some(stamp)
-        {
+    }
+
+    /// Takes note of the index that is on disk now.
+    fn written(&mut self, batch: &Batch, index: &Arc<ArtifactIndex>, stamp: Stamp) {
+        let is_the_batch = self.stamp == batch.stamp && Arc::ptr_eq(index, &batch.index);
+        if !is_the_batch && self.stamp != Some(stamp) {
+            let mut index = ArtifactIndex::clone(index);
             for change in &self.pending {
                 change.apply(&mut index);
             }
             index.supersede(&self.index);
-            self.index = index;
-            self.stamp = Some(stamp);
+            self.index = Arc::new(index);
         }
+        self.stamp = Some(stamp);
     }
 
     /// Gives up changes whose condition does not hold any more, and with them the index that has

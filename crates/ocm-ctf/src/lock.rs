@@ -31,10 +31,15 @@ pub(crate) fn shared(file: &File) -> io::Result<()> {
 
 /// Takes the lock if nobody has it.
 pub(crate) fn try_exclusive(file: &File) -> io::Result<bool> {
+    Ok(ask_exclusive(file)? != Some(false))
+}
+
+/// Takes the lock if nobody has it. `None` where there are no locks, so that nobody knows.
+pub(crate) fn ask_exclusive(file: &File) -> io::Result<Option<bool>> {
     match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-        Err(std::fs::TryLockError::Error(error)) => ignore_unsupported(Err(error)).map(|()| true),
+        Ok(()) => Ok(Some(true)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(Some(false)),
+        Err(std::fs::TryLockError::Error(error)) => ignore_unsupported(Err(error)).map(|()| None),
     }
 }
 

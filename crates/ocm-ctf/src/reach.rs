@@ -11,11 +11,16 @@ use crate::reading::{Archive, named};
 /// Manifests, each in its repository.
 pub(crate) type Entries = BTreeSet<(RepositoryName, Digest)>;
 
+/// A manifest that is to be looked at, with its media type if it is listed.
+type Open = (Digest, Option<String>);
+
 /// Everything that the index of an archive leads to: what it lists, and what that points to.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
     manifests: BTreeSet<Digest>,
     blobs: BTreeSet<Digest>,
+    /// Manifests that something points to and that were not there.
+    missing: BTreeSet<Digest>,
     /// The generation of the index that has been followed.
     generation: Option<u64>,
 }
@@ -26,13 +31,18 @@ impl Reach {
         self.manifests.contains(digest) || self.blobs.contains(digest)
     }
 
+    /// Returns whether the index leads to nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.manifests.is_empty() && self.missing.is_empty()
+    }
+
     /// Follows the index as it is now, as if some entries were not there. What has been reached
-    /// before stays so.
+    /// before stays so; what was missing is looked for again.
     ///
     /// # Errors
     ///
-    /// A manifest cannot be read, or not be understood: then nobody knows what it needs. One that is
-    /// not there needs nothing.
+    /// A manifest that is listed cannot be read, or not be understood: then nobody knows what it
+    /// needs. One that is not there needs nothing.
     pub(crate) fn follow(
         &mut self,
         archive: &impl Archive,
@@ -50,41 +60,51 @@ impl Reach {
             let entries = entries.filter(|(name, listed)| !is_left_out(name, listed.digest));
             let listed = entries.map(|(_, listed)| {
                 let media_type = listed.media_type.unwrap_or_default();
-                (listed.digest, media_type.to_owned())
+                (listed.digest, Some(media_type.to_owned()))
             });
             (index.generation(), listed.collect::<Vec<_>>())
         })?;
-        while let Some((digest, media_type)) = open.pop() {
-            if self.manifests.insert(digest) {
-                self.take_children(archive, &digest, media_type, &mut open)?;
-            }
+        let missing = std::mem::take(&mut self.missing).into_iter();
+        open.extend(missing.map(|digest| (digest, None)));
+        while let Some(next) = open.pop() {
+            self.take(archive, next, &mut open)?;
         }
         self.generation = Some(generation);
         Ok(())
     }
 
-    fn take_children(
+    /// Takes a manifest unless it was taken before, and opens what it points to.
+    fn take(
         &mut self,
         archive: &impl Archive,
-        digest: &Digest,
-        media_type: String,
-        open: &mut Vec<(Digest, String)>,
-    ) -> Result<(), Error> {
-        for child in children(archive, digest, media_type)? {
+        (digest, media_type): Open,
+        open: &mut Vec<Open>,
+    ) -> Result<bool, Error> {
+        if self.manifests.contains(&digest) || self.missing.contains(&digest) {
+            return Ok(false);
+        }
+        let Some(children) = children(archive, &digest, media_type.as_deref())? else {
+            self.missing.insert(digest);
+            return Ok(true);
+        };
+        self.manifests.insert(digest);
+        for child in children {
             if child.is_manifest {
-                open.push((child.digest, String::new()));
+                open.push((child.digest, None));
             } else {
                 self.blobs.insert(child.digest);
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
 /// Returns the entries without a tag to which no tag leads, and which refer to nothing to which one
 /// does.
 pub(crate) fn unnamed(archive: &impl Archive) -> Result<Entries, Error> {
-    let entry = |digest, media_type: Option<&str>| (digest, media_type.unwrap_or("").to_owned());
+    let entry = |digest, media_type: Option<&str>| -> Open {
+        (digest, Some(media_type.unwrap_or_default().to_owned()))
+    };
     let (untagged, mut open) = archive.with_index(|index| {
         let untagged = index.untagged();
         let untagged: Vec<_> = untagged
@@ -102,14 +122,14 @@ pub(crate) fn unnamed(archive: &impl Archive) -> Result<Entries, Error> {
     })?;
     // What they refer to is known once they have been read.
     for (_, (digest, media_type)) in &untagged {
-        children(archive, digest, media_type.clone())?;
+        children(archive, digest, media_type.as_deref())?;
     }
     let mut reach = Reach::default();
-    while let Some((digest, media_type)) = open.pop() {
-        if reach.manifests.insert(digest) {
-            reach.take_children(archive, &digest, media_type, &mut open)?;
+    while let Some(next) = open.pop() {
+        let digest = next.0;
+        if reach.take(archive, next, &mut open)? {
             let referrers = archive.facts().referrers(&digest).into_iter();
-            open.extend(referrers.map(|(digest, _)| (digest, String::new())));
+            open.extend(referrers.map(|(digest, _)| (digest, None)));
         }
     }
     let unnamed = untagged
@@ -120,31 +140,39 @@ pub(crate) fn unnamed(archive: &impl Archive) -> Result<Entries, Error> {
         .collect())
 }
 
-/// Returns what a manifest points to, whether the index lists it or not. One that is not there
-/// points to nothing.
+/// Returns what a manifest points to; `None` if it is not there. What is not listed, and is no
+/// manifest although something says so, points to nothing.
 ///
 /// # Errors
 ///
-/// It cannot be read, or not be understood.
+/// It cannot be read; or it is listed, with its media type, and cannot be understood.
 pub(crate) fn children(
     archive: &impl Archive,
     digest: &Digest,
-    media_type: String,
-) -> Result<Vec<Child>, Error> {
+    media_type: Option<&str>,
+) -> Result<Option<Vec<Child>>, Error> {
     let what = || format!("manifest {digest} of {}", archive.name());
     let facts = archive.facts();
     if !facts.knows(digest) {
         // What is listed and has been set aside is going to be brought back, with what it needs.
         let content = archive.content();
-        let bytes = content.read_set_aside(digest, RawManifest::LIMIT);
-        let bytes = bytes.map_err(|source| Error::blob("read", what(), source))?;
-        let Some(bytes) = bytes else {
-            return Ok(Vec::new());
+        let bytes = match content.read_set_aside(digest, RawManifest::LIMIT) {
+            Err(ocm_blob::Error::TooLarge { .. }) if media_type.is_none() => {
+                return Ok(Some(Vec::new()));
+            }
+            bytes => bytes.map_err(|source| Error::blob("read", what(), source))?,
         };
-        facts.insert(&named(RawManifest::new(bytes, media_type), *digest, what)?);
+        let Some(bytes) = bytes else {
+            return Ok(None);
+        };
+        let raw = RawManifest::new(bytes, media_type.unwrap_or_default());
+        facts.insert(&named(raw, *digest, what)?);
     }
-    facts.children(digest).ok_or_else(|| {
-        let reason = "it cannot be understood, and so neither what it needs";
-        Error::malformed(what(), reason)
-    })
+    match facts.children(digest) {
+        None if media_type.is_some() => {
+            let reason = "it cannot be understood, and so neither what it needs";
+            Err(Error::malformed(what(), reason))
+        }
+        children => Ok(Some(children.unwrap_or_default())),
+    }
 }

@@ -15,6 +15,7 @@ use crate::directory::CtfDirectory;
 use crate::index::{ArtifactIndex, INDEX_FILE};
 use crate::open::{Access, CtfFormat, format_of, open};
 use crate::packed::Scratch;
+use crate::parts::PartList;
 use crate::reach::{self, Entries, Reach};
 use crate::reading::Archive;
 use crate::writer::CtfArchiveWriter;
@@ -86,15 +87,15 @@ pub struct Removed {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] if there is no archive. It cannot be read or written, or has a manifest that
-/// cannot be understood.
+/// [`Error::NotFound`] if there is no archive, [`Error::ReadOnly`] if it is in parts. It cannot be
+/// read or written, or has a manifest that cannot be understood.
 pub async fn leave_out(
     path: impl AsRef<Path>,
     left_out: &LeftOut,
     scratch: &Scratch,
 ) -> Result<Removed, Error> {
     let path = path.as_ref();
-    check_index(path)?;
+    check(path)?;
     let format = format_of(path)?;
     let lists = lists_without(path, left_out, scratch).await?;
     if format != CtfFormat::Directory {
@@ -138,7 +139,7 @@ pub async fn preview_leave_out(
     scratch: &Scratch,
 ) -> Result<Unneeded, Error> {
     let path = path.as_ref();
-    check_index(path)?;
+    check(path)?;
     if format_of(path)? == CtfFormat::Directory {
         let directory = CtfDirectory::open(path, Access::ReadOnly)?;
         return directory.unneeded(&reach_without(&directory, left_out)?);
@@ -172,8 +173,13 @@ pub async fn unnamed(
     reach::unnamed(&CtfArchive::open(path, scratch).await?)
 }
 
-/// Refuses a directory that has no index: it is something else, or nothing yet.
-fn check_index(path: &Path) -> Result<(), Error> {
+/// Refuses an archive in parts, which is read only, and a directory that has no index: it is
+/// something else, or nothing yet.
+fn check(path: &Path) -> Result<(), Error> {
+    if PartList::of(path).is_some() {
+        let store = path.display().to_string();
+        return Err(Error::ReadOnly { store });
+    }
     if path.is_dir() && !path.join(INDEX_FILE).is_file() {
         return Err(Error::not_found(format!(
             "{INDEX_FILE} in {}",

@@ -51,16 +51,19 @@ impl Ocm {
     ) -> Result<RemovalReport, Error> {
         let repository = self.open(spec, Use::Read).await?;
         let mut report = RemovalReport::new(spec, options.dry_run);
-        let roots = roots(&repository, options).await?;
-        retain(&repository, roots, &mut report).await?;
+        // What comes while this looks around is in no list of what may go.
         let components: BTreeSet<ComponentName> = match repository.components().await {
             Err(error) if is_unlisted(&error) => {
                 report.unlisted = true;
-                report.retained.iter().map(|id| id.name.clone()).collect()
+                let mut first = report.clone();
+                retain(&repository, roots(&repository, options).await?, &mut first).await?;
+                first.retained.into_iter().map(|id| id.name).collect()
             }
             components => components?.into_iter().collect(),
         };
         let all = versions_of_all(&repository, components).await?;
+        let roots = roots(&repository, options).await?;
+        retain(&repository, roots, &mut report).await?;
         let gone = all.into_iter().filter(|id| !report.retained.contains(id));
         report.removed = gone.collect();
         self.shrink(spec, &repository, &mut report).await?;

@@ -108,11 +108,18 @@ impl OciComponentRepository {
         })
     }
 
-    /// Removes what points before what is pointed to, so that no version is there in part.
+    /// Removes what points before what is pointed to, so that no version is there in part. What
+    /// something has come to need since it was planned stays, and so does a version that is another
+    /// one now.
     pub(super) async fn carry_out(&self, removal: &Removal) -> Result<(), Error> {
         let repository = &removal.repository;
-        let tags = removal.tags_alone.iter().cloned().map(Reference::Tag);
+        let there = self.still_there(removal).await?;
+        let now = self.plan_removal(&removal.component, &there).await?;
+        let still: BTreeSet<Digest> = now.manifests.iter().map(|entry| entry.digest).collect();
+        let tags = removal.tags_alone.intersection(&now.tags_alone).cloned();
+        let tags = tags.map(Reference::Tag);
         let manifests = removal.manifests.iter();
+        let manifests = manifests.filter(|entry| still.contains(&entry.digest));
         let manifests = manifests.map(|entry| Reference::Digest(entry.digest));
         for reference in tags.chain(manifests).collect::<Vec<_>>() {
             match self.store.delete_manifest(repository, &reference).await {
@@ -131,6 +138,22 @@ impl OciComponentRepository {
             ));
         }
         Ok(())
+    }
+    /// Returns the versions of a removal that nobody else has removed meanwhile.
+    async fn still_there(&self, removal: &Removal) -> Result<BTreeSet<Version>, Error> {
+        let repository = &removal.repository;
+        let tags = match self.store.tags(repository).await {
+            Err(error) if error.is_not_found() => Vec::new(),
+            tags => tags.map_err(|source| Error::backend("list", repository.as_str(), source))?,
+        };
+        let mut there = BTreeSet::new();
+        for version in &removal.versions {
+            let id = ComponentVersionId::new(removal.component.clone(), version.clone());
+            if tags.contains(&tag_of(&id)?) {
+                there.insert(version.clone());
+            }
+        }
+        Ok(there)
     }
 }
 

@@ -96,6 +96,25 @@ fn the_same_once_more_changes_nothing_and_more_is_refused() {
 }
 
 #[test]
+fn nothing_is_taken_out_of_an_archive_in_parts() {
+    let cli = parted();
+    let before: Vec<_> = files(&cli).iter().map(|file| cli.read(file)).collect();
+    for path in ["new.tar.parts", "new.tar.001"] {
+        for command in [
+            format!("prune {path} --root {PRODUCT}"),
+            format!("prune {path} --root {PRODUCT} --yes"),
+            format!("delete cv {path}//{PRODUCT}"),
+        ] {
+            let run = cli.run(&command);
+            assert_eq!(run.code, Some(6), "{run}");
+            assert!(run.stderr.contains("read-only"), "{run}");
+        }
+    }
+    let after: Vec<_> = files(&cli).iter().map(|file| cli.read(file)).collect();
+    assert!(after == before);
+}
+
+#[test]
 fn a_size_that_makes_no_parts_is_refused() {
     let cli = signed();
     for (arguments, reason) in [

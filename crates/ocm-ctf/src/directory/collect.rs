@@ -10,7 +10,8 @@
 //! - A push of another tool knows nothing of that. What it has found and lists is brought back by
 //!   the next collection.
 //!
-//! Where nothing has been listed yet, nothing is removed. Ages are told by the clock of the file system, which also may be that of another machine.
+//! Where nothing has been listed yet, nothing is removed. Ages are told by the clock of the file
+//! system, which also may be that of another machine.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -80,8 +81,7 @@ impl CtfDirectory {
 
     async fn sweep(&self, manner: Manner) -> Result<Collected, Error> {
         self.writable()?;
-        // Where there is no index yet, nobody knows what is needed, nor whose directory it is.
-        if self.0.stamp()?.is_none() {
+        if self.is_blank()? {
             return Ok(Collected::default());
         }
         let this = self.clone();
@@ -95,6 +95,13 @@ impl CtfDirectory {
         work.await.unwrap_or_else(|error| {
             Err(self.uncollected(ocm_blob::Error::from(Panicked::from(error))))
         })
+    }
+
+    /// Returns whether nobody knows what is needed, nor whose directory it is: there is no index yet,
+    /// or somebody is writing it in place, as the first Go tool does, and has only made it empty.
+    fn is_blank(&self) -> Result<bool, Error> {
+        let stamp = self.0.stamp()?;
+        Ok(stamp.is_none_or(|stamp| stamp.len == 0))
     }
 
     fn sweep_beside(&self, now: SystemTime, grace: Duration) -> Result<Collected, Error> {
@@ -113,6 +120,9 @@ impl CtfDirectory {
 
         let locked = self.locked()?;
         reach.follow(self, &nothing)?;
+        if reach.is_nothing() && self.is_blank()? {
+            return Ok(Collected::default());
+        }
         let mut gone = Unneeded::default();
         self.settle(set_aside, &reach, |file| file.modified <= oldest, &mut gone)?;
         superfluous.retain(|file| !reach.contains(&file.digest));
@@ -143,6 +153,9 @@ impl CtfDirectory {
         };
         let mut reach = Reach::default();
         reach.follow(self, &Entries::new())?;
+        if reach.is_nothing() && self.is_blank()? {
+            return Ok(Collected::default());
+        }
         let superfluous = blob_files(content.directory(), |digest| !reach.contains(digest));
         let set_aside = blob_files(content.condemned(), |_| true);
         let mut gone = Unneeded::default();
@@ -233,7 +246,8 @@ impl CtfDirectory {
         let (mut seen, mut open) = (BTreeSet::from([*manifest]), vec![(*manifest, true)]);
         while let Some((digest, is_new)) = open.pop() {
             // What cannot be understood has been refused before, or was there.
-            for child in children(self, &digest, String::new()).unwrap_or_default() {
+            let below = children(self, &digest, None).ok().flatten();
+            for child in below.unwrap_or_default() {
                 // What was listed before may always have lacked something.
                 if !reading::has_child(self, &child)? && is_new {
                     return Ok(Some(child.digest));

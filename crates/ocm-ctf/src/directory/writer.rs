@@ -66,9 +66,9 @@ impl Writer {
     }
 
     /// Has everybody wait who wants to write, as long as the answer is kept; `None` if somebody else
-    /// writes already.
+    /// writes already, or may.
     pub(super) fn alone(&self) -> io::Result<Option<Alone<'_>>> {
-        if lock::try_exclusive(&self.lock)? {
+        if lock::ask_exclusive(&self.lock)? == Some(true) {
             return Ok(Some(Alone(self)));
         }
         // To ask for it alone may have given up what was shared.

@@ -62,15 +62,21 @@ impl Joined {
         Ok(whole.freeze())
     }
 
-    /// Returns a range as a blob. The files that have it stay open as long as the blob is there.
+    /// Returns a range as a blob. Where it goes over several files, each is opened when it is read.
     pub(crate) fn blob(&self, start: u64, len: u64) -> Result<BlobRef, Error> {
         let stretches = self.stretches(start, len)?;
-        let parts = stretches.iter().map(Stretch::blob);
-        let mut parts = parts.collect::<Result<Vec<_>, _>>()?;
-        if parts.len() == 1 {
-            return Ok(Arc::new(parts.remove(0)));
+        if let [stretch] = stretches.as_slice() {
+            return Ok(Arc::new(stretch.blob()?));
         }
-        Ok(Arc::new(JoinedBlob { parts, size: len }))
+        let parts = stretches.iter().map(|stretch| Part {
+            path: stretch.piece.path.clone(),
+            start: stretch.start,
+            len: stretch.len,
+        });
+        Ok(Arc::new(JoinedBlob {
+            parts: parts.collect(),
+            size: len,
+        }))
     }
 
     /// Returns a reader that starts at the first byte. It has at most one file open.
@@ -132,8 +138,23 @@ impl Stretch<'_> {
 /// Content that goes on from one file to the next.
 #[derive(Debug)]
 struct JoinedBlob {
-    parts: Vec<ExtentBlob>,
+    parts: Vec<Part>,
     size: u64,
+}
+
+/// What a file has of some content.
+#[derive(Clone, Debug)]
+struct Part {
+    path: PathBuf,
+    start: u64,
+    len: u64,
+}
+
+impl Part {
+    async fn open_at(self, offset: u64) -> Result<ByteStream, Error> {
+        let file = OpenFile::open(&self.path)?;
+        file.blob(self.start, self.len).open_at(offset).await
+    }
 }
 
 #[async_trait]
@@ -154,11 +175,10 @@ impl Blob for JoinedBlob {
         let mut skip = offset;
         let mut rest = Vec::new();
         for part in &self.parts {
-            let size = part.size().unwrap_or_default();
-            if skip < size {
+            if skip < part.len {
                 rest.push((part.clone(), skip));
             }
-            skip = skip.saturating_sub(size);
+            skip = skip.saturating_sub(part.len);
         }
         if skip > 0 {
             return Err(Error::SizeMismatch {
@@ -166,7 +186,7 @@ impl Blob for JoinedBlob {
                 actual: self.size,
             });
         }
-        let open = |(part, from): (ExtentBlob, u64)| async move { part.open_at(from).await };
+        let open = |(part, from): (Part, u64)| part.open_at(from);
         Ok(futures::stream::iter(rest).then(open).try_flatten().boxed())
     }
 }

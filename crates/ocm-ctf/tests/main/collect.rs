@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use ocm_ctf::{Access, CtfDirectory, INDEX_FILE};
 use ocm_digest::Digest;
 use ocm_oci::{
-    Collect as _, Collected, Delete as _, Error, Fetch as _, ImageIndex, Ingest as _, Outcome,
-    Push as _, RawManifest, Reference, Store as _,
+    Collect as _, Collected, Delete as _, Descriptor, Error, Fetch as _, ImageIndex, Ingest as _,
+    Outcome, Push as _, RawManifest, Reference, Store as _, media_type,
 };
 
 use crate::support::{
@@ -377,6 +377,46 @@ async fn who_is_alone_removes_everything_at_once() {
     push_image(&place.open(), &name, "more", memory("more"))
         .await
         .unwrap();
+}
+
+/// The first Go tool writes the index in place.
+#[tokio::test]
+async fn nothing_goes_while_somebody_writes_the_index_in_place() {
+    let place = Place::new();
+    let store = place.open();
+    push_image(&store, &repository("a"), "1.0", memory("layer"))
+        .await
+        .unwrap();
+    store.commit().await.unwrap();
+    drop(store);
+    place.age();
+    let index = place.path().join(INDEX_FILE);
+    let text = fs::read(&index).unwrap();
+    fs::write(&index, "").unwrap();
+    let store = place.open();
+    assert_eq!(store.collect(GRACE).await.unwrap(), Collected::default());
+    assert_eq!(store.collect_alone().await.unwrap(), Collected::default());
+    assert!(place.has("blobs", b"layer"));
+    fs::write(&index, text).unwrap();
+    assert_eq!(read_all(&store).await.unwrap(), (1, 2));
+}
+
+#[tokio::test]
+async fn what_is_called_a_manifest_and_is_none_keeps_nothing_from_going() {
+    let place = Place::new();
+    let store = place.open();
+    let name = repository("a");
+    store.push_blob(&name, &memory("hello")).await.unwrap();
+    let entry = Descriptor::of(media_type::IMAGE_MANIFEST, b"hello");
+    let index = RawManifest::index(&ImageIndex::new(vec![entry]));
+    let pushed = store.push_manifest(&name, &index, Some(&tag("1.0"))).await;
+    pushed.unwrap();
+    store.push_blob(&name, &memory("nobody's")).await.unwrap();
+    store.commit().await.unwrap();
+    place.age();
+    assert_eq!(store.collect(GRACE).await.unwrap(), condemned(1));
+    assert!(place.has("blobs", b"hello"));
+    assert!(!place.has("blobs", b"nobody's"));
 }
 
 #[tokio::test]

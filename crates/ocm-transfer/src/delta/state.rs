@@ -1,6 +1,6 @@
 //! What a place has, as a file that travels: digests only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ocm_digest::Digest;
 use ocm_oci::RepositoryName;
@@ -75,16 +75,14 @@ impl PlaceState {
         let state: Self = parse(bytes)?;
         check_type(&state.r#type, Self::TYPE)?;
         check_repositories(state.repositories.keys())?;
+        let mut sizes: BTreeMap<Digest, BTreeSet<u64>> = BTreeMap::new();
+        if !state.chunks.is_empty() {
+            for (digest, size) in state.repositories.values().flatten() {
+                sizes.entry(*digest).or_default().insert(*size);
+            }
+        }
         for (digest, chunks) in &state.chunks {
-            let size = Some(chunks.size());
-            let sizes = || {
-                state
-                    .repositories
-                    .values()
-                    .map(|blobs| blobs.get(digest).copied())
-            };
-            if sizes().flatten().any(|known| Some(known) != size) || sizes().all(|it| it.is_none())
-            {
+            if sizes.get(digest) != Some(&BTreeSet::from([chunks.size()])) {
                 let reason =
                     format!("the chunks of {digest} are not those of a blob that is there");
                 return Err(StateError::new(reason));

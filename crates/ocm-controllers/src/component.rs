@@ -9,12 +9,12 @@ use crate::api::{Component, ComponentInfo, ComponentStatus, DigestInfo, Reason, 
 use crate::keys::{self, Place as KeyPlace, Verifying};
 use crate::object::{Object as _, beside};
 use crate::reconcile::{
-    ConfigSources, Context, Done, Failure, Reconcile, parse_interval, with_causes,
+    ConfigSources, Context, Done, Failure, Reconcile, Retry, parse_interval, with_causes,
 };
 use crate::repository::decode;
 use crate::resolution::{Place, Resolved, Wanted};
 use crate::versions::{self, check_downgrade};
-use crate::watch::usable;
+use crate::watch::{is_pending, usable};
 
 /// The reason of the event about what no signature can cover.
 const NOT_DIGESTIBLE: &str = "NotSafelyDigestible";
@@ -109,9 +109,17 @@ impl Component {
     fn repository(&self, context: &Context<Self>) -> Result<Arc<Repository>, Failure> {
         let key = beside(self, Repository::KIND, &self.spec.repository_ref.name);
         let repository = usable(&context.shared.stores.repositories, &key);
-        // The Go controllers do not say more.
-        let failed = |_| Failure::text(Reason::GetResourceFailed, "OCM Repository is not ready");
-        repository.map_err(failed)
+        repository.map_err(|_| {
+            // The Go controllers do not say more.
+            let failure = Failure::text(Reason::GetResourceFailed, "OCM Repository is not ready");
+            if is_pending(&context.shared.stores.repositories, &key) {
+                return Failure {
+                    retry: Retry::WhenWoken,
+                    ..failure
+                };
+            }
+            failure
+        })
     }
 
     /// Returns the names of the secrets that have keys.

@@ -67,6 +67,10 @@ impl Reconcile for Deployer {
         let known = known(&resource)?;
         let located = self.locate(context, &resource, known, status).await?;
         let objects = self.objects(context, &resource, known, &located).await?;
+        if objects.iter().any(|it| decide::is_deployer(it, self)) {
+            let message = "the manifest has the deployer itself, which would wait for itself to go";
+            return Err(Failure::text(Reason::ApplyFailed, message));
+        }
         let sets = &context.services.sets;
         let report = sets.apply(self, objects).await;
         let report = report.map_err(|error| Failure::new(Reason::ApplyFailed, &error, true))?;

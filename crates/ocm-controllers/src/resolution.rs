@@ -247,19 +247,19 @@ impl Inner {
         if let Some(known) = self.cache.fresh(&key, self.options.fresh_for) {
             return Ok(known);
         }
-        if let Some(known) = self.cache.known(&key) {
-            match self.is_unchanged(wanted, &known).await {
+        let known = self.cache.known(&key);
+        if let Some(known) = &known {
+            match self.is_unchanged(wanted, known).await {
                 Ok(true) => {
                     // Keys and certificates may have expired since.
                     self.verify(wanted, &known.session, &known.descriptor)
                         .await?;
                     self.cache.confirm(&key);
-                    return Ok(known);
+                    return Ok(known.clone());
                 }
                 Ok(false) => {}
                 Err(error) if error.is_transient() => {
-                    let stale = Some(Arc::new(error));
-                    return Ok(Resolved { stale, ..known });
+                    return self.stale(wanted, known, error).await;
                 }
                 Err(error) => {
                     self.cache.forget(&key);
@@ -267,19 +267,49 @@ impl Inner {
                 }
             }
         }
-        let (resolved, size) = self.read(wanted).await.inspect_err(|error| {
-            if !error.is_transient() {
-                self.cache.forget(&key);
+        let (resolved, size) = match (self.read(wanted).await, &known) {
+            (Ok(read), _) => read,
+            (Err(error), Some(known)) if error.is_transient() => {
+                return self.stale(wanted, known, error).await;
             }
-        })?;
+            (Err(error), _) => {
+                if !error.is_transient() {
+                    self.cache.forget(&key);
+                }
+                return Err(error);
+            }
+        };
         self.cache
             .put(key, resolved.clone(), size.saturating_mul(FACTOR));
         Ok(resolved)
     }
 
-    /// Tells whether what is stored is still what was read.
+    /// Returns what was read before, as nothing can be read now. Keys and certificates may have
+    /// expired since.
+    async fn stale(
+        &self,
+        wanted: &Wanted,
+        known: &Resolved,
+        error: Error,
+    ) -> Result<Resolved, Error> {
+        self.verify(wanted, &known.session, &known.descriptor)
+            .await?;
+        let stale = Some(Arc::new(error));
+        Ok(Resolved {
+            stale,
+            ..known.clone()
+        })
+    }
+
+    /// Tells whether what is stored is still what was read. A registry that does not answer has half
+    /// of the time, so that what was read before is of use.
     async fn is_unchanged(&self, wanted: &Wanted, known: &Resolved) -> Result<bool, Error> {
-        let stored = known.repository.stored_digest(&wanted.id).await;
+        let limit = self.options.time_limit / 2;
+        let asked = timeout(limit, known.repository.stored_digest(&wanted.id)).await;
+        let stored = asked.map_err(|_| Error::Late {
+            what: wanted.id.to_string(),
+            limit,
+        })?;
         let stored = stored.map_err(|source| Error::read(&wanted.id, source))?;
         Ok(stored == Some(known.stored))
     }

@@ -138,7 +138,9 @@ impl ApplySet {
                 Ok(None) | Err(_) => true,
             };
             if namespaced {
-                wanted.add_namespace(object.metadata.namespace.as_deref().unwrap_or("default"));
+                let namespace = object.metadata.namespace.as_deref();
+                let namespace = namespace.filter(|it| !it.is_empty());
+                wanted.add_namespace(namespace.unwrap_or("default"));
             }
         }
         let whole = recorded.scope.union(&wanted);
@@ -182,7 +184,11 @@ impl ApplySet {
             return Ok(Vec::new());
         };
         let listing = Listing::of(&self.applier, &self.parent, &recorded.scope, &[]).await;
-        let Listing { members, errors } = listing;
+        let Listing {
+            mut members,
+            errors,
+        } = listing;
+        members.retain(|member| !self.is_parent(member));
         let mut left = Vec::new();
         let mut failures = errors;
         for (_, members) in by_stage(members).into_iter().rev() {
@@ -210,7 +216,8 @@ impl ApplySet {
         let Listing { members, errors } = listing;
         report.prune_errors = errors;
         let unwanted = members.into_iter().filter(|member| {
-            !(wanted.contains(&member.key) || applied.contains(member.uid.as_str()))
+            let is_wanted = wanted.contains(&member.key) || applied.contains(member.uid.as_str());
+            !is_wanted && !self.is_parent(member)
         });
         let unwanted = by_stage(unwanted.collect());
         let mut results = Vec::new();
@@ -247,6 +254,11 @@ impl ApplySet {
         work.collect().await
     }
 
+    /// Tells whether somebody has made the parent a member of its own set.
+    fn is_parent(&self, member: &Member) -> bool {
+        member.uid == self.parent.uid
+    }
+
     async fn delete_member(&self, member: &Member) -> Result<bool, ApiError> {
         let api = self
             .applier
@@ -259,8 +271,16 @@ impl ApplySet {
         let deleted = api.delete(&member.key.name, &params).await;
         match deleted.map_err(ApiError::from) {
             Ok(answer) => Ok(answer.is_right()),
-            // It is gone, and what may be there now under its name is another object.
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(true),
+            Err(error) if error.is_not_found() => Ok(true),
+            // Another object may be there now under its name. Or somebody refuses it in such words.
+            Err(error) if error.is_conflict() => {
+                let there = api.get_metadata_opt(&member.key.name).await;
+                let there = there.map_err(ApiError::from)?;
+                match there.and_then(|it| it.metadata.uid) {
+                    Some(uid) if uid == member.uid => Err(error),
+                    _ => Ok(true),
+                }
+            }
             Err(error) => Err(error),
         }
     }

@@ -98,12 +98,13 @@ fn the_same_once_more_changes_nothing_and_more_is_refused() {
 #[test]
 fn nothing_is_taken_out_of_an_archive_in_parts() {
     let cli = parted();
+    let product = "acme.org/bar/product:1.0.0";
     let before: Vec<_> = files(&cli).iter().map(|file| cli.read(file)).collect();
     for path in ["new.tar.parts", "new.tar.001"] {
         for command in [
-            format!("prune {path} --root {PRODUCT}"),
-            format!("prune {path} --root {PRODUCT} --yes"),
-            format!("delete cv {path}//{PRODUCT}"),
+            format!("prune {path} --root {product}"),
+            format!("prune {path} --root {product} --yes"),
+            format!("delete cv {path}//{product}"),
         ] {
             let run = cli.run(&command);
             assert_eq!(run.code, Some(6), "{run}");

@@ -12,7 +12,8 @@ use ocm_kube::applyset::Report;
 use ocm_kube::health::State;
 
 use super::metadata::Origin;
-use crate::api::{ConditionStatus, ConfigReference, DeployedObject, Reason};
+use crate::api::{ConditionStatus, ConfigReference, DeployedObject, Deployer, GROUP, Reason};
+use crate::object::Object as _;
 
 /// How many objects a message names.
 const NAMED: usize = 5;
@@ -31,6 +32,16 @@ pub(super) fn states_all(stated: &[ConfigReference]) -> bool {
         kind.is_some_and(|it| !["Secret", "ConfigMap"].contains(&it))
     };
     !stated.is_empty() && !stated.iter().any(is_object)
+}
+
+/// Tells whether an object of a manifest is the deployer that applies it.
+pub(super) fn is_deployer(object: &DynamicObject, deployer: &Deployer) -> bool {
+    let key = ObjectKey::of(object);
+    let namespace = key.namespace.filter(|it| !it.is_empty());
+    key.group == GROUP
+        && key.kind == Deployer::KIND
+        && key.name == deployer.name_any()
+        && namespace.as_deref().unwrap_or("default") == deployer.namespace().unwrap_or_default()
 }
 
 /// Says in each object where it is from and whose it is.
@@ -277,6 +288,34 @@ mod tests {
 
     fn object(value: serde_json::Value) -> DynamicObject {
         serde_json::from_value(value).expect("an object")
+    }
+
+    #[test]
+    fn a_deployer_knows_itself_in_a_manifest() {
+        let object = |kind: &str, name: &str, namespace: &str| -> DynamicObject {
+            let metadata = serde_json::json!({"name": name, "namespace": namespace});
+            let object = serde_json::json!({
+                "apiVersion": "delivery.ocm.software/v1alpha1", "kind": kind,
+                "metadata": metadata, "spec": {"resourceRef": {"name": "r"}},
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        let deployer = |namespace: &str| -> Deployer {
+            let object = object("Deployer", "d", namespace);
+            serde_json::from_value(serde_json::to_value(object).unwrap()).unwrap()
+        };
+        assert!(is_deployer(&object("Deployer", "d", "n"), &deployer("n")));
+        assert!(is_deployer(
+            &object("Deployer", "d", ""),
+            &deployer("default")
+        ));
+        for other in [
+            object("Deployer", "e", "n"),
+            object("Deployer", "d", "m"),
+            object("Resource", "d", "n"),
+        ] {
+            assert!(!is_deployer(&other, &deployer("n")));
+        }
     }
 
     #[test]

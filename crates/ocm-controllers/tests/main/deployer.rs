@@ -1,7 +1,6 @@
 //! Deployers on a real API server, with a real registry.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -148,18 +147,11 @@ async fn what_others_change_is_put_right_at_once_and_what_they_add_stays() {
                 .unwrap()
         }
     };
-    let began = Instant::now();
     change(json!({"key": "other", "more": "theirs"})).await;
     let right = wait(&namespace, "one", |it: &ConfigMap| value(it) == Some("1"));
     assert_eq!(right.await.data.unwrap()["more"], "theirs");
     kubectl(&namespace, &["delete", "configmap", "one"]);
     wait(&namespace, "one", |it: &ConfigMap| value(it) == Some("1")).await;
-    // Nothing but a watch is so quick: the next look without one is minutes away.
-    assert!(
-        began.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        began.elapsed()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,7 @@
 
 mod gzip;
 mod loose;
+mod opened;
 mod packing;
 mod partial;
 mod parts;
@@ -53,23 +54,22 @@ use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard};
 
 use self::gzip::GzipPacking;
 use self::loose::Loose;
+use self::opened::{Opened, copy_entries};
 pub(crate) use self::packing::EntryName;
-use self::packing::{Hold, LOOSE_BEHIND, Packing, UNFINISHED};
+use self::packing::{Hold, Packing};
 use self::partial::Partial;
 use self::parts::PartPacking;
 use self::shelves::Shelves;
 use self::tar::TarPacking;
-use crate::archive::CtfArchive;
-use crate::content::{Content, digest_of_path};
+use crate::content::Content;
 use crate::facts::FactCache;
 use crate::index::ArtifactIndex;
 use crate::open::CtfFormat;
 use crate::packed::Scratch;
-use crate::parts::PartList;
 use crate::reach::Reach;
 use crate::reading::{self, Archive as _};
 use crate::remove::{LeftOut, Unneeded};
-use crate::sink::{blocking, write_stream};
+use crate::sink::write_stream;
 use crate::tags::{Replaces, changed, tagged};
 
 /// How long a writer waits for another one.
@@ -100,12 +100,6 @@ struct Writer {
     session: Arc<tokio::sync::RwLock<Option<Arc<Session>>>>,
     /// One push of a blob at a time.
     pushing: Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-#[derive(Debug)]
-struct Opened {
-    partial: Partial,
-    base: Option<CtfArchive>,
 }
 
 /// A partial archive that is being filled.
@@ -498,74 +492,11 @@ impl CtfArchiveWriter {
     }
 }
 
-impl Opened {
-    async fn new(
-        target: &Path,
-        name: &Arc<str>,
-        is_in_parts: bool,
-        scratch: &Scratch,
-        patience: Duration,
-    ) -> Result<Self, Error> {
-        let partial = Partial::create(target, patience).await;
-        let partial = partial.map_err(|source| Error::blob("open", &**name, source))?;
-        let partial = partial.ok_or_else(|| Error::Busy {
-            what: name.to_string(),
-        })?;
-        let mut archive = target.to_owned();
-        if is_in_parts {
-            let failed = |source| Error::blob("open", &**name, source);
-            parts::complete(&partial).map_err(failed)?;
-            archive = PartList::beside(target);
-        }
-        let base = match CtfArchive::open(&archive, scratch).await {
-            Ok(base) => Some(base),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { partial, base })
-    }
-}
-
 impl Writing {
     /// Adds a loose blob that a killed writer has left.
     fn claim(&self, digest: &Digest, size: u64) -> Result<bool, ocm_blob::Error> {
         self.packing.loose().claim(digest, size)
     }
-}
-
-/// Copies everything that is wanted but the index, as it is and in its order. Small entries stay where they are
-/// until the archive is complete.
-async fn copy_entries(
-    base: &CtfArchive,
-    packing: &Arc<dyn Packing>,
-    mut is_wanted: impl FnMut(&EntryName, u64) -> bool,
-) -> Result<(), ocm_blob::Error> {
-    let hold: Hold = Arc::new(());
-    let mut is_loose = false;
-    for (name, extent) in base.tar().entries() {
-        if !is_wanted(&name, extent.1) {
-            continue;
-        }
-        let unfinished = match &name {
-            EntryName::File(path) => path.strip_prefix(UNFINISHED),
-            EntryName::Blob(_) => None,
-        };
-        let file = base.tar().file_of_extents();
-        if let Some(unfinished) = unfinished {
-            is_loose |= unfinished == LOOSE_BEHIND;
-            let digest = digest_of_path(&format!("blobs/{unfinished}"));
-            if let (Some(digest), Some(file)) = (digest, file.cloned()) {
-                let packing = Arc::clone(packing);
-                blocking(move || packing.take_over(&digest, (&file, extent))).await?;
-            }
-        } else if let Some(file) = file.filter(|_| is_loose || extent.1 <= CHUNK as u64) {
-            packing.loose().adopt(name, file, extent);
-        } else {
-            let blob = base.tar().blob_at(extent)?;
-            packing.append(name, extent.1, &blob, &hold).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn store_known(

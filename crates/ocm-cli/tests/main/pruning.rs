@@ -1,6 +1,8 @@
 //! Removing component versions: by name, or all that nobody needs any more.
 
+mod deleting;
 mod killed;
+mod registries;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +10,7 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 use ocm::digest::Digest;
-use ocm_testkit::{Cli, Fault, Registry, Run};
+use ocm_testkit::{Cli, Registry, Run};
 use serde_json::{Value, json};
 
 use crate::world::{conformance, empty, names, registry};
@@ -488,133 +490,4 @@ fn where_somebody_else_writes_names_go_and_young_blobs_stay() {
     cli.ok("prune here --root acme.org/shop --yes");
     assert!(files(&cli.path("here/blobs")).len() < before);
     check(&cli, "here", &NEW);
-}
-
-#[test]
-fn component_versions_are_deleted_with_what_only_they_have() {
-    for place in ARCHIVES {
-        let cli = at(place);
-        let shop = |version: &str| format!("{place}//acme.org/shop:{version}");
-        let run = cli.run(&format!(
-            "delete cv --dry-run {} {}",
-            shop("1.0.0"),
-            shop("2.0.0")
-        ));
-        assert_eq!(run.code, Some(0), "{run}");
-        check(&cli, place, &ALL);
-        cli.ok(&format!("delete cv {} {}", shop("1.0.0"), shop("2.0.0")));
-        check(&cli, place, &["lib:1.0.0", "lib:2.0.0", "shop:3.0.0"]);
-        let run = cli.run(&format!("delete cv {} {}", shop("3.0.0"), shop("2.0.0")));
-        assert_eq!(run.code, Some(3), "{run}");
-        check(&cli, place, &["lib:1.0.0", "lib:2.0.0", "shop:3.0.0"]);
-        cli.ok(&format!(
-            "delete cv {place}//acme.org/lib:2.0.0 {}",
-            shop("3.0.0")
-        ));
-        check(&cli, place, &["lib:1.0.0"]);
-        let report = cli.ok(&format!("prune {place} --root acme.org/lib -o json"));
-        let report: Value = serde_json::from_str(&report).unwrap();
-        assert_eq!(report[0]["blobs"], 0, "{report}");
-    }
-}
-
-#[test]
-fn what_others_refer_to_is_deleted_only_by_force() {
-    let cli = at("here");
-    let run = cli.run("delete cv here//acme.org/lib:1.0.0");
-    assert_snapshot!(run.to_string(), @r"
-    $ ocm delete cv here//acme.org/lib:1.0.0
-    exit 6
-    --- stderr
-    error: component version acme.org/lib:1.0.0 cannot be deleted: acme.org/shop:2.0.0 in <dir>/here refers to it
-
-    hint: `--force` deletes it all the same
-    ");
-    assert_eq!(run.code, Some(6));
-    check(&cli, "here", &ALL);
-    let run = cli.run("delete cv --force here//acme.org/lib:1.0.0");
-    assert_eq!(run.code, Some(0), "{run}");
-    let run = cli.run("delete cv here//acme.org/lib");
-    assert_eq!(run.code, Some(2), "{run}");
-}
-
-#[test]
-fn of_several_places_none_is_touched_where_one_is_wrong() {
-    let cli = at("here");
-    let run = cli.run("delete cv here//acme.org/shop:1.0.0 shop//acme.org/shop:9.0.0");
-    assert_eq!(run.code, Some(3), "{run}");
-    check(&cli, "here", &ALL);
-    cli.ok("delete cv here//acme.org/shop:1.0.0 shop//acme.org/shop:2.0.0");
-    check(
-        &cli,
-        "here",
-        &["lib:1.0.0", "lib:2.0.0", "shop:2.0.0", "shop:3.0.0"],
-    );
-    check(
-        &cli,
-        "shop",
-        &["lib:1.0.0", "lib:2.0.0", "shop:1.0.0", "shop:3.0.0"],
-    );
-}
-
-#[test]
-fn versions_go_from_a_registry() {
-    let (cli, registry, place) = in_registry();
-    let run = cli.run(&format!("prune {place} --root acme.org/shop"));
-    assert_eq!(run.code, Some(0), "{run}");
-    let requests = registry.take_requests();
-    assert!(
-        !requests.iter().any(|it| it.starts_with("DELETE")),
-        "{requests:?}"
-    );
-    assert_snapshot!(said(&cli.run(&format!("prune {place} --root acme.org/shop --yes"))), @r"
-    $ ocm prune http://<host>/shop --root acme.org/shop --yes
-    exit 0
-    --- stdout
-    COMPONENT VERSION    REPOSITORY                   OUTCOME
-    acme.org/lib:1.0.0   http://<host>/shop  removed
-    acme.org/lib:2.0.0   http://<host>/shop  stays
-    acme.org/shop:1.0.0  http://<host>/shop  removed
-    acme.org/shop:2.0.0  http://<host>/shop  removed
-    acme.org/shop:3.0.0  http://<host>/shop  stays
-    --- stderr
-    3 component versions and 5 manifests went from http://<host>/shop, at most 10.1 KiB
-    ");
-    check(&cli, &place, &NEW);
-    cli.ok(&format!("delete cv {place}//acme.org/shop:3.0.0"));
-    check(&cli, &place, &["lib:2.0.0"]);
-    let run = cli.run(&format!("delete cv {place}//acme.org/shop:3.0.0"));
-    assert_eq!(run.code, Some(3), "{run}");
-}
-
-#[test]
-fn a_registry_that_keeps_everything_says_so() {
-    let (cli, registry, place) = in_registry();
-    registry.fail(FOREVER, "DELETE", "", Fault::Status(405));
-    let run = cli.run(&format!("delete cv {place}//acme.org/shop:1.0.0"));
-    assert_eq!(run.code, Some(1), "{run}");
-    assert_snapshot!(run.to_string(), @r"
-    $ ocm delete cv http://<host>/shop//acme.org/shop:1.0.0
-    exit 1
-    --- stderr
-    error: cannot delete sha256:<digest> of shop/component-descriptors/acme.org/shop
-      caused by: http://<host> does not support deleting manifests
-
-    hint: whoever runs the registry decides whether anything can be deleted there, as REGISTRY_STORAGE_DELETE_ENABLED does for the registry of distribution; some have deletion only in an interface of their own
-    ");
-    registry.heal();
-    check(&cli, &place, &ALL);
-}
-
-#[test]
-fn a_registry_without_catalogue_is_pruned_as_far_as_it_is_known() {
-    let (cli, registry, place) = in_registry();
-    cli.write("small.yaml", crate::world::SMALL);
-    cli.ok(&format!("add cv -r {place} small.yaml"));
-    registry.fail(FOREVER, "GET", "_catalog", Fault::Status(404));
-    let run = cli.run(&format!("prune {place} --root acme.org/shop --yes"));
-    assert_eq!(run.code, Some(0), "{run}");
-    assert!(run.stderr.contains("does not list its components"), "{run}");
-    registry.heal();
-    check(&cli, &place, &["lib:2.0.0", "shop:3.0.0", "small:1.0.0"]);
 }

@@ -27,13 +27,13 @@ pub(crate) fn test() -> Result<()> {
     })?;
     step("lints of each feature", lint_features)?;
     step("generated documents", || generate::generate(true))?;
-    step("tests", || cargo(&["test", "--workspace", "--all-targets"]))?;
-    step("doc tests", || cargo(&["test", "--workspace", "--doc"]))?;
     step("documentation", || {
         let mut command = cargo_command(&["doc", "--workspace", "--no-deps"]);
         command.env("RUSTDOCFLAGS", "-D warnings");
         succeed(command)
-    })
+    })?;
+    step("tests", || cargo(&["test", "--workspace", "--all-targets"]))?;
+    step("doc tests", || cargo(&["test", "--workspace", "--doc"]))
 }
 
 /// Looks at the façade, and what it is made of, with each of its features alone, and with none.

@@ -137,7 +137,7 @@ impl CtfArchiveWriter {
     /// # Errors
     ///
     /// [`Error::Busy`] if somebody else is still writing it, [`Error::Blob`] if files cannot be
-    /// created; what [`CtfArchive::open`] says of an existing archive.
+    /// created; what [`CtfArchive::open`](crate::CtfArchive::open) says of an existing archive.
     pub async fn open_within(
         path: impl AsRef<Path>,
         format: CtfFormat,

@@ -1,19 +1,20 @@
 //! Making an archive smaller, whatever it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ocm_digest::Digest;
 use ocm_oci::{
     Collect as _, Collected, Document, Error, Push as _, RawManifest, Reference, RepositoryName,
-    Tag,
+    StoreRef, Tag,
 };
 
 use crate::archive::CtfArchive;
 use crate::directory::CtfDirectory;
 use crate::index::{ArtifactIndex, INDEX_FILE};
-use crate::open::{Access, CtfFormat, format_of, open};
+use crate::open::{Access, CtfFormat, format_of};
 use crate::packed::Scratch;
 use crate::parts::PartList;
 use crate::reach::{self, Entries, Reach};
@@ -78,99 +79,161 @@ pub struct Removed {
     pub is_shared: bool,
 }
 
-/// Takes manifests out of an archive, and all that nothing needs then.
-///
-/// In a directory the names go first, all at once, and then the blobs; if somebody else writes to it,
-/// only those blobs go that are older than a day, in two steps, see [`Collect`](ocm_oci::Collect). An
-/// archive in one file is written anew and replaced as a whole. So an archive is whole whenever this
-/// is broken off, and what has not been done is done by the next call.
-///
-/// # Errors
-///
-/// [`Error::NotFound`] if there is no archive, [`Error::ReadOnly`] if it is in parts. It cannot be
-/// read or written, or has a manifest that cannot be understood.
-pub async fn leave_out(
-    path: impl AsRef<Path>,
-    left_out: &LeftOut,
-    scratch: &Scratch,
-) -> Result<Removed, Error> {
-    let path = path.as_ref();
-    check(path)?;
-    let format = format_of(path)?;
-    let lists = lists_without(path, left_out, scratch).await?;
-    if format != CtfFormat::Directory {
-        let (writer, unneeded) =
-            CtfArchiveWriter::open_without(path, format, scratch, left_out).await?;
+/// An archive that something is to be taken out of.
+#[derive(Clone, Debug)]
+pub struct Shrinking {
+    path: PathBuf,
+    scratch: Scratch,
+    now: Now,
+}
+
+/// The archive as it is.
+#[derive(Clone, Debug)]
+enum Now {
+    Directory(CtfDirectory),
+    File(CtfArchive),
+}
+
+impl Shrinking {
+    /// Opens an archive to look at it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no archive, [`Error::ReadOnly`] if it is in parts. It cannot
+    /// be read.
+    pub async fn open(path: impl AsRef<Path>, scratch: &Scratch) -> Result<Self, Error> {
+        let path = path.as_ref();
+        check(path)?;
+        let now = if format_of(path)? == CtfFormat::Directory {
+            Now::Directory(CtfDirectory::open(path, Access::ReadOnly)?)
+        } else {
+            Now::File(CtfArchive::open(path, scratch).await?)
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            scratch: scratch.clone(),
+            now,
+        })
+    }
+
+    /// Returns the archive as it is, as a store.
+    pub fn store(&self) -> StoreRef {
+        match &self.now {
+            Now::Directory(directory) => Arc::new(directory.clone()),
+            Now::File(archive) => Arc::new(archive.clone()),
+        }
+    }
+
+    /// Returns the manifests that have no tag, to which nothing leads that has one, and which refer
+    /// to nothing of that: what a tag has left that points elsewhere now, or a push that was given
+    /// up.
+    ///
+    /// # Errors
+    ///
+    /// The archive cannot be read, or has a manifest that cannot be understood.
+    pub fn unnamed(&self) -> Result<BTreeSet<(RepositoryName, Digest)>, Error> {
+        match &self.now {
+            Now::Directory(directory) => reach::unnamed(directory),
+            Now::File(archive) => reach::unnamed(archive),
+        }
+    }
+
+    /// Returns what [`Shrinking::leave_out`] would remove of blobs, as nobody else writes to the
+    /// archive. `sizes` of blobs, in bytes, need not be looked up; they are taken as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shrinking::unnamed`].
+    pub fn preview(
+        &self,
+        left_out: &LeftOut,
+        sizes: &BTreeMap<Digest, u64>,
+    ) -> Result<Unneeded, Error> {
+        let archive = match &self.now {
+            Now::Directory(directory) => {
+                return directory.unneeded(&reach_without(directory, left_out)?, sizes);
+            }
+            Now::File(archive) => archive,
+        };
+        let reach = reach_without(archive, left_out)?;
+        let mut unneeded = Unneeded::default();
+        for (digest, (_, size)) in &archive.tar().blobs {
+            if !reach.contains(digest) {
+                unneeded.count(*size);
+            }
+        }
+        Ok(unneeded)
+    }
+
+    /// Takes manifests out of the archive, and all that nothing needs then.
+    ///
+    /// In a directory the names go first, all at once, and then the blobs; if somebody else writes to
+    /// it, only those blobs go that are older than a day, in two steps, see
+    /// [`Collect`](ocm_oci::Collect). An archive in one file is written anew and replaced as a whole.
+    /// So an archive is whole whenever this is broken off, and what has not been done is done by the
+    /// next call.
+    ///
+    /// # Errors
+    ///
+    /// The archive cannot be read or written, or has a manifest that cannot be understood.
+    pub async fn leave_out(&self, left_out: &LeftOut) -> Result<Removed, Error> {
+        let Self { path, scratch, now } = self;
+        let lists = self.lists_without(left_out).await?;
+        if let Now::File(_) = now {
+            let format = format_of(path)?;
+            let (writer, unneeded) =
+                CtfArchiveWriter::open_without(path, format, scratch, left_out).await?;
+            for (repository, tag, list) in &lists {
+                writer.push_manifest(repository, list, Some(tag)).await?;
+            }
+            writer.commit().await?;
+            let is_shared = false;
+            return Ok(Removed {
+                unneeded,
+                is_shared,
+            });
+        }
+        let directory = CtfDirectory::open(path, Access::ReadWrite)?;
+        directory.leave_out(left_out)?;
         for (repository, tag, list) in &lists {
-            writer.push_manifest(repository, list, Some(tag)).await?;
+            directory.push_manifest(repository, list, Some(tag)).await?;
         }
-        writer.commit().await?;
-        let is_shared = false;
-        return Ok(Removed {
-            unneeded,
+        directory.commit().await?;
+        let (collected, is_shared) = match directory.collect_alone().await {
+            Err(Error::Busy { .. }) => (directory.collect(GRACE).await?, true),
+            collected => (collected?, false),
+        };
+        let Collected { blobs, bytes, .. } = collected;
+        Ok(Removed {
+            unneeded: Unneeded { blobs, bytes },
             is_shared,
-        });
+        })
     }
-    let directory = CtfDirectory::open(path, Access::ReadWrite)?;
-    directory.leave_out(left_out)?;
-    for (repository, tag, list) in &lists {
-        directory.push_manifest(repository, list, Some(tag)).await?;
-    }
-    directory.commit().await?;
-    let (collected, is_shared) = match directory.collect_alone().await {
-        Err(Error::Busy { .. }) => (directory.collect(GRACE).await?, true),
-        collected => (collected?, false),
-    };
-    let Collected { blobs, bytes, .. } = collected;
-    Ok(Removed {
-        unneeded: Unneeded { blobs, bytes },
-        is_shared,
-    })
-}
 
-/// Returns what [`leave_out`] would remove of blobs, as nobody else writes to the archive.
-///
-/// # Errors
-///
-/// As [`leave_out`].
-pub async fn preview_leave_out(
-    path: impl AsRef<Path>,
-    left_out: &LeftOut,
-    scratch: &Scratch,
-) -> Result<Unneeded, Error> {
-    let path = path.as_ref();
-    check(path)?;
-    if format_of(path)? == CtfFormat::Directory {
-        let directory = CtfDirectory::open(path, Access::ReadOnly)?;
-        return directory.unneeded(&reach_without(&directory, left_out)?);
-    }
-    let archive = CtfArchive::open(path, scratch).await?;
-    let reach = reach_without(&archive, left_out)?;
-    let mut unneeded = Unneeded::default();
-    for (digest, (_, size)) in &archive.tar().blobs {
-        if !reach.contains(digest) {
-            unneeded.count(*size);
+    /// Returns lists of what refers to something as they will be, if there is anything left in them.
+    async fn lists_without(
+        &self,
+        left_out: &LeftOut,
+    ) -> Result<Vec<(RepositoryName, Tag, RawManifest)>, Error> {
+        let archive = self.store();
+        let mut lists = Vec::new();
+        for ((repository, tag), digest) in &left_out.lists {
+            let list = archive
+                .manifest(repository, &Reference::Digest(*digest))
+                .await?;
+            let Document::Index(mut index) = list.parse()? else {
+                continue;
+            };
+            index.manifests.retain(|entry| {
+                let place = (repository.clone(), entry.digest);
+                !left_out.manifests.contains(&place)
+            });
+            if !index.manifests.is_empty() {
+                lists.push((repository.clone(), tag.clone(), RawManifest::index(&index)));
+            }
         }
+        Ok(lists)
     }
-    Ok(unneeded)
-}
-
-/// Returns the manifests of an archive that have no tag, to which nothing leads that has one, and
-/// which refer to nothing of that: what a tag has left that points elsewhere now, or a push that was
-/// given up.
-///
-/// # Errors
-///
-/// As [`leave_out`].
-pub async fn unnamed(
-    path: impl AsRef<Path>,
-    scratch: &Scratch,
-) -> Result<BTreeSet<(RepositoryName, Digest)>, Error> {
-    let path = path.as_ref();
-    if format_of(path)? == CtfFormat::Directory {
-        return reach::unnamed(&CtfDirectory::open(path, Access::ReadOnly)?);
-    }
-    reach::unnamed(&CtfArchive::open(path, scratch).await?)
 }
 
 /// Refuses an archive in parts, which is read only, and a directory that has no index: it is
@@ -187,35 +250,6 @@ fn check(path: &Path) -> Result<(), Error> {
         )));
     }
     Ok(())
-}
-
-/// Returns lists of what refers to something as they will be, if there is anything left in them.
-async fn lists_without(
-    path: &Path,
-    left_out: &LeftOut,
-    scratch: &Scratch,
-) -> Result<Vec<(RepositoryName, Tag, RawManifest)>, Error> {
-    if left_out.lists.is_empty() {
-        return Ok(Vec::new());
-    }
-    let archive = open(path, Access::ReadOnly, scratch).await?;
-    let mut lists = Vec::new();
-    for ((repository, tag), digest) in &left_out.lists {
-        let list = archive
-            .manifest(repository, &Reference::Digest(*digest))
-            .await?;
-        let Document::Index(mut index) = list.parse()? else {
-            continue;
-        };
-        index.manifests.retain(|entry| {
-            let place = (repository.clone(), entry.digest);
-            !left_out.manifests.contains(&place)
-        });
-        if !index.manifests.is_empty() {
-            lists.push((repository.clone(), tag.clone(), RawManifest::index(&index)));
-        }
-    }
-    Ok(lists)
 }
 
 fn reach_without(archive: &impl Archive, left_out: &LeftOut) -> Result<Reach, Error> {

@@ -1,6 +1,6 @@
 //! What goes with component versions that are removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ocm_digest::Digest;
 use ocm_model::{ComponentName, Version};
@@ -26,7 +26,15 @@ pub struct Removal {
     /// The manifests that go, what points before what is pointed to: those of the versions, the
     /// artifacts that only they have, and what refers to these.
     pub manifests: Vec<Descriptor>,
-    /// The size of those manifests, and of the blobs that they name and no version that stays, in
+    /// Those manifests, and the blobs that they name and no version that stays, with their sizes in
     /// bytes. What stays otherwise, or in other repositories, may name some of them as well.
-    pub bytes: u64,
+    pub content: BTreeMap<Digest, u64>,
+}
+
+impl Removal {
+    /// Returns the size of the content in bytes.
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.content.values();
+        sizes.fold(0, |sum, size| sum.saturating_add(*size))
+    }
 }

@@ -1,13 +1,10 @@
 //! Removing component versions from a place, and what nothing needs there any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_backends::is_component_version;
-use ocm_ctf::{
-    Access, LeftOut, Removed, Scratch, Unneeded, leave_out, open, preview_leave_out, unnamed,
-};
+use ocm_ctf::{LeftOut, Removed, Scratch, Shrinking, Unneeded};
 use ocm_digest::Digest;
 use ocm_model::{
     ComponentName, ComponentVersionId, Reference as ComponentReference, RepositorySpec, Version,
@@ -133,24 +130,26 @@ impl Ocm {
             let name = |tag| format!("{}:{tag}", removal.repository);
             report.tags.extend(removal.other_tags.iter().map(name));
             report.manifests += removal.manifests.len() as u64;
-            report.bytes += removal.bytes;
+            report.bytes += removal.bytes();
         }
         if let RepositorySpec::Ctf(ctf) = spec {
-            let (path, scratch) = (self.path(&ctf.path), Scratch::default());
+            let archive = Shrinking::open(self.path(&ctf.path), &Scratch::default()).await?;
             let mut left_out = left_out_of(&removals);
             let before = left_out.manifests.len();
-            left_out.manifests.extend(nameless(&path, &scratch).await?);
+            left_out.manifests.extend(nameless(&archive).await?);
             report.manifests += (left_out.manifests.len() - before) as u64;
             let Removed {
                 unneeded: Unneeded { blobs, bytes },
                 is_shared,
             } = if report.dry_run {
+                let known = removals.iter().flat_map(|removal| &removal.content);
+                let sizes = known.map(|(digest, size)| (*digest, *size)).collect();
                 Removed {
-                    unneeded: preview_leave_out(&path, &left_out, &scratch).await?,
+                    unneeded: archive.preview(&left_out, &sizes)?,
                     is_shared: false,
                 }
             } else {
-                leave_out(&path, &left_out, &scratch).await?
+                archive.leave_out(&left_out).await?
             };
             report.is_shared = is_shared;
             (report.blobs, report.bytes) = (Some(blobs), bytes);
@@ -167,12 +166,9 @@ impl Ocm {
 
 /// Returns manifests of component versions in an archive that have lost their names, as the version
 /// was written anew, with what only they have.
-async fn nameless(
-    path: &Path,
-    scratch: &Scratch,
-) -> Result<BTreeSet<(RepositoryName, Digest)>, Error> {
-    let unnamed = unnamed(path, scratch).await?;
-    let archive = open(path, Access::ReadOnly, scratch).await?;
+async fn nameless(archive: &Shrinking) -> Result<BTreeSet<(RepositoryName, Digest)>, Error> {
+    let unnamed = archive.unnamed()?;
+    let archive = archive.store();
     let mut nodes = BTreeMap::new();
     for (repository, digest) in unnamed {
         let reference = Reference::Digest(digest);

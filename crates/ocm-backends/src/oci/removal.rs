@@ -83,13 +83,13 @@ impl OciComponentRepository {
             listed.any(|entry| removed.contains(&entry.digest))
         });
 
-        let mut blobs = BTreeMap::new();
+        let mut content = BTreeMap::new();
         for node in &going.order {
-            blobs.insert(node.entry.digest, node.entry.size);
-            blobs.extend(node.blobs.iter().map(|blob| (blob.digest, blob.size)));
+            content.insert(node.entry.digest, node.entry.size);
+            content.extend(node.blobs.iter().copied());
         }
-        for blob in staying.values().chain(others.values()).flatten() {
-            blobs.remove(&blob.digest);
+        for (digest, _) in staying.values().chain(others.values()).flatten() {
+            content.remove(digest);
         }
         let tags_alone = gone
             .iter()
@@ -103,7 +103,7 @@ impl OciComponentRepository {
             tags_alone,
             stale_lists: stale.map(|(tag, list)| (tag, list.entry.digest)).collect(),
             manifests: going.order.into_iter().map(|node| node.entry).collect(),
-            bytes: blobs.values().sum(),
+            content,
             repository,
         })
     }
@@ -162,23 +162,25 @@ impl OciComponentRepository {
 struct Node {
     entry: Entry,
     manifests: Vec<Entry>,
-    blobs: Vec<Entry>,
+    blobs: Vec<SizedBlob>,
 }
+
+/// A blob and its size in bytes.
+type SizedBlob = (Digest, u64);
 
 impl Node {
     /// What cannot be understood points to nothing.
     fn of(manifest: &RawManifest) -> Self {
-        let (manifests, blobs) = match manifest.parse() {
-            Ok(document @ Document::Index(_)) => {
-                let children = document.children().into_iter().map(Entry::plain);
-                children.partition(Entry::is_manifest)
+        let document = manifest.parse().ok();
+        let is_index = matches!(document, Some(Document::Index(_)));
+        let (mut manifests, mut blobs) = (Vec::new(), Vec::new());
+        for child in document.iter().flat_map(Document::children) {
+            if is_index && child.is_manifest() {
+                manifests.push(child.plain());
+            } else {
+                blobs.push((child.digest, child.size));
             }
-            Ok(document) => {
-                let children = document.children().into_iter().map(Entry::plain);
-                (Vec::new(), children.collect())
-            }
-            Err(_) => (Vec::new(), Vec::new()),
-        };
+        }
         Self {
             entry: manifest.descriptor(),
             manifests,
@@ -233,8 +235,11 @@ struct Going {
 impl Place<'_> {
     /// Returns the manifests that some lead to, with the blobs that each names as far as it was
     /// read: an image need not be read to know that it stays.
-    async fn staying(&self, roots: Vec<Node>) -> Result<BTreeMap<Digest, Vec<Entry>>, StoreError> {
-        let mut staying: BTreeMap<Digest, Vec<Entry>> = BTreeMap::new();
+    async fn staying(
+        &self,
+        roots: Vec<Node>,
+    ) -> Result<BTreeMap<Digest, Vec<SizedBlob>>, StoreError> {
+        let mut staying: BTreeMap<Digest, Vec<SizedBlob>> = BTreeMap::new();
         let mut open = roots;
         while !open.is_empty() {
             let mut next = BTreeSet::new();
@@ -259,7 +264,7 @@ impl Place<'_> {
     async fn going(
         &self,
         roots: Vec<Node>,
-        staying: &BTreeMap<Digest, Vec<Entry>>,
+        staying: &BTreeMap<Digest, Vec<SizedBlob>>,
         tagged: &mut BTreeMap<Tag, Node>,
     ) -> Result<Going, StoreError> {
         let mut going = Going::default();

@@ -13,8 +13,8 @@
 //! Where nothing has been listed yet, nothing is removed. Ages are told by the clock of the file
 //! system, which also may be that of another machine.
 
-use std::collections::BTreeSet;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -65,16 +65,28 @@ impl CtfDirectory {
         self.sweep(Manner::Alone).await
     }
 
-    /// Returns the blobs that are not among those that are reached.
-    pub(crate) fn unneeded(&self, reach: &Reach) -> Result<Unneeded, Error> {
+    /// Returns the blobs that are not among those that are reached. Those whose sizes are known are
+    /// not looked at.
+    pub(crate) fn unneeded(
+        &self,
+        reach: &Reach,
+        sizes: &BTreeMap<Digest, u64>,
+    ) -> Result<Unneeded, Error> {
         let content = &self.0.blobs;
         let mut unneeded = Unneeded::default();
-        let files = blob_files(content.directory(), |digest| !reach.contains(digest));
-        let set_aside = blob_files(content.condemned(), |digest| !reach.contains(digest));
-        for files in [files, set_aside] {
-            for file in files.map_err(|source| self.uncollected(source))? {
-                unneeded.count(file.size);
-            }
+        for directory in [content.directory(), content.condemned()] {
+            let looked_at = each_blob(directory, |digest, entry| {
+                if reach.contains(&digest) {
+                    return Ok(());
+                }
+                let look_up = || entry.metadata().ok().map(|metadata| metadata.len());
+                // What goes meanwhile is gone.
+                if let Some(size) = sizes.get(&digest).copied().or_else(look_up) {
+                    unneeded.count(size);
+                }
+                Ok(())
+            });
+            looked_at.map_err(|source| self.uncollected(source))?;
         }
         Ok(unneeded)
     }
@@ -298,39 +310,49 @@ struct BlobFile {
     modified: SystemTime,
 }
 
-/// Returns those blobs of a directory that somebody wants to know about. What is named otherwise is
-/// nobody's business here.
+/// Returns those blobs of a directory that somebody wants to know about.
 fn blob_files(
     directory: &Path,
     is_wanted: impl Fn(&Digest) -> bool,
 ) -> Result<Vec<BlobFile>, ocm_blob::Error> {
-    let failed = |source| ocm_blob::Error::file("read", directory, source);
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(failed(source)),
-    };
     let mut files = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let digest = name.to_str().and_then(digest_of_file);
-        let Some(digest) = digest.filter(&is_wanted) else {
-            continue;
-        };
+    each_blob(directory, |digest, entry| {
         // What goes meanwhile is gone.
-        if let Ok(metadata) = entry.metadata()
+        if is_wanted(&digest)
+            && let Ok(metadata) = entry.metadata()
             && metadata.is_file()
         {
             files.push(BlobFile {
                 path: entry.path(),
                 digest,
                 size: metadata.len(),
-                modified: metadata.modified().map_err(failed)?,
+                modified: metadata.modified()?,
             });
         }
-    }
+        Ok(())
+    })?;
     Ok(files)
+}
+
+/// Looks at the entries of a directory that have the names of blobs. What is named otherwise is
+/// nobody's business here.
+fn each_blob(
+    directory: &Path,
+    mut look: impl FnMut(Digest, &DirEntry) -> io::Result<()>,
+) -> Result<(), ocm_blob::Error> {
+    let failed = |source| ocm_blob::Error::file("read", directory, source);
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed(source)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if let Some(digest) = entry.file_name().to_str().and_then(digest_of_file) {
+            look(digest, &entry).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 impl BlobFile {

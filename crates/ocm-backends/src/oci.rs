@@ -37,8 +37,8 @@ use ocm_oci::{
     CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_artifact,
 };
 use ocm_repository::{
-    AddedContent, Artifact, ComponentRepository, Content, Error, Expected, Removal, StoredVersion,
-    record_ownership,
+    AddedContent, Artifact, ComponentRepository, Content, Error, Expected, ForeseenBlob, Removal,
+    StoredVersion, record_ownership,
 };
 
 pub use self::component_index::component_index;
@@ -436,6 +436,23 @@ impl ComponentRepository for OciComponentRepository {
         Ok(self.remember(id, layout).stored_digest)
     }
 
+    fn foreseen_access(&self, component: &ComponentName, blob: &ForeseenBlob) -> Option<Access> {
+        let repository = self.repository(component).ok()?;
+        Some(self.local_access(&repository, &entry_of_foreseen(blob), None))
+    }
+
+    fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {
+        let entries = annotation::local_blobs(descriptor)
+            .into_iter()
+            .map(|local| {
+                let digest = local.blob.digest()?;
+                let blob = blobs.iter().find(|blob| blob.digest == digest)?;
+                Some((local, entry_of_foreseen(blob)))
+            });
+        let entries = entries.collect::<Option<_>>()?;
+        Some(manifest::build(descriptor, entries).stored_digest())
+    }
+
     async fn removal(
         &self,
         component: &ComponentName,
@@ -472,4 +489,8 @@ fn tag_of(id: &ComponentVersionId) -> Result<Tag, Error> {
 /// Each change is one insertion, so that content is whole even where a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn entry_of_foreseen(blob: &ForeseenBlob) -> Entry {
+    Entry::new(blob.media_type.clone(), blob.digest, blob.size)
 }

@@ -17,7 +17,9 @@ use ocm_oci::{
 
 use crate::content::{Artifact, Content};
 use crate::error::Error;
-use crate::repository::{AddedContent, ComponentRepository, CopyOptions, Expected, RepositoryRef};
+use crate::repository::{
+    AddedContent, ComponentRepository, CopyOptions, Expected, ForeseenBlob, RepositoryRef,
+};
 
 /// Runs every test, each on a repository of its own.
 ///
@@ -162,10 +164,19 @@ async fn a_blob_can_be_read_back(repository: &dyn ComponentRepository) {
         DigestSpec::generic_blob(&Digest::sha256("hello"))
     );
     let descriptor = with_resource("1.0.0", "greeting", &added);
-    repository
+    let foreseen = ForeseenBlob {
+        media_type: "text/plain".to_owned(),
+        digest: Digest::sha256("hello"),
+        size: 5,
+    };
+    let access = repository.foreseen_access(descriptor.name(), &foreseen);
+    assert!(access.is_none_or(|access| access == added.access));
+    let stored = repository.foreseen_digest(&descriptor, &[foreseen]);
+    let written = repository
         .put(&descriptor, Expected::Absent)
         .await
         .expect("it is written");
+    assert!(stored.is_none_or(|stored| stored == written));
     repository.commit().await.expect("it is durable");
     let content = repository
         .local_content(descriptor.id(), &added.access)

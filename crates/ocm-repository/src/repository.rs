@@ -66,6 +66,17 @@ pub struct AddedContent {
     pub outcome: Outcome,
 }
 
+/// A blob that may become a local blob.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ForeseenBlob {
+    /// Its media type.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
 /// A place with component versions.
 ///
 /// Content is added before the descriptor that names it, so that a reader never sees a component
@@ -189,6 +200,22 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     /// [`Error::Changed`] if the target is not as expected, [`Error::NoLocalBlob`] if a local
     /// blob is missing.
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error>;
+
+    /// Returns how a blob will be reached once it is a local blob of a component version, as
+    /// [`ComponentRepository::add_content`] will say, and adds nothing. `None` if that is not known
+    /// before.
+    fn foreseen_access(&self, component: &ComponentName, blob: &ForeseenBlob) -> Option<Access> {
+        let _ = (component, blob);
+        None
+    }
+
+    /// Returns what will name the stored form of a component version that
+    /// [`ComponentRepository::put`] writes, and writes nothing: whoever finds that at the target need
+    /// not read it. `blobs` are all its local blobs. `None` if that is not known before.
+    fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {
+        let _ = (descriptor, blobs);
+        None
+    }
 
     /// Returns what goes with versions of a component: all that nothing else needs. Content that
     /// other versions share stays, and so does whatever somebody else keeps beside them.

@@ -20,6 +20,7 @@ use crate::options::{Policy, TransferOptions};
 use crate::plan::{Action, ElementPlan};
 use crate::planner::{Inspector, Resolver};
 use crate::reference::KnownDigest;
+use crate::relocation::foreseen;
 use crate::step::Step;
 
 /// A component version that is wanted in the plan.
@@ -86,7 +87,7 @@ impl Gatherer {
         } = stored;
 
         let existing = self
-            .existing(&wanted.id, &incoming, source_digest, at_target)
+            .existing(&source, &incoming, source_digest, at_target)
             .await?;
         let (target_digest, existing) = existing.unzip();
         let given = self.given.get(&wanted.id).map_or(&[][..], Vec::as_slice);
@@ -158,10 +159,11 @@ impl Gatherer {
     }
 
     /// Returns what the target has. The descriptor is only read where it can make a difference:
-    /// not if it is stored as at the source, nor under a policy that does not look at it.
+    /// not if it is stored as at the source or as a copy of that is, nor under a policy that does
+    /// not look at it.
     async fn existing(
         &self,
-        id: &ComponentVersionId,
+        source: &RepositoryRef,
         incoming: &Descriptor,
         source_digest: Digest,
         at_target: Option<Digest>,
@@ -173,7 +175,12 @@ impl Gatherer {
         if blind || digest == source_digest {
             return Ok(Some((digest, incoming.clone())));
         }
-        match read(&self.target, id).await {
+        if let Some(copy) = foreseen(source, &self.target, incoming).await
+            && copy.stored_digest == digest
+        {
+            return Ok(Some((digest, copy.descriptor)));
+        }
+        match read(&self.target, incoming.id()).await {
             Ok(stored) => Ok(Some((stored.stored_digest, stored.descriptor))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),

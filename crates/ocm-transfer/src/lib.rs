@@ -75,6 +75,7 @@ mod planner;
 mod platforms;
 mod progress;
 mod reference;
+mod relocation;
 mod report;
 mod standing;
 mod step;

@@ -91,9 +91,7 @@ impl OciComponentRepository {
         size: u64,
         outcome: Outcome,
     ) -> AddedContent {
-        let mut local = LocalBlob::new(&entry.digest, &entry.media_type);
-        local.reference_name = reference_name.map(str::to_owned);
-        local.global_access = self.global_access(repository, &entry);
+        let access = self.local_access(repository, &entry, reference_name);
         let digest = if entry.is_manifest() {
             DigestSpec::oci_artifact(&entry.digest)
         } else {
@@ -101,11 +99,24 @@ impl OciComponentRepository {
         };
         lock(&self.added).insert((repository.clone(), entry.digest), entry);
         AddedContent {
-            access: Access::local_blob(&local),
+            access,
             digest,
             size,
             outcome,
         }
+    }
+
+    /// Returns the access to what an entry points to.
+    pub(super) fn local_access(
+        &self,
+        repository: &RepositoryName,
+        entry: &Entry,
+        reference_name: Option<&str>,
+    ) -> Access {
+        let mut local = LocalBlob::new(&entry.digest, &entry.media_type);
+        local.reference_name = reference_name.map(str::to_owned);
+        local.global_access = self.global_access(repository, entry);
+        Access::local_blob(&local)
     }
 
     /// Pushes a blob, and returns what points to it.

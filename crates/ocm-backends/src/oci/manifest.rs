@@ -89,6 +89,13 @@ pub(super) struct Written {
     layout: Layout,
 }
 
+impl Written {
+    /// Returns the digest of the topmost manifest.
+    pub(super) const fn stored_digest(&self) -> Digest {
+        self.layout.stored_digest
+    }
+}
+
 /// Returns the configuration that names a layer as the component descriptor, byte for byte as all
 /// tools write it.
 pub(super) fn config_of(layer: &Entry) -> Vec<u8> {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
-use ocm_model::access::{AccessKind, LocalBlob};
-use ocm_model::{Access, ComponentVersionId, DigestSpec, TypedSpec};
+use ocm_model::access::AccessKind;
+use ocm_model::{Access, ComponentVersionId, DigestSpec};
 use ocm_oci::{CopyOptions, Outcome, PlatformFilter, Tag, check_blob};
 use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef, selection_of};
-use serde_json::{Map, Value};
 
 use super::checked::Checked;
 use super::expectation::{Check, Expectation, Mismatch, Ready};
 use super::packed::{self, Unpacked};
 use crate::error::{ElementId, Error};
 use crate::platforms::asked_of;
+use crate::relocation::{relocated, with_media_type};
 use crate::step::Step;
 
 /// What it takes to move the content of a component version.
@@ -90,7 +90,11 @@ impl Mover {
             asked.map(|all| all.iter().map(ToString::to_string).collect());
         let access = match step {
             Step::CopyLocalBlob if matches!(access.kind(), Ok(AccessKind::LocalBlob(_))) => {
-                relocated(access, &added, &content)
+                relocated(
+                    access,
+                    added.access,
+                    matches!(content, Content::Artifact(_)),
+                )
             }
             _ => with_media_type(added.access, hidden_media_type),
         };
@@ -193,98 +197,5 @@ fn reference_name(access: &Access, step: &Step) -> Option<String> {
             Some(format!("{path}{tag}"))
         }
         _ => access.as_local_blob()?.reference_name,
-    }
-}
-
-/// Returns the access of a local blob at its new place. Its spelling and the fields that are not
-/// about the place stay.
-fn relocated(old: &Access, added: &AddedContent, content: &Content) -> Access {
-    let Some(new) = added.access.as_local_blob() else {
-        return added.access.clone();
-    };
-    let mut fields = old.as_json().clone();
-    set(&mut fields, "localReference", new.local_reference.into());
-    let media_type = old.as_local_blob().map(|blob: LocalBlob| blob.media_type);
-    // What was an archive may have been stored as the artifact that it held.
-    let is_new = matches!(content, Content::Artifact(_))
-        || ocm_oci::media_type::is_manifest(&new.media_type);
-    if is_new || media_type.is_none_or(|text| text.is_empty()) {
-        set(&mut fields, "mediaType", new.media_type.into());
-    }
-    fields.retain(|key, _| !key.eq_ignore_ascii_case("globalAccess"));
-    if let Some(global) = new.global_access {
-        fields.insert("globalAccess".to_owned(), global.into_json());
-    }
-    Access::from_json(Value::Object(fields)).unwrap_or_else(|_| added.access.clone())
-}
-
-/// Sets a field in the spelling that it has.
-fn set(fields: &mut Map<String, Value>, name: &str, value: Value) {
-    let spelling = if fields.contains_key(name) {
-        None
-    } else {
-        fields
-            .keys()
-            .find(|key| key.eq_ignore_ascii_case(name))
-            .cloned()
-    };
-    fields.insert(spelling.unwrap_or_else(|| name.to_owned()), value);
-}
-
-fn with_media_type(access: Access, media_type: Option<String>) -> Access {
-    let Some(media_type) = media_type else {
-        return access;
-    };
-    let mut fields = access.as_json().clone();
-    set(&mut fields, "mediaType", media_type.into());
-    TypedSpec::from_json(Value::Object(fields)).map_or(access, Access::new)
-}
-
-#[cfg(test)]
-mod tests {
-    use ocm_blob::MemoryBlob;
-    use serde_json::json;
-
-    use super::*;
-
-    fn added(access: Value) -> AddedContent {
-        AddedContent {
-            access: Access::from_json(access).unwrap(),
-            digest: DigestSpec::default(),
-            size: 0,
-            outcome: Outcome::Copied,
-        }
-    }
-
-    #[test]
-    fn a_local_blob_keeps_its_spelling_and_unknown_fields() {
-        let old = Access::from_json(json!({
-            "type": "localBlob", "LocalReference": "sha256.00", "mediaType": "text/x", "own": {"a": 1},
-            "referenceName": "a/b", "globalAccess": {"type": "old"},
-        }));
-        let new = added(
-            json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
-            "mediaType": "application/octet-stream"}),
-        );
-        let content = Content::Blob(Arc::new(MemoryBlob::new("x")));
-        let access = relocated(&old.unwrap(), &new, &content);
-        assert_eq!(
-            access.into_json(),
-            json!({"type": "localBlob", "LocalReference": "sha256:11", "mediaType": "text/x",
-                "own": {"a": 1}, "referenceName": "a/b"})
-        );
-    }
-
-    #[test]
-    fn a_local_blob_gains_what_it_lacked() {
-        let old = json!({"type": "localBlob", "localReference": "sha256:11", "mediaType": ""});
-        let new = added(
-            json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
-            "mediaType": "text/plain", "globalAccess": {"type": "new"}}),
-        );
-        let content = Content::Blob(Arc::new(MemoryBlob::new("x")));
-        let access = relocated(&Access::from_json(old).unwrap(), &new, &content);
-        assert_eq!(access.as_json()["mediaType"], "text/plain");
-        assert_eq!(access.as_json()["globalAccess"]["type"], "new");
     }
 }

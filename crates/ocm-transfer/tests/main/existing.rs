@@ -50,6 +50,46 @@ async fn the_same_is_skipped_without_any_write() {
 }
 
 #[tokio::test]
+async fn a_copy_with_accesses_of_its_own_is_known_without_reading_it() {
+    let (source, target) = (Place::new(), Place::reachable());
+    let build = Build::new(&source, ID).blob("notes", "hello").await;
+    let build = build.source("code", "fn main() {}").await;
+    let descriptor = build.signed().await;
+    transfer(&source, &target, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
+    let copy = target.read(ID).await;
+    assert_ne!(copy.to_document(), descriptor.to_document());
+
+    let (watched, shared) = Watched::new(&target).shared();
+    let report = transfer(&source, &shared, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
+    assert_eq!(report.skipped, 1);
+    assert_eq!(
+        (watched.writes(), watched.reads()),
+        (0, 1),
+        "one look at what is stored"
+    );
+
+    // What is not the copy is read.
+    let mut signed = copy.clone();
+    sign(
+        &mut signed,
+        "operator",
+        NormalisationAlgorithm::JsonV4Alpha1,
+    );
+    target.put(&signed).await;
+    let (watched, shared) = Watched::new(&target).shared();
+    let report = transfer(&source, &shared, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
+    assert_eq!((report.skipped, report.updated), (1, 0));
+    assert!(watched.reads() > 1);
+    assert_eq!(target.read(ID).await.to_document(), signed.to_document());
+}
+
+#[tokio::test]
 async fn signatures_are_united() {
     let (source, target, mut incoming) = both().await;
     let mut existing = target.read(ID).await;

@@ -9,7 +9,7 @@ use ocm_digest::Digest;
 use ocm_model::{Access, ComponentName, ComponentVersionId, Descriptor, Version};
 use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, CopyOptions, Error, Expected,
-    RepositoryRef, StoredVersion,
+    ForeseenBlob, RepositoryRef, StoredVersion,
 };
 use tokio::sync::Notify;
 
@@ -173,6 +173,14 @@ impl ComponentRepository for Watched {
     ) -> Result<AddedContent, Error> {
         self.write().await?;
         self.inner.add_artifact(artifact, path, tag, options).await
+    }
+
+    fn foreseen_access(&self, component: &ComponentName, blob: &ForeseenBlob) -> Option<Access> {
+        self.inner.foreseen_access(component, blob)
+    }
+
+    fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {
+        self.inner.foreseen_digest(descriptor, blobs)
     }
 
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error> {

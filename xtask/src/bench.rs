@@ -20,6 +20,7 @@ mod random;
 mod registry;
 mod report;
 mod serving;
+mod sink;
 mod sparse_tar;
 mod tools;
 mod transfers;

@@ -1,0 +1,99 @@
+//! A registry that drops what it is sent, to see what a client needs alone.
+
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use anyhow::Result;
+
+/// How much is read at a time, in bytes.
+const CHUNK: usize = 256 * 1024;
+
+/// A registry that has nothing and takes everything. It ends with the process.
+pub(crate) struct Sink {
+    pub(crate) host: String,
+    taken: Arc<AtomicU64>,
+}
+
+impl Sink {
+    pub(crate) fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let host = listener.local_addr()?.to_string();
+        let taken = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&taken);
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let counter = Arc::clone(&counter);
+                // A client that goes away has ended its connection, which is no failure.
+                thread::spawn(move || serve(&connection, &counter).ok());
+            }
+        });
+        Ok(Self { host, taken })
+    }
+
+    /// Returns the bytes of all bodies that have come.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers the requests of a connection until its client ends it.
+fn serve(connection: &TcpStream, taken: &AtomicU64) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(CHUNK, connection);
+    let mut writer = connection;
+    loop {
+        let mut first = String::new();
+        if reader.read_line(&mut first)? == 0 {
+            return Ok(());
+        }
+        let (mut size, mut is_last) = (0, false);
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let Some((name, value)) = line.trim_end().split_once(':') else {
+                break;
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                size = value.trim().parse().map_err(io::Error::other)?;
+            }
+            is_last |= name.eq_ignore_ascii_case("connection") && value.trim() == "close";
+        }
+        let dropped = io::copy(&mut (&mut reader).take(size), &mut io::sink())?;
+        taken.fetch_add(dropped, Ordering::Relaxed);
+        writer.write_all(answer(&first).as_bytes())?;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+fn answer(request: &str) -> String {
+    let mut words = request.split_whitespace();
+    let (method, target) = (words.next(), words.next().unwrap_or_default());
+    let (status, location) = match method {
+        Some("POST") => ("202 Accepted", format!("location: {target}1\r\n")),
+        Some("PUT" | "PATCH") => ("201 Created", format!("location: {target}\r\n")),
+        _ if target == "/v2/" => ("200 OK", String::new()),
+        _ => ("404 Not Found", String::new()),
+    };
+    format!("HTTP/1.1 {status}\r\n{location}content-length: 0\r\n\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bare::put_blob;
+    use super::*;
+
+    #[test]
+    fn everything_is_taken_and_counted() {
+        let sink = Sink::start().unwrap();
+        let digest = ocm_digest::Digest::sha256("whatever");
+        for _ in 0..2 {
+            let parts = [&[1; 1000][..], &[2; 24]];
+            put_blob(&sink.host, &digest, 1024, parts.into_iter()).unwrap();
+        }
+        assert_eq!(sink.taken(), 2048);
+    }
+}

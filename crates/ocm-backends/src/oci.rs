@@ -50,8 +50,9 @@ pub use self::read::decode_descriptor;
 /// Where component versions stand below the prefix of a store.
 const COMPONENTS: &str = "component-descriptors";
 
-/// How many component versions are remembered, to find their local blobs without asking again.
-const REMEMBERED: usize = 512;
+/// How many component versions are remembered, to find their local blobs without asking again. Each
+/// takes some kilobytes, and is asked for soon after it was read or written.
+const REMEMBERED: usize = 128;
 
 /// Component versions in an OCI store.
 #[derive(Debug)]
@@ -418,10 +419,12 @@ impl ComponentRepository for OciComponentRepository {
             },
         };
         let mut entries = Vec::new();
+        let mut named = Vec::new();
         for local in annotation::local_blobs(descriptor) {
             let entry = self
                 .entry_of(id, &repository, &local.blob, before.as_deref())
                 .await?;
+            named.push((repository.clone(), entry.digest));
             entries.push((local, entry));
         }
         let written = manifest::build(descriptor, entries);
@@ -433,6 +436,11 @@ impl ComponentRepository for OciComponentRepository {
             },
             source => Error::backend("write", id.to_string(), source),
         })?;
+        let mut added = lock(&self.added);
+        for blob in named {
+            added.remove(&blob);
+        }
+        drop(added);
         Ok(self.remember(id, layout).stored_digest)
     }
 

@@ -20,7 +20,7 @@ mod part;
 mod upload;
 mod writer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -75,6 +75,9 @@ struct Names {
     /// What is in `index` and not on disk: on its way there, and yet to come.
     in_flight: Vec<Change>,
     pending: Vec<Change>,
+    /// Manifests that are not going to be listed after all, and why: until somebody has been told,
+    /// or they are pushed again.
+    given_up: BTreeMap<(RepositoryName, Digest), Reason>,
     /// Blobs to be removed once no index on disk lists them.
     doomed: BTreeSet<Digest>,
     /// Blobs that have been written and not synced.
@@ -96,6 +99,15 @@ enum Change {
     },
     RemoveTag(RepositoryName, Tag),
     RemoveManifest(RepositoryName, Digest),
+}
+
+/// Why a manifest is not listed that was to be.
+#[derive(Clone, Debug)]
+enum Reason {
+    /// Something that it needs is gone.
+    Lacks(Digest),
+    /// Its tag does not point to what was expected.
+    Changed(Tag),
 }
 
 impl Change {
@@ -120,6 +132,16 @@ impl Change {
                 ..
             } => tagged(index, repository, tag) == Some(*digest),
             _ => true,
+        }
+    }
+
+    /// Returns the manifest that this lists, in its repository.
+    const fn adds(&self) -> Option<(&RepositoryName, &Digest)> {
+        match self {
+            Self::Add {
+                repository, digest, ..
+            } => Some((repository, digest)),
+            _ => None,
         }
     }
 
@@ -209,6 +231,13 @@ impl CtfDirectory {
 
     fn change(&self, change: Change) -> Result<bool, Error> {
         let mut names = self.0.current()?;
+        if let Change::Add {
+            repository, digest, ..
+        } = &change
+            && !names.given_up.is_empty()
+        {
+            names.given_up.remove(&(repository.clone(), *digest));
+        }
         let changed = change.apply(Arc::make_mut(&mut names.index));
         if changed {
             names.pending.push(change);
@@ -248,6 +277,17 @@ impl CtfDirectory {
         let mut names = self.0.names();
         names.doomed.insert(*digest);
         names.changed += 1;
+    }
+
+    /// Returns the error of a manifest that is not listed.
+    fn unlisted(&self, repository: &RepositoryName, manifest: &Digest, reason: &Reason) -> Error {
+        match reason {
+            Reason::Lacks(digest) => Error::Dangling {
+                what: format!("manifest {manifest} for {}", self.0.name),
+                digest: *digest,
+            },
+            Reason::Changed(tag) => changed(&self.0.name, repository, tag),
+        }
     }
 
     fn failed(&self, action: &'static str, what: &str, source: ocm_blob::Error) -> Error {
@@ -367,9 +407,29 @@ impl Push for CtfDirectory {
     }
 
     /// Syncs the blobs, then replaces the index. Callers that arrive while that goes on share the
-    /// next round.
+    /// next round. A manifest that cannot be listed any more keeps nothing else from being so.
     async fn commit(&self) -> Result<(), Error> {
-        self.flush().await
+        self.flush().await?;
+        let given_up = std::mem::take(&mut self.0.names().given_up);
+        let mut given_up = given_up.into_iter();
+        given_up
+            .next()
+            .map_or(Ok(()), |((repository, digest), reason)| {
+                Err(self.unlisted(&repository, &digest, &reason))
+            })
+    }
+
+    async fn commit_own(&self, own: Option<(&RepositoryName, &Digest)>) -> Result<(), Error> {
+        self.flush().await?;
+        let Some((repository, digest)) = own else {
+            return Ok(());
+        };
+        let given_up = &self.0.names().given_up;
+        match given_up.get(&(repository.clone(), *digest)) {
+            // It stays there, as somebody else may have pushed the same.
+            Some(reason) => Err(self.unlisted(repository, digest, reason)),
+            None => Ok(()),
+        }
     }
 }
 

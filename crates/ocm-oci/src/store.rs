@@ -186,6 +186,19 @@ pub trait Push: Send + Sync {
         Ok(())
     }
 
+    /// Makes durable what has been pushed so far, as [`commit`](Push::commit) does, for one of
+    /// several who push through this store at the same time. `own` is the manifest that the caller
+    /// has pushed, if any: what becomes of it is told here, and what becomes of those of others is
+    /// told to them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Push::commit`].
+    async fn commit_own(&self, own: Option<(&RepositoryName, &Digest)>) -> Result<(), Error> {
+        let _ = own;
+        self.commit().await
+    }
+
     /// Makes durable what has been pushed so far, as [`commit`](Push::commit) does, for somebody
     /// who will go on: what is not complete is kept as well where the store can, and no reader
     /// sees it.

@@ -105,7 +105,7 @@ impl Inner {
     ) -> Result<Response, Failure> {
         let deleted = self.store.delete_blob(repository, &digest).await;
         deleted.or_fail(Code::BlobUnknown)?;
-        self.commit().await?;
+        self.commit(None).await?;
         Ok(StatusCode::ACCEPTED.into_response())
     }
 }

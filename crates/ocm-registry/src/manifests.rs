@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
+use ocm_digest::Digest;
 use ocm_oci::{Descriptor, Document, RawManifest, Reference, RepositoryName, Tag};
 
 use crate::failure::{Code, Failure, OrFail as _};
@@ -98,9 +99,9 @@ impl Inner {
             let pushed = self.store.push_manifest(repository, &manifest, tag).await;
             pushed.or_fail(Code::ManifestUnknown)?;
         }
-        self.commit().await?;
-
         let digest = manifest.digest();
+        self.commit(Some((repository, &digest))).await?;
+
         let location = format!("/v2/{repository}/manifests/{digest}");
         let mut response = created(&location, &digest);
         let answer = response.headers_mut();
@@ -121,13 +122,17 @@ impl Inner {
     ) -> Result<Response, Failure> {
         let deleted = self.store.delete_manifest(repository, reference).await;
         deleted.or_fail(Code::ManifestUnknown)?;
-        self.commit().await?;
+        self.commit(None).await?;
         Ok(StatusCode::ACCEPTED.into_response())
     }
 
-    /// Makes durable what a request has changed, before its client hears of it.
-    pub(crate) async fn commit(&self) -> Result<(), Failure> {
-        let committed = self.store.commit().await;
+    /// Makes durable what a request has changed, before its client hears of it: also the manifest
+    /// that it has pushed, if it has.
+    pub(crate) async fn commit(
+        &self,
+        own: Option<(&RepositoryName, &Digest)>,
+    ) -> Result<(), Failure> {
+        let committed = self.store.commit_own(own).await;
         committed.or_fail(Code::Unknown)
     }
 }

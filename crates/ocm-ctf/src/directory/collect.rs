@@ -214,35 +214,26 @@ impl CtfDirectory {
     }
 
     /// Brings back what has been set aside since manifests were pushed that are going to be listed.
-    /// To be called under the lock of the index.
-    pub(super) fn bring_back(&self, pending: &[Change]) -> Result<(), Error> {
+    /// To be called under the lock of the index. Returns the manifests that lack something, each with
+    /// what that is.
+    pub(super) fn bring_back(&self, pending: &[Change]) -> Result<BTreeMap<Digest, Digest>, Error> {
         let content = &self.0.blobs;
         // Where no collection ever was, nothing is missing.
         if !content.condemned().is_dir() {
-            return Ok(());
+            return Ok(BTreeMap::new());
         }
-        let added = pending.iter().filter_map(|change| match change {
-            Change::Add { digest, .. } => Some(*digest),
-            _ => None,
-        });
-        let (mut lacking, mut first) = (BTreeSet::new(), None);
+        let added = pending.iter().filter_map(Change::adds);
+        let added = added.map(|(_, digest)| *digest);
+        let mut lacking = BTreeMap::new();
         for manifest in added.collect::<BTreeSet<_>>() {
             if let Some(missing) = self.bring_back_all(&manifest)? {
-                lacking.insert(manifest);
-                first.get_or_insert((manifest, missing));
+                lacking.insert(manifest, missing);
             }
         }
         let directory = content.directory();
         sync_directory(directory)
             .map_err(|source| self.uncollected(ocm_blob::Error::file("sync", directory, source)))?;
-        let Some((manifest, digest)) = first else {
-            return Ok(());
-        };
-        self.0.names().drop_lacking(&lacking);
-        Err(Error::Dangling {
-            what: format!("manifest {manifest} for {}", self.0.name),
-            digest,
-        })
+        Ok(lacking)
     }
 
     /// Brings back what a manifest leads to. Returns what it needs and what is gone.

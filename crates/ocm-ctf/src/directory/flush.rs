@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
 
 use ocm_digest::Digest;
-use ocm_oci::Error;
+use ocm_oci::{Error, RepositoryName};
 
-use super::{Change, CtfDirectory, Directory, Names};
+use super::{Change, CtfDirectory, Directory, Names, Reason};
 use crate::index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT};
 use crate::lock;
 use crate::reading;
 use crate::sink::Panicked;
 use crate::stamp::Stamp;
-use crate::tags::changed;
 use crate::temporary::{TemporaryFile, sync_directory};
 
 /// What one flush takes upon itself.
@@ -28,6 +27,23 @@ struct Batch {
     index: Arc<ArtifactIndex>,
     stamp: Option<Stamp>,
     upto: u64,
+}
+
+/// A change of a batch that must not be made any more.
+#[derive(Debug)]
+struct GivenUp {
+    /// Which one of the batch.
+    position: usize,
+    manifest: (RepositoryName, Digest),
+    reason: Reason,
+}
+
+/// What has become of the index.
+enum Merged {
+    /// It is on disk.
+    Written(Arc<ArtifactIndex>),
+    /// These changes must not be made, so that nothing was written.
+    Not(Vec<GivenUp>),
 }
 
 impl CtfDirectory {
@@ -51,36 +67,48 @@ impl CtfDirectory {
     }
 
     fn flush_now(&self) -> Result<(), Error> {
-        let batch = self.0.names().take_batch();
-        match self.write_batch(&batch) {
-            Ok(()) => {
-                self.0.names().settle(&batch);
-                Ok(())
-            }
-            Err(error) => {
-                let mut names = self.0.names();
-                if matches!(error, Error::Changed { .. }) {
-                    names.drop_conditional();
+        loop {
+            let batch = self.0.names().take_batch();
+            let written = self.write_batch(&batch);
+            let mut names = self.0.names();
+            match written {
+                Ok(given_up) if given_up.is_empty() => {
+                    names.settle(&batch);
+                    return Ok(());
                 }
-                names.put_back(batch);
-                Err(error)
+                // All else is written without those.
+                Ok(given_up) => {
+                    names.give_up(given_up);
+                    names.put_back(batch);
+                }
+                Err(error) => {
+                    names.put_back(batch);
+                    return Err(error);
+                }
             }
         }
     }
 
-    fn write_batch(&self, batch: &Batch) -> Result<(), Error> {
+    /// Writes a batch, unless it has changes that must not be made any more, which are returned then.
+    fn write_batch(&self, batch: &Batch) -> Result<Vec<GivenUp>, Error> {
         let failed = |source| {
             let source = ocm_blob::Error::file("write", &self.0.root, source);
             Error::blob("commit", &*self.0.name, source)
         };
         sync_blobs(self.0.blobs.directory(), &batch.unsynced).map_err(failed)?;
         if batch.pending.is_empty() && batch.doomed.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let locked = lock::open_directory(&self.0.root).map_err(failed)?;
         lock::exclusive(&locked).map_err(failed)?;
-        self.bring_back(&batch.pending)?;
-        let index = self.merge_and_write(batch)?;
+        let lacking = self.bring_back(&batch.pending)?;
+        if !lacking.is_empty() {
+            return Ok(lacking_of(&batch.pending, &lacking));
+        }
+        let index = match self.merge_and_write(batch)? {
+            Merged::Written(index) => index,
+            Merged::Not(given_up) => return Ok(given_up),
+        };
         for digest in &batch.doomed {
             // Somebody else may have come to need it.
             if !index.lists(digest) && reading::need_of(self, digest)?.is_none() {
@@ -88,27 +116,11 @@ impl CtfDirectory {
             }
             self.0.blobs.show(digest);
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
-    /// Checks that tags that were to be set only where they point to what is expected are set.
-    fn check_conditions(&self, pending: &[Change], index: &ArtifactIndex) -> Result<(), Error> {
-        let mut last = BTreeMap::new();
-        for change in pending {
-            if let Some(tag) = change.sets() {
-                last.insert(tag, change);
-            }
-        }
-        for ((repository, tag), change) in last {
-            if change.is_conditional() && !change.holds(index) {
-                return Err(changed(&self.0.name, repository, tag));
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the index that is on disk now.
-    fn merge_and_write(&self, batch: &Batch) -> Result<Arc<ArtifactIndex>, Error> {
+    /// Writes the index, unless there are changes that must not be made any more.
+    fn merge_and_write(&self, batch: &Batch) -> Result<Merged, Error> {
         let failed = |source| Error::blob("commit", &*self.0.name, source);
         let path = self.0.root.join(INDEX_FILE);
         let current = self.0.stamp()?;
@@ -121,12 +133,15 @@ impl CtfDirectory {
             }
             Arc::new(index)
         };
-        self.check_conditions(&batch.pending, &index)?;
+        let given_up = unmet_of(&batch.pending, &index);
+        if !given_up.is_empty() {
+            return Ok(Merged::Not(given_up));
+        }
         if batch.pending.is_empty()
             && let Some(stamp) = current
         {
             self.0.names().written(batch, &index, stamp);
-            return Ok(index);
+            return Ok(Merged::Written(index));
         }
         let file = TemporaryFile::create(&self.0.root, 0o644).map_err(failed)?;
         file.file().write_at(&index.write(), 0).map_err(failed)?;
@@ -142,7 +157,7 @@ impl CtfDirectory {
         }
         sync_directory(&self.0.root)
             .map_err(|source| failed(ocm_blob::Error::file("sync", &path, source)))?;
-        Ok(index)
+        Ok(Merged::Written(index))
     }
 }
 
@@ -249,20 +264,17 @@ impl Names {
         self.stamp = Some(stamp);
     }
 
-    /// Gives up changes whose condition does not hold any more, and with them the index that has
-    /// them.
-    fn drop_conditional(&mut self) {
-        self.in_flight.retain(|change| !change.is_conditional());
-        self.pending.retain(|change| !change.is_conditional());
+    /// Gives up changes of the batch that is under way, and with them the index that has them.
+    fn give_up(&mut self, given_up: Vec<GivenUp>) {
+        let positions: BTreeSet<usize> = given_up.iter().map(|it| it.position).collect();
+        let mut position = 0;
+        self.in_flight.retain(|_| {
+            position += 1;
+            !positions.contains(&(position - 1))
+        });
         self.stamp = None;
-    }
-
-    /// Gives up changes that list manifests of which something is missing.
-    pub(super) fn drop_lacking(&mut self, manifests: &BTreeSet<Digest>) {
-        let is_whole = |change: &Change| !matches!(change, Change::Add { digest, .. } if manifests.contains(digest));
-        self.in_flight.retain(is_whole);
-        self.pending.retain(is_whole);
-        self.stamp = None;
+        let reasons = given_up.into_iter().map(|it| (it.manifest, it.reason));
+        self.given_up.extend(reasons);
     }
 
     fn put_back(&mut self, mut batch: Batch) {
@@ -271,6 +283,45 @@ impl Names {
         batch.unsynced.append(&mut self.unsynced);
         self.unsynced = batch.unsynced;
     }
+}
+
+/// Returns the changes that list manifests of which something is missing.
+fn lacking_of(pending: &[Change], lacking: &BTreeMap<Digest, Digest>) -> Vec<GivenUp> {
+    let all = pending.iter().enumerate();
+    let lacking = all.filter_map(|(position, change)| {
+        let (repository, digest) = change.adds()?;
+        let reason = Reason::Lacks(*lacking.get(digest)?);
+        Some(GivenUp {
+            position,
+            manifest: (repository.clone(), *digest),
+            reason,
+        })
+    });
+    lacking.collect()
+}
+
+/// Returns the changes that were to set tags only where they point to what is expected, if they are
+/// not set.
+fn unmet_of(pending: &[Change], index: &ArtifactIndex) -> Vec<GivenUp> {
+    let mut last = BTreeMap::new();
+    for change in pending {
+        if let Some(tag) = change.sets() {
+            last.insert(tag, change);
+        }
+    }
+    last.retain(|_, change| change.is_conditional() && !change.holds(index));
+    let all = pending.iter().enumerate();
+    let unmet = all.filter_map(|(position, change)| {
+        let (repository, digest) = change.adds()?;
+        let place = change.sets().filter(|_| change.is_conditional())?;
+        let is_unmet = last.contains_key(&place);
+        is_unmet.then(|| GivenUp {
+            position,
+            manifest: (repository.clone(), *digest),
+            reason: Reason::Changed(place.1.clone()),
+        })
+    });
+    unmet.collect()
 }
 
 /// Makes blobs durable: with one call for the whole file system, where there is one.

@@ -284,6 +284,47 @@ async fn a_manifest_whose_blobs_are_gone_is_refused_and_nothing_else() {
     assert_eq!(read_all(&other).await.unwrap(), (1, 2));
 }
 
+/// Whoever comes first to write for all.
+#[tokio::test]
+async fn each_of_several_who_push_at_once_hears_of_its_own_manifest() {
+    for unlucky_is_first in [true, false] {
+        let place = Place::new();
+        let (store, other) = (place.open(), place.open());
+        let name = repository("acme/a");
+        let late = image(&store, &name, "late", memory(noise(1000, 1)))
+            .await
+            .unwrap();
+        store
+            .push_manifest(&name, &late, Some(&tag("late")))
+            .await
+            .unwrap();
+        place.later(&other).await;
+        assert_eq!(place.later(&other).await.blobs, 3);
+        let good = push_image(&store, &name, "good", memory(noise(1000, 2)))
+            .await
+            .unwrap();
+        let (late, good) = (late.digest(), good.digest());
+        if !unlucky_is_first {
+            store.commit_own(Some((&name, &good))).await.unwrap();
+        }
+        // Somebody who has pushed no manifest.
+        store.commit_own(None).await.unwrap();
+        for _ in 0..2 {
+            let error = store.commit_own(Some((&name, &late))).await.unwrap_err();
+            assert!(matches!(error, Error::Dangling { .. }), "{error}");
+            assert!(error.to_string().contains(&late.to_string()), "{error}");
+        }
+        store.commit_own(Some((&name, &good))).await.unwrap();
+        assert_eq!(read_all(&other).await.unwrap(), (1, 2));
+        // It can be pushed again.
+        push_image(&store, &name, "late", memory(noise(1000, 1)))
+            .await
+            .unwrap();
+        store.commit_own(Some((&name, &late))).await.unwrap();
+        assert_eq!(read_all(&other).await.unwrap(), (2, 4));
+    }
+}
+
 /// Tools that do not know of collections list what they have found.
 #[tokio::test]
 async fn what_another_tool_lists_is_brought_back() {

@@ -147,6 +147,7 @@ impl Operator {
             rules: options.rules,
             resolutions: Resolutions::new(resolution::Options {
                 contents: options.downloads.kept,
+                metrics: options.metrics.clone(),
                 ..options.resolution
             }),
             stores: stores.clone(),

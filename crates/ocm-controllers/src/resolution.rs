@@ -14,6 +14,7 @@ mod content_error;
 mod error;
 mod flight;
 mod key;
+mod numbers;
 mod place;
 mod reachable;
 mod turns;
@@ -29,11 +30,13 @@ use ocm::model::{
 use ocm::repository::RepositoryRef;
 use ocm::transfer::Resolver as _;
 use ocm::{Ocm, Timestamp, Use, VerifyOptions};
-use tokio::time::timeout;
+use ocm_kube::metrics::Metrics;
+use tokio::time::{Instant, timeout};
 
 use self::cache::Cache;
 use self::flight::Flights;
 use self::key::{Key, KeyBuilder};
+use self::numbers::Numbers;
 use self::place::Places;
 use self::turns::Turns;
 use crate::keys::Verifying;
@@ -73,11 +76,13 @@ pub struct Options {
     pub archives: Option<PathBuf>,
     /// Tells the time, as of which certificates are judged.
     pub clock: fn() -> Timestamp,
+    /// Where numbers about the work go.
+    pub metrics: Metrics,
 }
 
 impl Options {
     /// Returns the usual bounds.
-    pub const fn new(clock: fn() -> Timestamp) -> Self {
+    pub fn new(clock: fn() -> Timestamp) -> Self {
         Self {
             cache_bytes: 24 << 20,
             content_bytes: 16 << 20,
@@ -88,6 +93,7 @@ impl Options {
             time_limit: Duration::from_mins(2),
             archives: None,
             clock,
+            metrics: Metrics::default(),
         }
     }
 }
@@ -130,6 +136,7 @@ pub struct Resolutions(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     options: Options,
+    numbers: Numbers,
     places: Places,
     turns: Turns,
     cache: Cache<Resolved>,
@@ -145,17 +152,20 @@ struct Inner {
 impl Resolutions {
     /// Starts with nothing.
     pub fn new(options: Options) -> Self {
+        let numbers = Numbers::new(&options.metrics);
+        let contents = Cache::with_number(options.content_bytes, options.contents);
         Self(Arc::new(Inner {
             places: Places::new(options.archives.clone()),
             turns: Turns::new(options.turns),
             cache: Cache::new(options.cache_bytes),
             pins: Cache::new(PINS),
-            contents: Cache::with_number(options.content_bytes, options.contents),
+            contents: contents.counted(numbers.contents().clone()),
             components: Flights::new(options.kept_for),
             pinning: Flights::new(options.kept_for),
             reading: Flights::new(options.kept_for),
             versions: Flights::new(options.kept_for),
             reached: Flights::new(options.kept_for),
+            numbers,
             options,
         }))
     }
@@ -164,12 +174,19 @@ impl Resolutions {
     pub fn component_version(&self, wanted: &Wanted) -> Ticket<Resolved> {
         let key = wanted.key();
         if let Some(known) = self.0.cache.fresh(&key, self.0.options.fresh_for) {
+            self.0.numbers.hit(wanted);
             return Ticket::there(Ok(known));
         }
         let (inner, wanted) = (Arc::clone(&self.0), wanted.clone());
         self.0.components.join(key, async move {
+            inner.numbers.missed(&wanted);
             let what = wanted.id.to_string();
-            let work = inner.resolve(&wanted, key);
+            let work = async {
+                let started = Instant::now();
+                let resolved = inner.resolve(&wanted, key).await;
+                inner.numbers.took(&wanted, started.elapsed());
+                resolved
+            };
             inner.in_turn(&wanted.place, what, work).await
         })
     }
@@ -236,7 +253,10 @@ impl Inner {
         limit: Duration,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Outcome<T> {
+        let waiting = self.numbers.waiting();
         let _turn = self.turns.take(&place.config.hash, &place.host()).await;
+        drop(waiting);
+        let _working = self.numbers.working();
         match timeout(limit, work).await {
             Ok(outcome) => outcome.map_err(Arc::new),
             Err(_) => Err(Arc::new(Error::Late { what, limit })),

@@ -137,6 +137,11 @@ impl Gauge {
     pub fn set(&self, values: &[&'static str], value: f64) {
         self.0.change(values, |series| series.value = value);
     }
+
+    /// Adds to the number for these values of the labels.
+    pub fn add(&self, values: &[&'static str], by: f64) {
+        self.0.change(values, |series| series.value += by);
+    }
 }
 
 impl Histogram {
@@ -220,9 +225,9 @@ mod tests {
         metrics
             .counter("passes_total", "Passes.", &["kind", "result"])
             .add(&["Deployer", "ok"], 1);
-        metrics
-            .gauge("waiting", "Objects that wait.", &[])
-            .set(&[], 1.5);
+        let waiting = metrics.gauge("waiting", "Objects that wait.", &[]);
+        waiting.set(&[], 2.5);
+        waiting.add(&[], -1.0);
         let took = metrics.histogram("pass_seconds", "Time.", &["kind"]);
         took.observe(&["A"], Duration::from_millis(7));
         took.observe(&["A"], Duration::from_mins(2));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::key::Key;
+use super::numbers::CacheNumbers;
 
 /// Keeps what was used last. What it returns is cheap to clone.
 pub(super) struct Cache<T> {
@@ -15,6 +16,7 @@ pub(super) struct Cache<T> {
     limit: usize,
     number: usize,
     state: Mutex<State<T>>,
+    numbers: Option<CacheNumbers>,
 }
 
 struct State<T> {
@@ -57,6 +59,15 @@ impl<T: Clone> Cache<T> {
                 uses: 0,
                 size: 0,
             }),
+            numbers: None,
+        }
+    }
+
+    /// Has others know how much is kept.
+    pub(super) fn counted(self, numbers: CacheNumbers) -> Self {
+        Self {
+            numbers: Some(numbers),
+            ..self
         }
     }
 
@@ -96,6 +107,9 @@ impl<T: Clone> Cache<T> {
             };
             let oldest = *oldest;
             state.remove(&oldest);
+            if let Some(numbers) = &self.numbers {
+                numbers.evicted();
+            }
         }
         state.uses += 1;
         let used = state.uses;
@@ -108,11 +122,20 @@ impl<T: Clone> Cache<T> {
             used,
         };
         state.entries.insert(key, entry);
+        self.tell(&state);
     }
 
     /// Drops a value.
     pub(super) fn forget(&self, key: &Key) {
-        self.state().remove(key);
+        let mut state = self.state();
+        state.remove(key);
+        self.tell(&state);
+    }
+
+    fn tell(&self, state: &State<T>) {
+        if let Some(numbers) = &self.numbers {
+            numbers.holds(state.entries.len());
+        }
     }
 
     /// What is in it may be lost where a holder has panicked, but is not wrong.
@@ -141,7 +164,10 @@ impl<T: Clone> State<T> {
 
 #[cfg(test)]
 mod tests {
+    use ocm_kube::metrics::Metrics;
+
     use super::super::key::KeyBuilder;
+    use super::super::numbers::Numbers;
     use super::*;
 
     const FOR_EVER: Duration = Duration::MAX;
@@ -189,6 +215,24 @@ mod tests {
         cache.forget(&key("a"));
         cache.put(key("c"), 2, 6);
         assert_eq!(cache.known(&key("b")), Some(1));
+    }
+
+    #[test]
+    fn what_is_kept_and_what_made_room_is_counted() {
+        let metrics = Metrics::default();
+        let numbers = Numbers::new(&metrics);
+        let cache = Cache::with_number(100, 2).counted(numbers.contents().clone());
+        for (number, name) in ["a", "b", "c"].iter().enumerate() {
+            cache.put(key(name), number, 1);
+        }
+        cache.forget(&key("c"));
+        let text = metrics.to_text();
+        for line in [
+            "cache_size{name=\"deployer_download_cache\"} 1",
+            "cache_evict_total{name=\"deployer_download_cache\"} 1",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

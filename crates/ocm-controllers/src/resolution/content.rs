@@ -82,6 +82,7 @@ impl Resolutions {
             Some(_) => inner.contents.known(&key),
             None => inner.contents.fresh(&key, inner.options.fresh_for),
         };
+        inner.numbers.contents().asked(known.is_some());
         if let Some(known) = known {
             return Ticket::there(Ok(known));
         }

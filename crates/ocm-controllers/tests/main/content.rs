@@ -44,7 +44,8 @@ async fn content_is_read_once_for_all_and_stays_known_to_those_who_may_read_it()
         .put()
         .await;
     // Nothing that was read a moment ago would count without its digest.
-    let resolutions = Resolutions::new(resolution_options());
+    let options = resolution_options();
+    let resolutions = Resolutions::new(options.clone());
     let wanted = wanted(&resolutions, &registry, "1.0.0").await;
     registry.take_requests();
     let mut tickets: Vec<_> = (0..10)
@@ -55,6 +56,13 @@ async fn content_is_read_once_for_all_and_stays_known_to_those_who_may_read_it()
     }
     let requests = registry.take_requests();
     assert_eq!(requests.len(), 1, "{requests:?}");
+    let numbers = options.metrics.to_text();
+    for line in [
+        "cache_miss_total{name=\"deployer_download_cache\"} 10",
+        "cache_size{name=\"deployer_download_cache\"} 1",
+    ] {
+        assert!(numbers.lines().any(|it| it == line), "{line}\n{numbers}");
+    }
     registry.fail(1000, "GET", "", Fault::Status(403));
     let known = resolutions.content(&wanted, None).outcome().await.unwrap();
     assert_eq!(&known[..], b"notes");

@@ -57,7 +57,8 @@ async fn a_component_version_costs_few_requests_and_one_for_all_who_want_it() {
     let registry = Registry::start();
     publish(&registry, &[descriptor("1.0.0"), descriptor("1.1.0")]).await;
     registry.take_requests();
-    let resolutions = Resolutions::new(Options::new(resolution_options().clock));
+    let options = Options::new(resolution_options().clock);
+    let resolutions = Resolutions::new(options.clone());
     let name = COMPONENT.parse().unwrap();
     let listed = resolutions.versions(&place(spec(&registry)), &name);
     let listed = { listed }.outcome().await.unwrap();
@@ -75,6 +76,20 @@ async fn a_component_version_costs_few_requests_and_one_for_all_who_want_it() {
     assert!(requests.len() <= 4, "{requests:?}");
     look(&resolutions, &wanted).await.unwrap();
     assert_eq!(registry.take_requests(), [""; 0]);
+    let numbers = options.metrics.to_text();
+    for (name, number) in [
+        ("cache_miss{verification_state=\"unverified\"}", 1),
+        ("cache_hit{verification_state=\"unverified\"}", 1),
+        (
+            "resolution_duration_seconds_count{verification_state=\"unverified\"}",
+            1,
+        ),
+        ("queue_size", 0),
+        ("in_progress", 0),
+    ] {
+        let line = format!("ocm_system_ocm_k8s_toolkit_{name} {number}");
+        assert!(numbers.lines().any(|it| it == line), "{line}\n{numbers}");
+    }
 }
 
 #[tokio::test]

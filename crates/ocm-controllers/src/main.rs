@@ -1,5 +1,7 @@
 //! The controllers as a process.
 
+mod metrics_endpoint;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,17 +20,17 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
+use metrics_endpoint::MetricsFlags;
+
 /// The lease of the leader: that of the Go controllers, so that the two never work side by side.
 const LEASE: &str = "56490b8c.ocm.software";
 
 /// Delivers component versions to Kubernetes: the controllers of `delivery.ocm.software`.
 #[derive(Debug, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 #[command(name = "ocm-controllers", version)]
 struct Flags {
-    /// Where metrics are served, such as `:8080`; `0` is nowhere.
-    #[arg(long, value_name = "ADDRESS", default_value = "0")]
-    metrics_bind_address: String,
+    #[command(flatten)]
+    metrics: MetricsFlags,
     /// Where `/healthz` and `/readyz` are served; `0` is nowhere.
     #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
     health_probe_bind_address: String,
@@ -78,14 +80,6 @@ struct Flags {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true")]
     zap_devel: bool,
-    /// Not offered: metrics are served in plain text.
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true", hide = true)]
-    metrics_secure: bool,
-    /// Accepted for the Go controllers' sake.
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
-          default_value = "false", default_missing_value = "true", hide = true)]
-    enable_http2: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -149,9 +143,7 @@ async fn run(flags: Flags) -> Result<()> {
             answer(&flags.health_probe_bind_address, &stop, |listener, stop| {
                 serve::serve(listener, serve::probes(ready), stop)
             }),
-            answer(&flags.metrics_bind_address, &stop, |listener, stop| {
-                serve::serve(listener, serve::metrics(metrics), stop)
-            }),
+            flags.metrics.serve(metrics, &stop),
         )
     };
     let work = async {
@@ -194,10 +186,7 @@ fn options(flags: &Flags) -> Result<Options> {
         flags.resolver_worker_count > 0,
         "--resolver-worker-count must be positive"
     );
-    ensure!(
-        !flags.metrics_secure,
-        "--metrics-secure is not offered: metrics are served in plain text"
-    );
+    flags.metrics.check()?;
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "ocm-controllers".to_owned());
     let instance = format!("{host}_{:x}", Timestamp::now().as_nanosecond());
     let options = Options::new(instance, Timestamp::now);
@@ -322,8 +311,8 @@ mod tests {
         assert!(of(&["--leader-elect", "--zap-log-level=debug"]).is_ok());
         assert!(of(&["--leader-elect=false", "--zap-devel=false"]).is_ok());
         assert!(of(&["--zap-log-level=2", "--enable-http2"]).is_ok());
-        assert!(of(&["--metrics-secure"]).is_err());
-        assert!(of(&["--metrics-secure=false"]).is_ok());
+        assert!(of(&["--metrics-secure", "--metrics-cert-path=/certificates"]).is_ok());
+        assert!(of(&["--metrics-cert-path=/certificates"]).is_err());
         assert!(of(&["--resolver-cache-ttl=0"]).is_err());
         assert!(of(&["--resolver-subscriber-buffer-size=0"]).is_err());
         assert!(of(&["--resolver-subscriber-buffer-size=1001"]).is_err());

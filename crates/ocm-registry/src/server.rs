@@ -42,6 +42,8 @@ pub struct ServerOptions {
     pub write_idle: Duration,
     /// How long requests may go on after the shutdown began. Default: 30 seconds.
     pub grace: Duration,
+    /// Whether clients may speak HTTP/2. Default: they may.
+    pub http2: bool,
 }
 
 impl Default for ServerOptions {
@@ -51,6 +53,7 @@ impl Default for ServerOptions {
             head_timeout: Duration::from_mins(2),
             write_idle: Duration::from_mins(1),
             grace: Duration::from_secs(30),
+            http2: true,
         }
     }
 }
@@ -70,7 +73,8 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 const FRAME: u32 = 256 * 1024;
 
-/// A TCP socket that serves a router by HTTP/1.1 and HTTP/2.
+/// A TCP socket that serves a router by HTTP/1.1, and by HTTP/2 unless
+/// [that is switched off](ServerOptions::http2).
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -163,6 +167,7 @@ impl Server {
             metrics: self.metrics,
             head_timeout: self.options.head_timeout,
             write_idle: self.options.write_idle,
+            http2: self.options.http2,
             router,
         };
         tracing::debug!(address = %self.address, "serving");
@@ -194,6 +199,7 @@ struct Connections {
     metrics: Arc<Metrics>,
     head_timeout: Duration,
     write_idle: Duration,
+    http2: bool,
     router: Router,
 }
 
@@ -246,7 +252,7 @@ impl Connections {
         };
         let (http, tls) = (Arc::clone(&self.http), self.tls.clone());
         let watcher = self.graceful.watcher();
-        let head_timeout = self.head_timeout;
+        let (head_timeout, http2) = (self.head_timeout, self.http2);
         self.tasks.spawn(async move {
             let serving = async {
                 match tls {
@@ -255,7 +261,7 @@ impl Connections {
                         watcher.watch(connection).await
                     }
                     Some(tls) => {
-                        let stream = TokioIo::new(tls.accept(stream).await?);
+                        let stream = TokioIo::new(tls.accept(stream, http2).await?);
                         watcher.watch(http.serve_connection(stream, service)).await
                     }
                 }
@@ -341,7 +347,11 @@ fn http(options: &ServerOptions) -> auto::Builder<Executor> {
         .max_concurrent_streams(256)
         .keep_alive_interval(head_timeout)
         .max_header_list_size(64 * 1024);
-    builder
+    if options.http2 {
+        builder
+    } else {
+        builder.http1_only()
+    }
 }
 
 /// Why an address cannot be listened at.

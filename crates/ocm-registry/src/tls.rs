@@ -25,7 +25,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// more. A certificate and a key that do not belong together, as while they are being replaced,
 /// change nothing.
 #[derive(Debug)]
-pub struct Tls(Watched<ServerConfig>);
+pub struct Tls(Watched<Configs>);
+
+/// What is offered with HTTP/2, and without.
+struct Configs {
+    all: Arc<ServerConfig>,
+    http1: Arc<ServerConfig>,
+}
 
 impl Tls {
     /// Reads a chain of certificates, the server's own first, and its key. Both are PEM.
@@ -34,22 +40,34 @@ impl Tls {
     ///
     /// A file cannot be read, or they do not belong together.
     pub async fn open(certificates: PathBuf, key: PathBuf) -> Result<Self, FileError> {
-        let read = |contents: &[Vec<u8>]| Ok(config(&contents[0], &contents[1])?);
+        let read = |contents: &[Vec<u8>]| Ok(configs(&contents[0], &contents[1])?);
         let watched = Watched::open(vec![certificates, key], read);
         Ok(Self(watched.await?))
     }
 
-    /// Agrees on keys with a client.
-    pub(crate) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    /// Takes a chain of certificates and its key, both PEM, that stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, or do not belong together.
+    pub async fn from_pem(certificates: Vec<u8>, key: Vec<u8>) -> Result<Self, FileError> {
+        let make = move |_: &[Vec<u8>]| Ok(configs(&certificates, &key)?);
+        Ok(Self(Watched::open(Vec::new(), make).await?))
+    }
+
+    /// Agrees on keys with a client, and on HTTP/1.1 unless HTTP/2 is offered.
+    pub(crate) async fn accept<S>(&self, stream: S, http2: bool) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let acceptor = TlsAcceptor::from(self.0.current().await);
+        let configs = self.0.current().await;
+        let config = if http2 { &configs.all } else { &configs.http1 };
+        let acceptor = TlsAcceptor::from(Arc::clone(config));
         timeout(HANDSHAKE, acceptor.accept(stream)).await?
     }
 }
 
-fn config(certificates: &[u8], key: &[u8]) -> Result<ServerConfig, Error> {
+fn configs(certificates: &[u8], key: &[u8]) -> Result<Configs, Error> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<_, _>>()
         .map_err(Error::Certificates)?;
@@ -61,8 +79,11 @@ fn config(certificates: &[u8], key: &[u8]) -> Result<ServerConfig, Error> {
         .with_safe_default_protocol_versions()
         .and_then(|it| it.with_no_client_auth().with_single_cert(chain, key))
         .map_err(Error::Pair)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let http1 = Arc::new(config.clone());
+    config.alpn_protocols.insert(0, b"h2".to_vec());
+    let all = Arc::new(config);
+    Ok(Configs { all, http1 })
 }
 
 /// Why files are no certificate and key.

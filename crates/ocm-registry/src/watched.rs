@@ -136,9 +136,13 @@ impl FileError {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
+        let files = match names.len() {
+            0 => "what was handed in".to_owned(),
+            _ => names.join(" and "),
+        };
         Self {
             action,
-            files: names.join(" and "),
+            files,
             source,
         }
     }

@@ -263,6 +263,7 @@ fn server_options(limits: &Limits) -> ServerOptions {
         grace: seconds(limits.shutdown_grace, default.grace),
         head_timeout: seconds(limits.head_timeout, default.head_timeout),
         write_idle: seconds(limits.body_timeout, default.write_idle),
+        ..default
     }
 }
 

@@ -7,7 +7,7 @@ use ocm_controllers::install::{NAMESPACE, roles};
 use ocm_testkit::{Cli, Cluster, Registry, eventually};
 use serde_json::{Value, json};
 
-use crate::world::{install, text};
+use crate::world::{cluster, install, text};
 
 fn cli() -> Cli {
     Cli::new(env!("CARGO_BIN_EXE_ocm-controllers"))
@@ -171,6 +171,71 @@ fn the_permissions_that_are_generated_are_enough_and_what_is_done_is_not_done_ag
 }
 
 #[test]
+fn metrics_are_served_over_tls_with_the_certificate_that_is_there() {
+    let mut cli = cli();
+    // There is no API server; metrics are served all the same.
+    cli.write(
+        "kubeconfig",
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": "http://127.0.0.1:1"}}],
+            "users": [{"name": "it", "user": {}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        })
+        .to_string(),
+    );
+    let kubeconfig = cli.path("kubeconfig").display().to_string();
+    cli.set("KUBECONFIG", &kubeconfig);
+    let path = |name: &str| cli.path(name).display().to_string();
+    let trusted = |name: &str| format!("--certificate-authority={}", path(name));
+    let certificate = |trusted: &str| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        cli.write(trusted, made.cert.pem());
+        cli.write("certificates/tls.crt", made.cert.pem());
+        cli.write("certificates/tls.key", made.signing_key.serialize_pem());
+    };
+    let numbers = |port: u16, trusted: &str| {
+        let server = format!("--server=https://localhost:{port}");
+        let arguments = [&server, trusted, "get", "--raw", "/metrics"];
+        let output = cluster().kubectl(&arguments);
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    };
+    let start = |port: u16, more: &str| {
+        cli.start(&format!(
+            "--health-probe-bind-address=0 --metrics-bind-address=127.0.0.1:{port} \
+             --metrics-secure {more}"
+        ))
+    };
+    certificate("first");
+    let (given, own) = (free_port(), free_port());
+    let process = start(
+        given,
+        &format!("--metrics-cert-path={}", path("certificates")),
+    );
+    let first = eventually("metrics", || numbers(given, &trusted("first")));
+    assert!(
+        first.contains("ocm_system_ocm_k8s_toolkit_cache_hit"),
+        "{first}"
+    );
+    certificate("second");
+    eventually("another certificate", || numbers(given, &trusted("second")));
+    assert!(numbers(given, &trusted("first")).is_err());
+    assert!(get(given, "/metrics").is_ok_and(|it| !it.contains("ocm_")));
+    assert_eq!(process.signal("TERM").code, Some(0));
+
+    let process = start(own, "");
+    eventually("a certificate of its own", || {
+        numbers(own, "--insecure-skip-tls-verify")
+    });
+    assert!(numbers(own, &trusted("second")).is_err());
+    assert_eq!(process.signal("TERM").code, Some(0));
+}
+
+#[test]
 fn work_goes_on_after_the_api_server_was_away() {
     let cluster = Cluster::start();
     install(&cluster);
@@ -226,17 +291,6 @@ fn a_replica_that_waits_takes_over_when_the_leader_ends() {
     );
     second.wait_for("\"object\":\"default/second\"");
     assert_eq!(second.signal("TERM").code, Some(0));
-}
-
-#[test]
-fn the_manifest_for_installing_is_what_the_api_server_takes() {
-    let cluster = Cluster::start();
-    let objects = ocm_controllers::install::install("example.org/ocm-controllers:1.0.0");
-    let manifest: Vec<_> = objects.iter().map(Value::to_string).collect();
-    let arguments = ["apply", "--server-side", "--validate=strict", "-f", "-"];
-    let applied = cluster.kubectl_with(&arguments, &manifest.join("\n---\n"));
-    assert!(applied.status.success(), "{}", text(&applied.stderr));
-    assert_eq!(text(&applied.stdout).lines().count(), objects.len());
 }
 
 #[test]

@@ -186,3 +186,43 @@ async fn files_that_are_wrong_from_the_start_are_named() {
         );
     }
 }
+
+#[tokio::test]
+async fn clients_speak_http_1_where_nothing_else_is_allowed() {
+    let (world, client) = serve(ServerOptions {
+        http2: false,
+        ..ServerOptions::default()
+    })
+    .await;
+    let url = format!("https://localhost:{}/v2/", world.registry.address.port());
+    let answer = client.get(&url).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_11);
+    assert_eq!(answer.status(), 200);
+    // Also who does not ask for it, and speaks it.
+    let stubborn = Client::builder()
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    assert!(stubborn.get(url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_needs_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let client = identity(directory.path());
+    let file = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
+    let tls = Tls::from_pem(file("cert.pem"), file("key.pem"))
+        .await
+        .unwrap();
+    let server = Server::bind("127.0.0.1:0").await.unwrap().with_tls(tls);
+    let registry = Registry::new(Arc::new(MemoryStore::new()), RegistryOptions::default());
+    let world = World {
+        registry: Fixture::of(server, &registry),
+        directory,
+    };
+    assert!(world.answers(&client).await);
+    let error = Tls::from_pem(Vec::new(), Vec::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot use what was handed in");
+}

@@ -41,6 +41,11 @@ const PROGRAMS: &[Program] = &[
         "k8s.io/kubernetes/cmd/kube-controller-manager",
     ),
     kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+    Program {
+        name: "helm",
+        module: "helm",
+        package: "helm.sh/helm/v4/cmd/helm",
+    },
 ];
 
 const fn kubernetes(name: &'static str, package: &'static str) -> Program {
@@ -156,7 +161,7 @@ fn build_program(program: &Program, modules: &Path, assets: &Path, proxies: &str
 /// What the programs are made of, as a name: another pin is another folder.
 fn key(modules: &Path) -> Result<String> {
     let mut pins = format!("{KUBERNETES:?} {} {}\n", env::consts::OS, env::consts::ARCH);
-    for module in ["etcd", "kubernetes"] {
+    for module in ["etcd", "helm", "kubernetes"] {
         for file in ["go.mod", "go.sum", "main.go"] {
             let path = modules.join(module).join(file);
             if file != "main.go" || path.exists() {

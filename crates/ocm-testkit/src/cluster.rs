@@ -1,5 +1,6 @@
 //! A real Kubernetes API server.
 
+mod helm;
 mod identity;
 mod process;
 
@@ -16,6 +17,8 @@ use tempfile::TempDir;
 
 use self::identity::Identities;
 use self::process::Process;
+
+pub use self::helm::helm;
 
 /// How long something may take in other processes.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -282,7 +285,7 @@ fn assets() -> PathBuf {
         panic!(
             "there is no Kubernetes API server to test with: run `cargo xtask testbed`, which \
              builds one with Go, or have KUBEBUILDER_ASSETS name a folder with etcd, \
-             kube-apiserver, kube-controller-manager and kubectl"
+             kube-apiserver, kube-controller-manager, kubectl and helm"
         )
     })
 }

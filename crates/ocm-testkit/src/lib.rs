@@ -9,7 +9,7 @@
 //! - [`FaultProxy`]: stands between a client and a registry, and disturbs what passes, byte by byte,
 //!   at any [`Step`] of the protocol; also as a program of that name, for benchmarks.
 //! - [`timestamps::TimestampAuthority`]: makes timestamps, right and wrong ones.
-//! - [`Cluster`]: a real Kubernetes API server.
+//! - [`Cluster`]: a real Kubernetes API server; [`helm`] is the program for charts.
 //! - [`GitServer`]: the server that comes with git, for repositories that [`git`] has made.
 //! - [`web`]: servers of packages, archives and objects, which fail in the same ways.
 //!
@@ -28,7 +28,7 @@ pub mod timestamps;
 pub mod web;
 
 pub use cli::{Cli, Run, Started};
-pub use cluster::{Cluster, eventually};
+pub use cluster::{Cluster, eventually, helm};
 pub use git::{GitServer, git};
 pub use proxy::{Disturbance, FaultProxy, Line, Passed, Step};
 pub use registry::Registry;

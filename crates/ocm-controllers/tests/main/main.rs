@@ -4,6 +4,7 @@
 
 mod accepted;
 mod attacks;
+mod chart;
 mod component;
 mod config;
 mod content;

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the release binary, one file that needs nothing else.
+//! `cargo xtask dist`: a release binary, one file that needs nothing else.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,51 @@ use crate::run::cargo_command;
 const STATIC_HINT: &str = "cannot build the release binary; if it is the linker that fails, it misses the static C library \
                            (libc.a: package libc6-dev or glibc-static)";
 
-/// Builds the binary and returns its path, `<target directory>/dist/ocm`.
-pub(crate) fn dist() -> Result<PathBuf> {
+/// A program that is delivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Program {
+    /// The command line.
+    Cli,
+    /// The controllers.
+    Controllers,
+}
+
+impl Program {
+    const ALL: [Self; 2] = [Self::Cli, Self::Controllers];
+
+    /// Returns the program of a name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let named = Self::ALL.into_iter().find(|it| it.name() == name);
+        named.with_context(|| format!("there is no program {name} to deliver"))
+    }
+
+    /// What the binary is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cli => "ocm",
+            Self::Controllers => "ocm-controllers",
+        }
+    }
+
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Cli => "ocm-cli",
+            Self::Controllers => "ocm-controllers",
+        }
+    }
+}
+
+/// Builds a binary and returns its path, such as `<target directory>/dist/ocm`.
+pub(crate) fn dist(program: Program) -> Result<PathBuf> {
     let host = host()?;
     let is_static = host.contains("-linux-");
     let mut command = cargo_command(&[
         "build",
         "--release",
-        "--package=ocm-cli",
-        "--bin=ocm",
+        "--package",
+        program.package(),
+        "--bin",
+        program.name(),
         "--message-format=json-render-diagnostics",
         "--target",
         &host,
@@ -65,7 +101,7 @@ fn place(built: &Path) -> Result<PathBuf> {
     let file_name = built.file_name().context("the binary has no name")?;
     let placed = directory.join(file_name);
     // Under another name first: the old one may be running.
-    let fresh = directory.join("ocm.new");
+    let fresh = placed.with_extension("new");
     std::fs::copy(built, &fresh)
         .and_then(|_| std::fs::rename(&fresh, &placed))
         .with_context(|| format!("cannot write {}", placed.display()))?;

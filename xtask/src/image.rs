@@ -1,8 +1,9 @@
-//! `cargo xtask image`: an OCI image layout around the release binary.
+//! `cargo xtask image`: an OCI image layout around a release binary.
 //!
-//! One layer with `/ocm` and `/tmp`. There is no shell and no library in it, and no file of
-//! certificates: the binary carries the roots of the web, and is told about others by its
-//! configuration. The same binary gives the same bytes, wherever and whenever.
+//! One layer with the binary and the directories that it may be given volumes for. There is no shell
+//! and no library in it, and no file of certificates: the binary carries the roots of the web, and
+//! is told about others by its configuration. The same binary gives the same bytes, wherever and
+//! whenever.
 //!
 //! The layout is written out here instead of by `ocm-ctf`, so that this program stays without the
 //! crates of the product: it is compiled before anything else on a new machine.
@@ -16,6 +17,7 @@ use flate2::{Compression, GzBuilder};
 use ocm_digest::HashAlgorithm;
 use serde_json::{Value, json};
 
+use crate::dist::Program;
 use crate::elf;
 
 /// A user that is nobody on any system.
@@ -29,13 +31,30 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// Where the binary is in an image. That of the controllers is where their Go counterpart has its
+/// own, since manifests name it.
+const fn path(program: Program) -> &'static str {
+    match program {
+        Program::Cli => "ocm",
+        Program::Controllers => "manager",
+    }
+}
+
+/// The directories of an image, for volumes: the controllers read archives below `/data`.
+const fn directories(program: Program) -> &'static [(&'static str, u32)] {
+    match program {
+        Program::Cli => &[("tmp/", 0o1777)],
+        Program::Controllers => &[("data/", 0o755), ("tmp/", 0o1777)],
+    }
+}
+
 /// Writes the image around a binary as an OCI layout: a tar, compressed if its name says so.
-pub(crate) fn image(binary: &Path, output: &Path) -> Result<()> {
-    let program =
+pub(crate) fn image(program: Program, binary: &Path, output: &Path) -> Result<()> {
+    let content =
         std::fs::read(binary).with_context(|| format!("cannot read {}", binary.display()))?;
-    elf::check_static(&program)
+    elf::check_static(&content)
         .with_context(|| format!("{} does not run in an empty image", binary.display()))?;
-    let layout = Layout::new(&program)?;
+    let layout = Layout::new(program, &content)?;
     let compressed = output
         .extension()
         .is_some_and(|extension| extension == "gz" || extension == "tgz");
@@ -50,15 +69,16 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(program: &[u8]) -> Result<Self> {
-        let architecture = elf::architecture(program)?;
-        let root = root_filesystem(program)?;
+    fn new(program: Program, binary: &[u8]) -> Result<Self> {
+        let architecture = elf::architecture(binary)?;
+        let root = root_filesystem(program, binary)?;
+        let entry = format!("/{}", path(program));
         let layer = gzip(&root)?;
         let config = serde_json::to_vec(&json!({
             "created": CREATED,
             "architecture": architecture,
             "os": "linux",
-            "config": { "User": USER, "Entrypoint": ["/ocm"], "WorkingDir": "/" },
+            "config": { "User": USER, "Entrypoint": [entry], "WorkingDir": "/" },
             "rootfs": { "type": "layers", "diff_ids": [digest(&root)] },
             "history": [{ "created": CREATED, "created_by": "cargo xtask image" }],
         }))?;
@@ -70,7 +90,7 @@ impl Layout {
             "annotations": {
                 "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
                 "org.opencontainers.image.source": env!("CARGO_PKG_REPOSITORY"),
-                "org.opencontainers.image.title": "ocm",
+                "org.opencontainers.image.title": program.name(),
                 "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
             },
         }))?;
@@ -106,10 +126,12 @@ impl Layout {
 }
 
 /// Returns the tar of the image's root.
-fn root_filesystem(program: &[u8]) -> Result<Vec<u8>> {
+fn root_filesystem(program: Program, binary: &[u8]) -> Result<Vec<u8>> {
     let mut tar = Tar::default();
-    tar.file("ocm", 0o755, program)?;
-    tar.directory("tmp/", 0o1777)?;
+    tar.file(path(program), 0o755, binary)?;
+    for (name, mode) in directories(program) {
+        tar.directory(name, *mode)?;
+    }
     tar.finish()
 }
 
@@ -199,10 +221,9 @@ mod tests {
         content
     }
 
-    #[test]
-    fn every_document_names_what_is_in_the_layout() {
-        let program = program(183, 1);
-        let files = entries(&Layout::new(&program).unwrap().tar(false).unwrap());
+    /// Follows a layout from its index to what a container begins with.
+    fn unpacked(program: Program, binary: &[u8]) -> (Value, BTreeMap<String, (u32, Vec<u8>)>) {
+        let files = entries(&Layout::new(program, binary).unwrap().tar(false).unwrap());
         let follow = |descriptor: &Value| {
             let name = descriptor["digest"].as_str().unwrap();
             let content = &files[&name.replace("sha256:", "blobs/sha256/")].1;
@@ -214,21 +235,48 @@ mod tests {
         let entry = &index["manifests"][0];
         assert_eq!(entry["platform"]["architecture"], "arm64");
         let manifest: Value = serde_json::from_slice(&follow(entry)).unwrap();
+        let title = &manifest["annotations"]["org.opencontainers.image.title"];
+        assert_eq!(title, program.name());
         let config: Value = serde_json::from_slice(&follow(&manifest["config"])).unwrap();
         let root = unzip(&follow(&manifest["layers"][0]));
-        assert_eq!(config["rootfs"]["diff_ids"][0], digest(&root));
-        let root = entries(&root);
-        assert_eq!(root["ocm"], (0o755, program));
+        assert_eq!(config["rootfs"]["diff_ids"], json!([digest(&root)]));
+        (config["config"].clone(), entries(&root))
+    }
+
+    #[test]
+    fn every_document_names_what_is_in_the_layout() {
+        let binary = program(183, 1);
+        let (config, root) = unpacked(Program::Cli, &binary);
+        assert_eq!(config["Entrypoint"], json!(["/ocm"]));
+        assert_eq!(root["ocm"], (0o755, binary));
         assert_eq!(root["tmp/"].0, 0o1777);
+        assert_eq!(root.len(), 2);
+    }
+
+    #[test]
+    fn controllers_are_where_manifests_look_for_them_and_nobody_is_root() {
+        let binary = program(183, 1);
+        let (config, root) = unpacked(Program::Controllers, &binary);
+        assert_eq!(config["Entrypoint"], json!(["/manager"]));
+        assert_eq!(config["User"], "65532:65532");
+        assert_eq!(root["manager"], (0o755, binary));
+        assert_eq!(root["data/"].0, 0o755);
+        assert_eq!(root["tmp/"].0, 0o1777);
+        assert_eq!(root.len(), 3);
     }
 
     #[test]
     fn the_same_binary_gives_the_same_image() {
-        let bytes = || Layout::new(&program(62, 1)).unwrap().tar(true).unwrap();
+        let layout = || Layout::new(Program::Cli, &program(62, 1)).unwrap();
+        let bytes = || layout().tar(true).unwrap();
         assert_eq!(bytes(), bytes());
-        assert_eq!(
-            unzip(&bytes()),
-            Layout::new(&program(62, 1)).unwrap().tar(false).unwrap()
-        );
+        assert_eq!(unzip(&bytes()), layout().tar(false).unwrap());
+    }
+
+    #[test]
+    fn only_programs_that_are_delivered_have_an_image() {
+        assert_eq!(Program::named("ocm").unwrap(), Program::Cli);
+        let error = Program::named("xtask").unwrap_err().to_string();
+        assert_eq!(error, "there is no program xtask to deliver");
     }
 }

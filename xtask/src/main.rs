@@ -19,6 +19,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use dist::Program;
+
 const USAGE: &str = "\
 cargo xtask <command>
 
@@ -28,9 +30,10 @@ cargo xtask <command>
   links     whether the links between documents lead somewhere
   generate [--check]
             write docs/reference, or fail if it is not current
-  dist      build the release binary; prints its path
-  image --binary PATH --output IMAGE.tar[.gz]
-            write an OCI image layout that holds a release binary
+  dist [ocm-controllers]
+            build the release binary of ocm, or of the controllers; prints its path
+  image [ocm-controllers] --binary PATH --output IMAGE.tar[.gz]
+            write an OCI image layout that holds such a binary
   bench     measure the release binary; `bench --help` says how
 ";
 
@@ -44,9 +47,14 @@ fn main() -> Result<()> {
         ["generate"] => generate::generate(false),
         ["generate", "--check"] => generate::generate(true),
         ["testbed"] => print_path(&testbed::build()?),
-        ["dist"] => print_path(&dist::dist()?),
+        ["dist"] => print_path(&dist::dist(Program::Cli)?),
+        ["dist", program] => print_path(&dist::dist(Program::named(program)?)?),
         ["image", "--binary", binary, "--output", output] => {
-            image::image(Path::new(binary), Path::new(output))
+            image::image(Program::Cli, Path::new(binary), Path::new(output))
+        }
+        ["image", program, "--binary", binary, "--output", output] => {
+            let program = Program::named(program)?;
+            image::image(program, Path::new(binary), Path::new(output))
         }
         ["bench", arguments @ ..] => bench::run(arguments),
         _ => bail!("{USAGE}"),

@@ -11,6 +11,7 @@ mod content;
 mod definitions;
 mod delivery;
 mod deployer;
+mod examples;
 mod keys;
 mod process;
 mod replication;

@@ -1,10 +1,11 @@
 //! `cargo xtask testbed`: the real servers that tests talk to.
 //!
 //! Each folder below `testbed/` is a Go module that pins commands of others by version and by
-//! checksum. They are built once into a cache folder of the user, whose name changes with what is
-//! pinned, and `target/testbed` leads there. Whoever has them already says so by
-//! `KUBEBUILDER_ASSETS`, the convention of the Kubernetes projects.
+//! checksum. They are built once into a cache folder of the user, whose name changes with what the
+//! module pins; a folder beside these has all of them, and `target/testbed` leads there. Whoever has
+//! them already says so by `KUBEBUILDER_ASSETS`, the convention of the Kubernetes projects.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,18 +70,30 @@ pub(crate) fn build() -> Result<PathBuf> {
         }
         return Ok(assets);
     }
-    let root = root();
-    let modules = root.join("testbed");
-    let assets = cache()?.join(key(&modules)?);
+    let modules = root().join("testbed");
+    let cache = cache()?;
+    let folders: BTreeMap<_, _> = PROGRAMS
+        .iter()
+        .map(|it| Ok((it.module, cache.join(key(&modules.join(it.module))?))))
+        .collect::<Result<_>>()?;
+    let names = format!("{folders:?}");
+    let assets = cache.join(&Digest::sha256(names).to_hex()[..16]);
     fs::create_dir_all(&assets).with_context(|| format!("cannot make {}", assets.display()))?;
     let missing = missing(&assets);
-    if !missing.is_empty() {
+    let built = |program: &Program| folders[program.module].join(program.name);
+    let unbuilt: Vec<_> = missing.iter().filter(|it| !built(it).is_file()).collect();
+    if !unbuilt.is_empty() {
         let proxies = proxies(&go_setting("GOPROXY")?)?;
-        for program in missing {
-            build_program(program, &modules, &assets, &proxies)?;
+        for program in unbuilt {
+            build_program(program, &modules, &folders[program.module], &proxies)?;
         }
     }
-    link(&assets)?;
+    for program in missing {
+        lead(&assets.join(program.name), &built(program))?;
+    }
+    let target = Metadata::load()?.target_directory;
+    fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
+    lead(&target.join("testbed"), &assets)?;
     Ok(assets)
 }
 
@@ -128,17 +141,18 @@ fn proxies(setting: &str) -> Result<String> {
 }
 
 #[expect(clippy::print_stderr, reason = "it takes minutes")]
-fn build_program(program: &Program, modules: &Path, assets: &Path, proxies: &str) -> Result<()> {
+fn build_program(program: &Program, modules: &Path, folder: &Path, proxies: &str) -> Result<()> {
     let Program {
         name,
         module,
         package,
     } = program;
     eprintln!("building {name} (once)");
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let (version, major, minor) = KUBERNETES;
     let stamp = "k8s.io/component-base/version";
     // Under a name of its own until it is whole: several builds may run at once.
-    let partial = assets.join(format!(".{name}.{}", std::process::id()));
+    let partial = folder.join(format!(".{name}.{}", std::process::id()));
     let mut command = Command::new("go");
     command
         .current_dir(modules.join(module))
@@ -154,20 +168,18 @@ fn build_program(program: &Program, modules: &Path, assets: &Path, proxies: &str
         .arg(&partial)
         .arg(package);
     succeed(command)?;
-    let program = assets.join(name);
+    let program = folder.join(name);
     fs::rename(&partial, &program).with_context(|| format!("cannot write {}", program.display()))
 }
 
-/// What the programs are made of, as a name: another pin is another folder.
-fn key(modules: &Path) -> Result<String> {
+/// What the programs of a module are made of, as a name: another pin is another folder.
+fn key(module: &Path) -> Result<String> {
     let mut pins = format!("{KUBERNETES:?} {} {}\n", env::consts::OS, env::consts::ARCH);
-    for module in ["etcd", "helm", "kubernetes"] {
-        for file in ["go.mod", "go.sum", "main.go"] {
-            let path = modules.join(module).join(file);
-            if file != "main.go" || path.exists() {
-                let text = fs::read_to_string(&path);
-                pins += &text.with_context(|| format!("cannot read {}", path.display()))?;
-            }
+    for file in ["go.mod", "go.sum", "main.go"] {
+        let path = module.join(file);
+        if file != "main.go" || path.exists() {
+            let text = fs::read_to_string(&path);
+            pins += &text.with_context(|| format!("cannot read {}", path.display()))?;
         }
     }
     Ok(Digest::sha256(pins).to_hex()[..16].to_owned())
@@ -185,17 +197,15 @@ fn cache() -> Result<PathBuf> {
     Ok(cache.join("ocm-rs").join("testbed"))
 }
 
-/// Lets tests that cargo runs itself find the programs.
-fn link(assets: &Path) -> Result<()> {
-    let target = Metadata::load()?.target_directory.join("testbed");
-    if fs::read_link(&target).is_ok_and(|present| present == assets) {
+/// Has a link lead somewhere, whatever was there before.
+fn lead(link: &Path, target: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|present| present == target) {
         return Ok(());
     }
-    let failed = || format!("cannot make {}", target.display());
-    let partial = target.with_extension(std::process::id().to_string());
-    fs::create_dir_all(target.parent().unwrap_or(Path::new("."))).with_context(failed)?;
-    std::os::unix::fs::symlink(assets, &partial).with_context(failed)?;
-    fs::rename(&partial, &target).with_context(failed)
+    let failed = || format!("cannot make {}", link.display());
+    let partial = link.with_extension(std::process::id().to_string());
+    std::os::unix::fs::symlink(target, &partial).with_context(failed)?;
+    fs::rename(&partial, link).with_context(failed)
 }
 
 fn root() -> PathBuf {
@@ -205,6 +215,28 @@ fn root() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_pin_is_another_folder() {
+        let module = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(module.path().join(name), text).unwrap();
+        write("go.mod", "module a");
+        write("go.sum", "");
+        let before = key(module.path()).unwrap();
+        assert_eq!(key(module.path()).unwrap(), before);
+        write("go.sum", "a v1.0.0 h1:x");
+        assert_ne!(key(module.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn a_link_leads_to_what_it_was_told_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("it");
+        for target in ["a", "a", "b"] {
+            lead(&link, Path::new(target)).unwrap();
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new(target));
+        }
+    }
 
     #[test]
     fn modules_come_from_proxies_alone() {

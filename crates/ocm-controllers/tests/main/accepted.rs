@@ -1,6 +1,9 @@
 //! What a real API server makes of our definitions.
 
+use std::collections::BTreeSet;
+
 use ocm_testkit::eventually;
+use serde_json::Value;
 
 use crate::world::{cluster, text};
 
@@ -35,31 +38,163 @@ const COMPONENT: &str =
 const RESOURCE: &str =
     "componentRef: {name: c}\nresource: {byReference: {resource: {name: image}}}\n";
 
-#[test]
-fn fields_are_explained() {
-    for (path, words) in [
-        (
-            "repository.spec.repositorySpec",
-            "The repository specification",
-        ),
-        ("component.spec.semver", "A version, or a constraint"),
-        ("resource.spec.additionalStatusFields", "expressions in CEL"),
-        ("deployer.status.deployed", "All objects that are applied"),
-        (
-            "replication.spec.targetRepositoryRef",
-            "The repository object to transfer to",
-        ),
-    ] {
-        // The API server publishes texts a moment after the kind.
-        let explanation = eventually(path, || {
-            let output = cluster().kubectl(&["explain", path]);
-            let success = output.status.success();
-            success
-                .then(|| text(&output.stdout))
-                .ok_or_else(|| text(&output.stderr))
-        });
-        assert!(explanation.contains(words), "{explanation}");
+const KINDS: [&str; 5] = [
+    "Component",
+    "Deployer",
+    "Replication",
+    "Repository",
+    "Resource",
+];
+
+/// The schemas that the API server publishes for kinds, which is what `kubectl explain` reads.
+fn explained() -> Value {
+    let path = "/openapi/v3/apis/delivery.ocm.software/v1alpha1";
+    // It publishes them a moment after the kinds.
+    eventually(path, || {
+        let output = cluster().kubectl(&["get", "--raw", path]);
+        let document: Value = serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("{error}: {}", text(&output.stderr)))?;
+        let schemas = &document["components"]["schemas"];
+        let missing = KINDS.iter().find(|kind| schemas[name_of(kind)].is_null());
+        missing.map_or(Ok(schemas.clone()), |kind| Err(format!("no {kind}")))
+    })
+}
+
+fn name_of(kind: &str) -> String {
+    format!("software.ocm.delivery.v1alpha1.{kind}")
+}
+
+/// What is said of each field below a schema, by its path.
+fn descriptions(schema: &Value, path: &str, found: &mut Vec<(String, String)>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        let description = field["description"].as_str().unwrap_or_default();
+        found.push((path.clone(), description.to_owned()));
+        for inner in [field, &field["items"], &field["additionalProperties"]] {
+            descriptions(inner, &path, found);
+        }
     }
+}
+
+#[test]
+fn every_field_is_explained_in_words_of_ours() {
+    let theirs: BTreeSet<_> = crate::definitions::published()
+        .into_values()
+        .flat_map(|it| {
+            let mut found = Vec::new();
+            let version = &it["spec"]["versions"][0];
+            descriptions(&version["schema"]["openAPIV3Schema"], "", &mut found);
+            found.into_iter().flat_map(|(_, text)| sentences(&text))
+        })
+        .collect();
+    assert!(theirs.len() > 50, "{theirs:?}");
+    let schemas = explained();
+    for kind in KINDS {
+        let schema = &schemas[name_of(kind)];
+        assert!(
+            !schema["description"].as_str().unwrap().is_empty(),
+            "{kind}"
+        );
+        let mut found = Vec::new();
+        for part in ["spec", "status"] {
+            descriptions(
+                &schema["properties"][part],
+                &format!("{kind}.{part}"),
+                &mut found,
+            );
+        }
+        assert!(found.len() > 5, "{kind}: {found:?}");
+        for (path, description) in found {
+            assert!(!description.is_empty(), "{path} is not explained");
+            for sentence in sentences(&description) {
+                assert!(!theirs.contains(&sentence), "{path}: {sentence}");
+            }
+        }
+        for part in ["spec", "status"] {
+            let path = format!("{}.{part}", kind.to_lowercase());
+            let output = cluster().kubectl(&["explain", &path]);
+            let explanation = text(&output.stdout);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            assert!(!explanation.contains("<no description>"), "{explanation}");
+            let fields = schema["properties"][part]["properties"].as_object();
+            for name in fields.unwrap().keys() {
+                assert!(
+                    explanation.contains(&format!("  {name}\t<")),
+                    "{explanation}"
+                );
+            }
+        }
+    }
+}
+
+/// The sentences of a text that are long enough to be somebody's.
+fn sentences(text: &str) -> Vec<String> {
+    let text: Vec<_> = text.split_whitespace().collect();
+    let text = text.join(" ");
+    let sentences = text.split(". ").map(|it| it.trim_end_matches('.'));
+    let long = sentences.filter(|it| it.split(' ').count() > 3);
+    long.map(str::to_owned).collect()
+}
+
+#[test]
+fn objects_of_every_kind_are_judged() {
+    for (kind, good) in [
+        ("Component", COMPONENT),
+        ("Deployer", "resourceRef: {name: r, namespace: other}"),
+        (
+            "Replication",
+            "componentRef: {name: c}\ntargetRepositoryRef: {name: r}",
+        ),
+        ("Repository", "repositorySpec: {type: a}\ninterval: 1m"),
+        ("Resource", RESOURCE),
+    ] {
+        accepted(&object(kind, good));
+        let lines: Vec<_> = good.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let mut without = lines.clone();
+            without.remove(index);
+            let without = match without.join("\n") {
+                nothing if nothing.is_empty() => "suspend: false".to_owned(),
+                rest => rest,
+            };
+            let field = line.split_once(':').unwrap().0;
+            let required = format!("spec.{field}: Required value");
+            refused(&object(kind, &without), &required);
+        }
+        refused(
+            &object(kind, &format!("{}\nsuspend: 'yes'", good.trim_end())),
+            "spec.suspend",
+        );
+        refused(
+            &object(kind, &format!("{}\nsuspended: true", good.trim_end())),
+            "suspended",
+        );
+    }
+    let deployer = object("Deployer", "resourceRef: {name: r, namespace: other}");
+    // It is in no namespace, whatever its manifest says.
+    accepted(&deployer.replace("name: it", "name: it\n  namespace: default"));
+    refused(
+        &object("Deployer", "resourceRef: {namespace: other}"),
+        "Required value",
+    );
+    let verify = |entry: &str| object("Component", &format!("{COMPONENT}verify: [{entry}]"));
+    accepted(&verify(
+        "{signature: s, secretRef: {name: k}}, {signature: t, value: a}",
+    ));
+    refused(
+        &verify("{secretRef: {name: k}}"),
+        "verify[0].signature: Required value",
+    );
+    let path = |path: &str| {
+        let reference = format!("{{resource: {{name: a}}, referencePath: {path}}}");
+        object(
+            "Resource",
+            &format!("componentRef: {{name: c}}\nresource: {{byReference: {reference}}}"),
+        )
+    };
+    accepted(&path("[{name: a, os: linux}]"));
+    refused(&path("[{name: 1}]"), "referencePath[0].name");
+    refused(&path("[a]"), "referencePath[0]");
 }
 
 #[test]

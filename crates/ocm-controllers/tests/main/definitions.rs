@@ -42,7 +42,8 @@ const BEYOND: &[(&str, &[&str])] = &[
 const CONFIG: &str = "/properties/spec/properties/ocmConfig/items";
 const CONFIG_LIMIT: &str = "/properties/spec/properties/ocmConfig/maxItems";
 
-fn published() -> BTreeMap<String, Value> {
+/// The definitions of the Go controllers, by their kind.
+pub(crate) fn published() -> BTreeMap<String, Value> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/crds");
     let mut kinds = BTreeMap::new();
     for entry in fs::read_dir(directory).expect("the published definitions") {
@@ -174,7 +175,7 @@ fn names_scopes_columns_and_subresources_are_the_same() {
         assert_eq!(ours["metadata"]["name"], theirs["metadata"]["name"]);
         assert_eq!(ours["spec"]["group"], theirs["spec"]["group"]);
         assert_eq!(ours["spec"]["scope"], theirs["spec"]["scope"]);
-        for name in ["kind", "plural", "singular"] {
+        for name in ["kind", "plural", "singular", "shortNames", "categories"] {
             assert_eq!(ours["spec"]["names"][name], theirs["spec"]["names"][name]);
         }
         let (ours, theirs) = (&ours["spec"]["versions"], &theirs["spec"]["versions"]);

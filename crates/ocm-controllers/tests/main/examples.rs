@@ -340,22 +340,22 @@ async fn delivers_a_signed_chart(name: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_simple() {
+async fn helm_simple_is_delivered() {
     delivers_a_chart("helm-simple").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_simple_nested_status() {
+async fn helm_simple_nested_status_is_delivered() {
     delivers_a_chart("helm-simple-nested-status").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_nested() {
+async fn helm_nested_is_delivered() {
     delivers_a_chart("helm-nested").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_configuration_localization() {
+async fn helm_configuration_localization_is_delivered() {
     let example = Example::new("helm-configuration-localization").await;
     example.pack("component-constructor.yaml").await;
     let made = delivers_a_graph(&example);
@@ -369,13 +369,13 @@ async fn helm_configuration_localization() {
 
 /// Both have their key in a secret of one name, so one comes after the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_signing_and_then_helm_nested_signed() {
+async fn helm_signing_is_delivered_and_then_helm_nested_signed() {
     delivers_a_signed_chart("helm-signing").await;
     delivers_a_signed_chart("helm-nested-signed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kustomize_simple() {
+async fn kustomize_simple_is_delivered() {
     const COMMIT: &str = "cdd09cdd3daacc3082d5a78062ac493806f7abd0";
     let mut example = Example::new("kustomize-simple").await;
     let github = Web::start(|asked| {
@@ -400,7 +400,7 @@ async fn kustomize_simple() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kustomize_configuration_localization() {
+async fn kustomize_configuration_localization_is_delivered() {
     let example = Example::new("kustomize-configuration-localization").await;
     layout(example.directory.path());
     example.pack("component-constructor.yaml").await;
@@ -454,7 +454,7 @@ fn layout(directory: &Path) {
 
 /// Both deploy a service of one name, so one comes after the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn applyset_pruning_and_then_k8s_manifest_simple() {
+async fn applyset_pruning_is_delivered_and_then_k8s_manifest_simple() {
     let example = Example::new("applyset-pruning").await;
     example.pack("component-constructor.yaml").await;
     example.apply("bootstrap.yaml");
@@ -502,7 +502,7 @@ async fn applyset_pruning_and_then_k8s_manifest_simple() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replication_simple() {
+async fn replication_simple_is_delivered() {
     const TARGET: &str = "protected-registry1-internal.default.svc.cluster.local";
     let mut example = Example::new("replication-simple").await;
     let target = Registry::with_password("admin", "admin");

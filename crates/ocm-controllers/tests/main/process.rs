@@ -207,7 +207,7 @@ fn metrics_are_served_over_tls_with_the_certificate_that_is_there() {
     let start = |port: u16, more: &str| {
         cli.start(&format!(
             "--health-probe-bind-address=0 --metrics-bind-address=127.0.0.1:{port} \
-             --metrics-secure {more}"
+             --metrics-secure --zap-log-level=error {more}"
         ))
     };
     certificate("first");

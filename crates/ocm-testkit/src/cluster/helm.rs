@@ -23,7 +23,13 @@ impl Cluster {
 }
 
 fn command(home: &Path) -> Command {
-    let mut command = Command::new(assets().join("helm"));
+    let helm = assets().join("helm");
+    assert!(
+        helm.is_file(),
+        "there is no {}: run `cargo xtask testbed`, which builds it with Go",
+        helm.display()
+    );
+    let mut command = Command::new(helm);
     command.env_clear().env("HOME", home).stdin(Stdio::null());
     command
 }

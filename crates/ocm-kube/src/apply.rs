@@ -13,6 +13,7 @@ mod memory;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
@@ -28,24 +29,29 @@ use crate::api_error::ApiError;
 use crate::health::{Health, State, health};
 use crate::mapping::{self, Mapped, Mapping};
 use crate::object_key::{ObjectKey, kind_of};
+use crate::turns::Turns;
 
 pub use self::memory::Memory;
 pub(crate) use self::stage::{Stage, stage};
 
-/// Applies objects.
+/// Applies objects. Clones share the bound on requests.
 #[derive(Clone)]
 pub struct Applier {
     client: Client,
     mapping: Mapping,
     manager: String,
     options: Options,
+    requests: Arc<Turns>,
 }
 
 /// How objects are applied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Options {
-    /// How many objects are applied at a time.
+    /// How many objects are applied at a time by one call.
     pub parallel: usize,
+    /// How many requests go on at a time by all calls: each has a connection, and more of them make
+    /// the API server no quicker.
+    pub requests: usize,
     /// How long it may take until a kind that has been defined is served.
     pub patience: Duration,
 }
@@ -54,6 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             parallel: 8,
+            requests: 16,
             patience: Duration::from_secs(30),
         }
     }
@@ -121,6 +128,14 @@ pub(crate) struct Live {
 /// The label that says of which set an object is.
 pub(crate) const PART_OF: &str = "applyset.kubernetes.io/part-of";
 
+/// For how long a request counts among those that go on at a time. What steps in between requests in
+/// the API server may take longer with some.
+const TURN: Duration = Duration::from_secs(1);
+
+/// A resource version that no object has. The API server refuses to change an object of another
+/// version than is stated, and makes one that is not there.
+const NO_VERSION: &str = "1";
+
 impl Applier {
     /// Applies with a field manager, which is the name under which the API server keeps what was
     /// applied.
@@ -130,6 +145,7 @@ impl Applier {
             mapping,
             manager: manager.to_owned(),
             options,
+            requests: Arc::new(Turns::new(options.requests, TURN)),
         }
     }
 
@@ -248,7 +264,8 @@ impl Applier {
         let deadline = Instant::now() + self.options.patience;
         let mut pause = Duration::from_millis(20);
         let result = loop {
-            match self.write(&placed, live, membership).await {
+            let write = self.write(&placed, live, membership);
+            match self.in_turn(write).await {
                 // The API server serves a new kind on one connection earlier than on another.
                 Err(Error::Api(error))
                     if fresh && error.is_not_found() && Instant::now() < deadline =>
@@ -281,6 +298,11 @@ impl Applier {
         let before = if let Some(live) = live {
             Some(live.resource_version.clone())
         } else {
+            if membership.id.is_some()
+                && let Some(created) = self.create(&api, placed).await?
+            {
+                return Ok(placed.applied(&created, Change::Created));
+            }
             let existing = api.get_metadata_opt(&placed.key.name).await;
             let existing = existing.map_err(ApiError::from)?;
             if let Some(existing) = &existing {
@@ -290,23 +312,47 @@ impl Applier {
             }
             existing.and_then(|it| it.resource_version())
         };
-        let params = PatchParams::apply(&self.manager).force();
-        let patch = Patch::Apply(&placed.object);
-        let written = api.patch(&placed.key.name, &params, &patch).await;
+        let written = self.patch(&api, &placed.object).await;
         let written = written.map_err(ApiError::from)?;
-        let resource_version = written.resource_version().unwrap_or_default();
         let change = match before {
             None => Change::Created,
             Some(_) if adopts => Change::Adopted,
-            Some(before) if before == resource_version => Change::Unchanged,
+            before if before == written.resource_version() => Change::Unchanged,
             Some(_) => Change::Configured,
         };
-        Ok(Applied {
-            uid: written.uid().unwrap_or_default(),
-            resource_version,
-            change,
-            health: health(&placed.key.group, &placed.key.kind, Some(&written)),
-        })
+        Ok(placed.applied(&written, change))
+    }
+
+    /// Makes an object, unless there is one of its name already, in one request. Returns `None`
+    /// where it has to be looked what is there.
+    async fn create(
+        &self,
+        api: &Api<DynamicObject>,
+        placed: &Placed,
+    ) -> Result<Option<DynamicObject>, ApiError> {
+        let mut object = placed.object.clone();
+        object.metadata.resource_version = Some(NO_VERSION.to_owned());
+        match self.patch(api, &object).await {
+            Ok(created) => Ok(Some(created)),
+            // Whatever else it may be about is said again.
+            Err(kube::Error::Api(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn patch(
+        &self,
+        api: &Api<DynamicObject>,
+        object: &DynamicObject,
+    ) -> kube::Result<DynamicObject> {
+        let params = PatchParams::apply(&self.manager).force();
+        api.patch(&object.name_any(), &params, &Patch::Apply(object))
+            .await
+    }
+
+    /// Asks the API server something when it is its turn.
+    pub(crate) async fn in_turn<T>(&self, request: impl Future<Output = T>) -> T {
+        self.requests.take(request).await
     }
 
     /// Waits until a definition is established, and its kind is served in the versions that are
@@ -422,6 +468,15 @@ impl Placed {
 
     fn fails(self, error: Error) -> Outcome {
         self.ends(Err(error))
+    }
+
+    fn applied(&self, written: &DynamicObject, change: Change) -> Applied {
+        Applied {
+            uid: written.uid().unwrap_or_default(),
+            resource_version: written.resource_version().unwrap_or_default(),
+            change,
+            health: health(&self.key.group, &self.key.kind, Some(written)),
+        }
     }
 
     /// An object is of one set at most.

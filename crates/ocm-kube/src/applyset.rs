@@ -147,7 +147,12 @@ impl ApplySet {
         if whole != recorded.scope || !recorded.by_us {
             self.record(&whole).await?;
         }
-        let listing = Listing::of(&self.applier, &self.parent, &whole, &kinds).await;
+        // A set that has never been recorded has no members yet.
+        let listing = if recorded.is_new {
+            Listing::default()
+        } else {
+            Listing::of(&self.applier, &self.parent, &whole, &kinds).await
+        };
         let membership = Membership {
             id: Some(self.parent.id()),
             live: listing.live(),
@@ -242,7 +247,7 @@ impl ApplySet {
             let gone = if member.terminating {
                 Ok(false)
             } else {
-                self.delete_member(&member).await
+                self.applier.in_turn(self.delete_member(&member)).await
             };
             let gone = gone.map_err(|source| PruneError::Delete {
                 key: member.key.clone(),
@@ -290,8 +295,10 @@ impl ApplySet {
         let api = self
             .applier
             .api(&self.parent.resource, self.parent.namespace.as_deref());
-        let parent = api.get_metadata_opt(&self.parent.name).await;
-        let parent = parent.map_err(|error| self.parent_error(error))?;
+        let parent = self
+            .applier
+            .in_turn(api.get_metadata_opt(&self.parent.name));
+        let parent = parent.await.map_err(|error| self.parent_error(error))?;
         let parent = parent.filter(|it| it.meta().uid.as_deref() == Some(&*self.parent.uid));
         Ok(parent.map(|parent| {
             let annotation = |key| parent.annotations().get(key).map_or("", String::as_str);
@@ -299,6 +306,7 @@ impl ApplySet {
             Recorded {
                 scope: Scope::parse(annotation(KINDS), annotation(NAMESPACES)),
                 by_us: id == Some(&self.parent.id()) && annotation(TOOLING) == self.tooling,
+                is_new: id.is_none() && annotation(TOOLING).is_empty(),
             }
         }))
     }
@@ -329,10 +337,11 @@ impl ApplySet {
         });
         let params = PatchParams::apply(self.applier.manager()).force();
         let api = self.applier.api(resource, namespace.as_deref());
-        let written = api
-            .patch_metadata(name, &params, &Patch::Apply(&patch))
-            .await;
-        written.map_err(|error| self.parent_error(error))?;
+        let patch = Patch::Apply(&patch);
+        let written = self
+            .applier
+            .in_turn(api.patch_metadata(name, &params, &patch));
+        written.await.map_err(|error| self.parent_error(error))?;
         Ok(())
     }
 
@@ -357,6 +366,8 @@ struct Recorded {
     scope: Scope,
     /// Whether all of it is as we write it.
     by_us: bool,
+    /// Whether nobody has ever written anything.
+    is_new: bool,
 }
 
 fn uid(outcome: &Outcome) -> Option<String> {

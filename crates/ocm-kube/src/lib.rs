@@ -10,7 +10,7 @@
 //! - [`health`]: whether what was applied is ready.
 //! - [`status`]: what came of it, written where it differs; [`events`] for what people should see.
 //!
-//! A process has its turn by a [`lease`], says how it is over HTTP ([`serve`], [`metrics`]), and
+//! What may hang has its place in [`turns`]. A process has its turn by a [`lease`], says how it is over HTTP ([`serve`], [`metrics`]), and
 //! ends when it is asked to ([`shutdown`]).
 //!
 //! Nothing here knows custom resources of ours, or that OCM exists.
@@ -28,6 +28,7 @@ pub mod object_key;
 pub mod serve;
 pub mod shutdown;
 pub mod status;
+pub mod turns;
 pub mod watches;
 
 pub use api_error::ApiError;

@@ -106,7 +106,8 @@ async fn list(
     let mut params = ListParams::default().labels(selector).limit(PAGE);
     let mut members = Vec::new();
     loop {
-        let page = match api.list_metadata(&params).await.map_err(ApiError::from) {
+        let page = applier.in_turn(api.list_metadata(&params)).await;
+        let page = match page.map_err(ApiError::from) {
             Ok(page) => page,
             Err(error) if error.is_not_found() => {
                 // The kind has gone in the meantime, and its objects with it.

@@ -7,7 +7,7 @@ use ocm_kube::applyset::{ApplySet, Error, Parent, Report};
 use ocm_kube::mapping::Mapping;
 use ocm_testkit::Cluster;
 
-use crate::cluster::{client, client_of, definition, kubectl, objects, settings};
+use crate::cluster::{client, client_of, definition, kubectl, noting_client, objects, settings};
 
 const MANAGER: &str = "test/applyset";
 
@@ -112,6 +112,32 @@ async fn members_that_are_no_longer_wanted_go_and_the_scope_shrinks() {
     assert_eq!(it.names("configmap"), ["b", "c"]);
     assert_eq!(it.names("secret"), Vec::<String>::new());
     assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap");
+}
+
+#[tokio::test]
+async fn a_new_member_costs_one_request_and_an_unchanged_one_none() {
+    let namespace = Cluster::shared().namespace();
+    kubectl(&format!("-n {namespace} create configmap parent"));
+    let (client, asked) = noting_client().await;
+    let it = Fixture::of(&namespace, "parent", client);
+    let of_members = || {
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps/");
+        let mut asked = asked.take();
+        asked.retain(|it| it.contains(&path) && !it.ends_with("/parent"));
+        let names = asked.iter().map(|it| it.replace(&path, ""));
+        names.collect::<Vec<_>>()
+    };
+    let report = it.apply_settings(&["a", "b"]).await;
+    assert_eq!(changes(&report), [Change::Created, Change::Created]);
+    assert_eq!(of_members(), ["PATCH a", "PATCH b"]);
+    let report = it.apply_settings(&["a", "b"]).await;
+    assert_eq!(changes(&report), [Change::Unchanged, Change::Unchanged]);
+    assert_eq!(of_members(), [""; 0]);
+    // What is there already is looked at before it is taken over.
+    kubectl(&format!("-n {namespace} create configmap c"));
+    let report = it.apply_settings(&["a", "b", "c"]).await;
+    assert_eq!(changes(&report)[2], Change::Adopted);
+    assert_eq!(of_members(), ["GET c", "PATCH c", "PATCH c"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,13 @@
 //! Clients for the cluster that all tests share.
 
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::{Request, Response};
 use kube::api::DynamicObject;
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use ocm_kube::manifest::{Limits, parse};
@@ -17,6 +24,51 @@ pub(crate) async fn client_of(kubeconfig: &str) -> Client {
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
     Client::try_from(config.unwrap()).unwrap()
+}
+
+/// What a client has asked, as method and path.
+#[derive(Clone, Default)]
+pub(crate) struct Asked(Arc<Mutex<Vec<String>>>);
+
+impl Asked {
+    /// What was asked since the last time, sorted.
+    pub(crate) fn take(&self) -> Vec<String> {
+        let mut asked = std::mem::take(&mut *self.0.lock().unwrap());
+        asked.sort_unstable();
+        asked
+    }
+}
+
+/// A client that may do everything, and what it asks.
+pub(crate) async fn noting_client() -> (Client, Asked) {
+    let asked = Asked::default();
+    let noting = Noting {
+        client: client().await,
+        asked: asked.clone(),
+    };
+    (Client::new(noting, "default"), asked)
+}
+
+struct Noting {
+    client: Client,
+    asked: Asked,
+}
+
+impl tower_service::Service<Request<Body>> for Noting {
+    type Response = Response<Body>;
+    type Error = kube::Error;
+    type Future = BoxFuture<'static, kube::Result<Response<Body>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<kube::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let asked = format!("{} {}", request.method(), request.uri().path());
+        self.asked.0.lock().unwrap().push(asked);
+        let client = self.client.clone();
+        async move { client.send(request).await }.boxed()
+    }
 }
 
 /// A definition of a kind in a group of its own, as YAML.

@@ -114,7 +114,7 @@ impl Component {
             let failure = Failure::text(Reason::GetResourceFailed, "OCM Repository is not ready");
             if is_pending(&context.shared.stores.repositories, &key) {
                 return Failure {
-                    retry: Retry::WhenWoken,
+                    retry: Retry::WhenJudged,
                     ..failure
                 };
             }

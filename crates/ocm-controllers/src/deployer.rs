@@ -10,10 +10,11 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::DynamicObject;
 use kube::{Resource as _, ResourceExt as _};
-use ocm::blob;
+use ocm::blob::{self, Bytes};
 use ocm::model::DigestSpec;
 use ocm_kube::applyset::Report;
 use ocm_kube::manifest;
+use ocm_kube::turns::Turns;
 
 use crate::api::{
     ComponentInfo, ConditionType, Conditions as _, DeployedObject, Deployer, DeployerStatus,
@@ -31,9 +32,15 @@ pub(crate) use self::sets::Sets;
 /// How long until a deployer is looked at again whose objects cannot be watched.
 const WHILE_UNWATCHED: Duration = Duration::from_mins(5);
 
+/// How many manifests are applied at a time, and for how long one counts among them.
+const APPLYING: usize = 16;
+const TURN: Duration = Duration::from_secs(5);
+
 /// What deployers share.
 pub(crate) struct Deployments {
     sets: Arc<Sets>,
+    /// Manifests whose objects are in memory.
+    turns: Turns,
     /// How many bytes the content of a manifest may have, if there is a bound.
     limit: Option<u64>,
 }
@@ -43,6 +50,7 @@ impl Deployments {
     pub(crate) fn new(sets: Arc<Sets>, limit: u64) -> Self {
         Self {
             sets,
+            turns: Turns::new(APPLYING, TURN),
             limit: (limit > 0).then_some(limit),
         }
     }
@@ -66,14 +74,14 @@ impl Reconcile for Deployer {
         let resource = self.resource(context)?;
         let known = known(&resource)?;
         let located = self.locate(context, &resource, known, status).await?;
-        let objects = self.objects(context, &resource, known, &located).await?;
-        if objects.iter().any(|it| decide::is_deployer(it, self)) {
-            let message = "the manifest has the deployer itself, which would wait for itself to go";
-            return Err(Failure::text(Reason::ApplyFailed, message));
-        }
-        let sets = &context.services.sets;
-        let report = sets.apply(self, objects).await;
-        let report = report.map_err(|error| Failure::new(Reason::ApplyFailed, &error, true))?;
+        let bytes = self.content(context, &resource, known, &located).await?;
+        let Deployments { sets, turns, limit } = &context.services;
+        let apply = async {
+            let objects = self.objects(&resource, known, bytes, *limit).await?;
+            let report = sets.apply(self, objects).await;
+            report.map_err(|error| Failure::new(Reason::ApplyFailed, &error, true))
+        };
+        let report = turns.take(Box::pin(apply)).await?;
 
         status.deployed = decide::deployed(&status.deployed, &report);
         let verdict = verdict(&report.outcomes);
@@ -180,14 +188,14 @@ impl Deployer {
         Ok(located)
     }
 
-    /// Reads the objects, as they are to be applied.
-    async fn objects(
+    /// Reads the manifest.
+    async fn content(
         &self,
         context: &Context<Self>,
         resource: &Resource,
         known: (&ResourceInfo, &ComponentInfo),
         located: &Located,
-    ) -> Result<Vec<DynamicObject>, Failure> {
+    ) -> Result<Bytes, Failure> {
         let reason = Reason::GetOcmResourceFailed;
         let mut wanted = located.content();
         let digest = wanted.resource.digest.as_ref();
@@ -205,7 +213,18 @@ impl Deployer {
         let ticket = context.shared.resolutions.content(&wanted, limit);
         let bytes = context.wait(self, ticket).await?;
         // Also what is not as its digest says: somebody may put it right, and nobody tells.
-        let bytes = bytes.map_err(|error| Failure::new(reason, &*error, true))?;
+        bytes.map_err(|error| Failure::new(reason, &*error, true))
+    }
+
+    /// Reads the objects of a manifest, as they are to be applied.
+    async fn objects(
+        &self,
+        resource: &Resource,
+        known: (&ResourceInfo, &ComponentInfo),
+        bytes: Bytes,
+        limit: Option<u64>,
+    ) -> Result<Vec<DynamicObject>, Failure> {
+        let reason = Reason::GetOcmResourceFailed;
         let limits = manifest::Limits::default();
         let limits = manifest::Limits {
             bytes: limits.bytes.max(limit.unwrap_or(u64::MAX)),
@@ -222,6 +241,10 @@ impl Deployer {
         };
         let owned = decide::owned(&mut objects, &origin, &self.as_owner());
         owned.map_err(|error| Failure::new(Reason::ApplyFailed, &error, false))?;
+        if objects.iter().any(|it| decide::is_deployer(it, self)) {
+            let message = "the manifest has the deployer itself, which would wait for itself to go";
+            return Err(Failure::text(Reason::ApplyFailed, message));
+        }
         Ok(objects)
     }
 

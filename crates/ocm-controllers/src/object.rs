@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::{
-    Component, ComponentStatus, Condition, Conditions as _, ConfigReference, Deployer,
-    DeployerStatus, EffectiveConfig, Replication, ReplicationStatus, Repository, RepositoryStatus,
-    Resource, ResourceStatus,
+    Component, ComponentStatus, Condition, ConditionType, Conditions as _, ConfigReference,
+    Deployer, DeployerStatus, EffectiveConfig, Replication, ReplicationStatus, Repository,
+    RepositoryStatus, Resource, ResourceStatus,
 };
 use crate::config::ObjectKey;
 
@@ -89,6 +89,13 @@ pub(crate) fn is_usable<K: Object>(object: &K) -> bool {
     let meta = object.meta();
     let ready = |status: &K::Status| status.conditions().is_ready(meta.generation);
     meta.deletion_timestamp.is_none() && object.status().is_some_and(ready)
+}
+
+/// Tells whether it is known of an object, in the generation that it has now, whether it is ready.
+pub(crate) fn is_judged<K: Object>(object: &K) -> bool {
+    let status = object.status();
+    let ready = status.and_then(|it| it.conditions().condition(ConditionType::Ready));
+    ready.is_some_and(|it| it.observed_generation == object.meta().generation)
 }
 
 macro_rules! status {

@@ -141,6 +141,8 @@ impl Operator {
         let replications = queues.add();
         let resources = queues.add();
         let deployers = queues.add();
+        let (events, writer) =
+            Events::new(client.clone(), RECORDER, &options.instance, options.clock);
         let shared = Arc::new(Shared {
             client: client.clone(),
             clock: options.clock,
@@ -152,7 +154,7 @@ impl Operator {
             }),
             stores: stores.clone(),
             relations: Arc::new(Relations::new(queues)),
-            events: Events::new(client.clone(), RECORDER, &options.instance, options.clock),
+            events,
             metrics: options.metrics,
             requests: Semaphore::new(REQUESTS),
         });
@@ -195,13 +197,21 @@ impl Operator {
                 ),
             );
         };
+        let worked = CancellationToken::new();
+        let working = async {
+            working.await;
+            worked.cancel();
+        };
+        // What passes have said is written before this ends.
+        let writing = writer.run(worked.clone()).boxed();
+        let working = async { tokio::join!(working, writing) }.boxed();
         let late = async {
             stop.cancelled().await;
             sleep(DRAIN).await;
             tracing::warn!("passes that have begun are dropped");
         };
         tokio::select! {
-            () = working => {}
+            _ = working => {}
             () = late => {}
         }
     }

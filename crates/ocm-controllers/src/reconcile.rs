@@ -38,6 +38,9 @@ pub(crate) const MANAGER: &str = "ocm-controllers";
 /// before.
 const WAITING: Duration = Duration::from_mins(1);
 
+/// How long an object that is new may wait without saying so.
+const UNSAID: Duration = Duration::from_secs(30);
+
 /// How long until a failure is tried again of an object that states no interval.
 const UNSTATED: Duration = Duration::from_mins(10);
 
@@ -123,7 +126,11 @@ pub(crate) enum Retry {
     /// When work that goes on has ended, which wakes the object. Until then an object that was
     /// ready stays so.
     WhenWoken,
-    /// The same, but what the object was ready with is not what it asks for any more.
+    /// The same for an object that is made from one which is about to be looked at itself. One that
+    /// is new says nothing until then.
+    WhenJudged,
+    /// As [`WhenWoken`](Self::WhenWoken), but what the object was ready with is not what it asks for
+    /// any more.
     WhenFinished,
 }
 
@@ -222,10 +229,9 @@ impl<K: Reconcile> Pass<'_, K> {
                     Reason::Succeeded,
                     message,
                 );
-                self.announce(&before, &after).await;
+                self.announce(&before, &after);
                 for (reason, message) in warnings {
-                    self.publish(&after, Severity::Warning, reason, message)
-                        .await;
+                    self.publish(&after, Severity::Warning, reason, message);
                 }
                 let again = self.at_interval().or(again);
                 (
@@ -233,7 +239,7 @@ impl<K: Reconcile> Pass<'_, K> {
                     "ready",
                 )
             }
-            Err(failure) => self.failed(&before, &mut after, failure).await,
+            Err(failure) => self.failed(&before, &mut after, failure),
         };
         self.write(&before, after).await?;
         Ok(ended)
@@ -246,17 +252,26 @@ impl<K: Reconcile> Pass<'_, K> {
     }
 
     /// Says in the status why the object is not as it asks.
-    async fn failed(&self, before: &K::Status, after: &mut K::Status, failure: Failure) -> Ended {
+    fn failed(&self, before: &K::Status, after: &mut K::Status, failure: Failure) -> Ended {
         let Failure {
             reason,
             message,
             retry,
         } = failure;
         let generation = self.object.meta().generation;
-        let holds = retry == Retry::WhenWoken && before.conditions().is_ready(generation);
+        let conditions = before.conditions();
+        let holds = match retry {
+            Retry::Soon | Retry::AtInterval | Retry::WhenFinished => false,
+            Retry::WhenWoken => conditions.is_ready(generation),
+            Retry::WhenJudged => {
+                conditions.is_ready(generation)
+                    || conditions.condition(ConditionType::Ready).is_none()
+                        && self.context.known_for(self.object) < UNSAID
+            }
+        };
         if !holds {
             self.state(after, ConditionStatus::False, reason, message);
-            self.announce(before, after).await;
+            self.announce(before, after);
         }
         match retry {
             Retry::Soon => (
@@ -267,7 +282,10 @@ impl<K: Reconcile> Pass<'_, K> {
                 Action::requeue(self.at_interval().unwrap_or(UNSTATED)),
                 "failed",
             ),
-            Retry::WhenWoken | Retry::WhenFinished => (Action::requeue(WAITING), "waiting"),
+            Retry::WhenJudged if holds => (Action::requeue(UNSAID), "waiting"),
+            Retry::WhenWoken | Retry::WhenJudged | Retry::WhenFinished => {
+                (Action::requeue(WAITING), "waiting")
+            }
         }
     }
 
@@ -306,11 +324,13 @@ impl<K: Reconcile> Pass<'_, K> {
             retry,
         } = failure;
         self.state(&mut after, ConditionStatus::False, reason, message);
-        self.announce(&before, &after).await;
+        self.announce(&before, &after);
         self.write(&before, after).await?;
         let again = match retry {
             Retry::Soon => self.context.next_delay(self.object),
-            Retry::AtInterval | Retry::WhenWoken | Retry::WhenFinished => WAITING,
+            Retry::AtInterval | Retry::WhenWoken | Retry::WhenJudged | Retry::WhenFinished => {
+                WAITING
+            }
         };
         Ok((Action::requeue(again), "deleting"))
     }
@@ -344,7 +364,7 @@ impl<K: Reconcile> Pass<'_, K> {
     }
 
     /// Publishes readiness where it is not as before.
-    async fn announce(&self, before: &K::Status, after: &K::Status) {
+    fn announce(&self, before: &K::Status, after: &K::Status) {
         let ready = |status: &K::Status| {
             let ready = status.conditions().condition(ConditionType::Ready).cloned();
             ready.map(|it| (it.status, it.reason, it.message))
@@ -361,10 +381,10 @@ impl<K: Reconcile> Pass<'_, K> {
             _ => Severity::Warning,
         };
         tracing::info!(reason, ready = ?status, "{message}");
-        self.publish(after, severity, &reason, message).await;
+        self.publish(after, severity, &reason, message);
     }
 
-    async fn publish(&self, status: &K::Status, severity: Severity, reason: &str, message: String) {
+    fn publish(&self, status: &K::Status, severity: Severity, reason: &str, message: String) {
         let annotation = format!("{GROUP}/{}", K::ANNOTATION);
         let event = Event {
             severity,
@@ -373,8 +393,7 @@ impl<K: Reconcile> Pass<'_, K> {
             annotations: BTreeMap::from([(annotation, self.object.annotation(status))]),
         };
         let object = self.object.object_ref(&());
-        let _request = self.context.shared.request().await;
-        self.context.shared.events.publish(&object, &event).await;
+        self.context.shared.events.publish(&object, event);
     }
 
     async fn write(&self, before: &K::Status, after: K::Status) -> Result<(), PassError> {

@@ -114,7 +114,7 @@ pub(crate) fn available<K: Object>(store: &Store<K>, key: &ObjectKey) -> Result<
         let failure = Failure::text(Reason::ResourceIsNotAvailable, message);
         if is_pending(store, key) {
             return Failure {
-                retry: Retry::WhenWoken,
+                retry: Retry::WhenJudged,
                 ..failure
             };
         }

@@ -1,11 +1,12 @@
 //! Events: what happened to an object, for people, without drowning them.
 //!
 //! The same event of the same object is written once and then counted, which is written at most
-//! every few minutes. An object has a budget of different events, which fills up slowly. That an
-//! event cannot be written stops nothing.
+//! every few minutes. An object has a budget of different events, which fills up slowly. Events are
+//! written one after another, beside the work that they are about and without holding it up. That
+//! one cannot be written stops nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +15,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::api_error::ApiError;
 
@@ -28,19 +31,47 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 const BURST: u32 = 25;
 const REFILL: Duration = Duration::from_mins(5);
 
-/// How many events are remembered.
+/// How many events are remembered, and how many may wait to be written.
 const MAX_EVENTS: usize = 8192;
+
+/// How long nothing is written after an event, as a multiple of the time that it has taken, and at
+/// most: where many come at once, the API server has better things to do.
+const PAUSE: u32 = 8;
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest message in bytes.
 const MESSAGE_LIMIT: usize = 1024;
 
-/// Writes events of one component.
+/// Takes the events of one component.
 pub struct Events {
-    client: Client,
     component: String,
     instance: String,
     clock: fn() -> Timestamp,
-    state: Mutex<State>,
+    state: Shared,
+    waiting: mpsc::Sender<Waiting>,
+}
+
+/// Writes the events that are taken.
+pub struct Writer {
+    client: Client,
+    state: Shared,
+    waiting: mpsc::Receiver<Waiting>,
+}
+
+/// An event that waits to be written.
+struct Waiting {
+    key: Key,
+    namespace: String,
+    write: Write,
+}
+
+enum Write {
+    Create(Box<CoreEvent>),
+    Count {
+        name: String,
+        count: i32,
+        last: Time,
+    },
 }
 
 /// What happened.
@@ -74,6 +105,10 @@ impl Severity {
     }
 }
 
+/// What is known of events, by those who take them and by who writes them.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<State>>);
+
 #[derive(Default)]
 struct State {
     events: BTreeMap<Key, Written>,
@@ -104,62 +139,85 @@ enum Decision {
 }
 
 impl Events {
-    /// Writes as a component; the instance is another one in each replica.
-    pub fn new(client: Client, component: &str, instance: &str, clock: fn() -> Timestamp) -> Self {
-        Self {
-            client,
+    /// Takes events as a component; the instance is another one in each replica. What is taken is
+    /// written by what is returned beside it.
+    pub fn new(
+        client: Client,
+        component: &str,
+        instance: &str,
+        clock: fn() -> Timestamp,
+    ) -> (Self, Writer) {
+        let (sender, receiver) = mpsc::channel(MAX_EVENTS);
+        let state = Shared::default();
+        let events = Self {
             component: component.to_owned(),
             instance: instance.to_owned(),
             clock,
-            state: Mutex::default(),
-        }
-    }
-
-    /// Says what happened to an object.
-    pub async fn publish(&self, object: &ObjectReference, event: &Event) {
-        let message = limited(&event.message);
-        let uid = object.uid.clone().unwrap_or_default();
-        let key = (
-            uid,
-            event.severity,
-            event.reason.clone(),
-            message.to_owned(),
-        );
-        let decision = self.state().decide(&key, Instant::now());
-        let written = match decision {
-            Decision::Nothing => return,
-            Decision::Create => self.create(object, event, message).await.map(Some),
-            Decision::Count { name, count } => self.count(object, &name, count).await,
+            state: state.clone(),
+            waiting: sender,
         };
-        match written {
-            Ok(Some(name)) => self.state().created(key, name, Instant::now()),
-            Ok(None) => {}
-            Err(error) => {
-                let name = object.name.as_deref().unwrap_or_default();
-                tracing::warn!(object = name, %error, "cannot write an event");
-                self.state().events.remove(&key);
+        let writer = Writer {
+            client,
+            state,
+            waiting: receiver,
+        };
+        (events, writer)
+    }
+
+    /// Says what happened to an object. Where too many events wait already, it is left out.
+    pub fn publish(&self, object: &ObjectReference, event: Event) {
+        let message = limited(&event.message).to_owned();
+        let uid = object.uid.clone().unwrap_or_default();
+        let key = (uid, event.severity, event.reason.clone(), message.clone());
+        let now = (self.clock)();
+        let write = {
+            let mut state = self.state.lock();
+            match state.decide(&key, Instant::now()) {
+                Decision::Nothing => return,
+                Decision::Count { name, count } => Write::Count {
+                    name,
+                    count,
+                    last: Time(now),
+                },
+                Decision::Create => {
+                    let created = self.event(object, event, message, now);
+                    let name = created.metadata.name.clone().unwrap_or_default();
+                    state.created(key.clone(), name, Instant::now());
+                    Write::Create(Box::new(created))
+                }
             }
+        };
+        // Events of objects without a namespace are in `default`.
+        let namespace = object.namespace.as_deref().unwrap_or("default").to_owned();
+        let waiting = Waiting {
+            key,
+            namespace,
+            write,
+        };
+        if let Err(refused) = self.waiting.try_send(waiting) {
+            let name = object.name.as_deref().unwrap_or_default();
+            tracing::warn!(object = name, "too many events wait to be written");
+            self.state.lock().events.remove(&refused.into_inner().key);
         }
     }
 
-    async fn create(
+    fn event(
         &self,
         object: &ObjectReference,
-        event: &Event,
-        message: &str,
-    ) -> Result<String, ApiError> {
-        let now = (self.clock)();
+        event: Event,
+        message: String,
+        now: Timestamp,
+    ) -> CoreEvent {
         let name = object.name.as_deref().unwrap_or(&self.component);
-        let name = format!("{name}.{:x}", now.as_nanosecond());
-        let event = CoreEvent {
+        CoreEvent {
             metadata: ObjectMeta {
-                name: Some(name.clone()),
-                annotations: Some(event.annotations.clone()).filter(|it| !it.is_empty()),
+                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+                annotations: Some(event.annotations).filter(|it| !it.is_empty()),
                 ..ObjectMeta::default()
             },
             involved_object: object.clone(),
-            reason: Some(event.reason.clone()),
-            message: Some(message.to_owned()),
+            reason: Some(event.reason),
+            message: Some(message),
             type_: Some(event.severity.as_str().to_owned()),
             count: Some(1),
             first_timestamp: Some(Time(now)),
@@ -171,34 +229,60 @@ impl Events {
             reporting_component: Some(self.component.clone()),
             reporting_instance: Some(self.instance.clone()),
             ..CoreEvent::default()
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    /// Writes events as they come until it is stopped, and then those that still wait.
+    ///
+    /// # Cancellation
+    ///
+    /// What waits is not written.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while let Some(Some(waiting)) = stop.run_until_cancelled(self.waiting.recv()).await {
+            let start = Instant::now();
+            self.write(waiting).await;
+            let pause = (start.elapsed() * PAUSE).min(LONGEST_PAUSE);
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                break;
+            }
+        }
+        self.waiting.close();
+        while let Some(waiting) = self.waiting.recv().await {
+            self.write(waiting).await;
+        }
+    }
+
+    async fn write(&self, waiting: Waiting) {
+        let Waiting {
+            key,
+            namespace,
+            write,
+        } = waiting;
+        let api = Api::<CoreEvent>::namespaced(self.client.clone(), &namespace);
+        let (name, written) = match write {
+            Write::Create(event) => {
+                let written = api.create(&PostParams::default(), &event).await;
+                (event.metadata.name.unwrap_or_default(), written)
+            }
+            Write::Count { name, count, last } => {
+                let patch = Patch::Merge(json!({"count": count, "lastTimestamp": last}));
+                let written = api.patch(&name, &PatchParams::default(), &patch).await;
+                (name, written)
+            }
         };
-        let api = self.api(object);
-        api.create(&PostParams::default(), &event).await?;
-        Ok(name)
-    }
-
-    /// Writes how often an event was seen. Where it has expired, it is forgotten, too.
-    async fn count(
-        &self,
-        object: &ObjectReference,
-        name: &str,
-        count: i32,
-    ) -> Result<Option<String>, ApiError> {
-        let last = Time((self.clock)());
-        let patch = Patch::Merge(json!({"count": count, "lastTimestamp": last}));
-        let api = self.api(object);
-        api.patch(name, &PatchParams::default(), &patch).await?;
-        Ok(None)
-    }
-
-    /// Events of objects without a namespace are in `default`.
-    fn api(&self, object: &ObjectReference) -> Api<CoreEvent> {
-        let namespace = object.namespace.as_deref().unwrap_or("default");
-        Api::namespaced(self.client.clone(), namespace)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        if let Err(error) = written.map_err(ApiError::from) {
+            tracing::warn!(event = name, %error, "cannot write an event");
+            // It may have expired. The next one like it is written anew.
+            self.state.lock().events.remove(&key);
+        }
     }
 }
 

@@ -71,6 +71,7 @@ pub(crate) struct ConfigSources<'a> {
 
 /// What is remembered of an object between two passes.
 struct Memory<S> {
+    since: Instant,
     failures: u32,
     /// What was written and may not have been seen yet.
     written: Option<(S, Instant)>,
@@ -79,6 +80,7 @@ struct Memory<S> {
 impl<S> Default for Memory<S> {
     fn default() -> Self {
         Self {
+            since: Instant::now(),
             failures: 0,
             written: None,
         }
@@ -247,6 +249,12 @@ impl<K: Reconcile> Context<K> {
         let mut memory = self.memory();
         let memory = memory.entry(uid(object)).or_default();
         memory.written = Some((status, Instant::now()));
+    }
+
+    /// Returns for how long an object has been looked at.
+    pub(super) fn known_for(&self, object: &K) -> Duration {
+        let mut memory = self.memory();
+        memory.entry(uid(object)).or_default().since.elapsed()
     }
 
     /// Returns how long to wait after one more failure.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::RECONCILE;
 use crate::config::ObjectKey;
-use crate::object::{Object, is_usable};
+use crate::object::{Object, is_judged, is_usable};
 use crate::reconcile::with_causes;
 use crate::relations::{Relations, Seen};
 
@@ -77,7 +77,7 @@ impl Look {
         let asked = object.annotations().get(RECONCILE);
         let digest = |value: Value| Digest::sha256(value.to_string());
         let config = object.effective_config();
-        let shown = (is_usable(object), config, object.shown());
+        let shown = (is_usable(object), is_judged(object), config, object.shown());
         Self {
             own: digest(json!([meta.uid, meta.generation, is_going, asked])),
             public: digest(json!([meta.uid, meta.generation, is_going, shown])),

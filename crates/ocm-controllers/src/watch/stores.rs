@@ -10,7 +10,7 @@ use crate::api::{
     Replication, Repository, Resource,
 };
 use crate::config::ObjectKey;
-use crate::object::{Object, Status as _, is_usable};
+use crate::object::{Object, Status as _, is_judged, is_usable};
 
 /// All objects of each kind.
 #[derive(Clone)]
@@ -94,18 +94,18 @@ pub(crate) fn usable<K: Object>(store: &Store<K>, key: &ObjectKey) -> Result<Arc
     Ok(object)
 }
 
-/// Tells whether an object was ready before it was changed, and is about to be looked at.
+/// Tells whether an object is about to be looked at, as it is new or was changed. One that is
+/// suspended is not, yet what it was ready with before counts on.
 pub(crate) fn is_pending<K: Object>(store: &Store<K>, key: &ObjectKey) -> bool {
     let Some(object) = store.get(&reference(key)) else {
         return false;
     };
-    let ready = |status: &K::Status| {
-        let ready = status.conditions().condition(ConditionType::Ready);
-        ready.is_some_and(|it| it.status == ConditionStatus::True)
-    };
+    let status = object.status();
+    let ready = status.and_then(|it| it.conditions().condition(ConditionType::Ready));
+    let was_ready = ready.is_some_and(|it| it.status == ConditionStatus::True);
     object.meta().deletion_timestamp.is_none()
         && !is_usable(&*object)
-        && object.status().is_some_and(ready)
+        && (was_ready || !object.is_suspended() && !is_judged(&*object))
 }
 
 fn effective<K: Object>(store: &Store<K>, key: &ObjectKey) -> Option<Vec<EffectiveConfig>> {

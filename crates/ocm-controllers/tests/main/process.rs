@@ -7,6 +7,7 @@ use ocm_controllers::install::{NAMESPACE, roles};
 use ocm_testkit::{Cli, Cluster, Registry, eventually};
 use serde_json::{Value, json};
 
+use crate::delivery::{Packing, chain, config_map};
 use crate::world::{cluster, install, text};
 
 fn cli() -> Cli {
@@ -268,29 +269,79 @@ fn work_goes_on_after_the_api_server_was_away() {
 }
 
 #[test]
-fn a_replica_that_waits_takes_over_when_the_leader_ends() {
+fn a_replica_that_waits_takes_over_when_the_leader_ends_and_writes_nothing_again() {
     let cluster = Cluster::start();
     install(&cluster);
     let registry = Registry::start();
+    let manifest = config_map("default", "settings", "1");
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let packing = Packing::start(&registry, "1.0.0").await;
+        let packing = packing.blob("manifests", "application/yaml", manifest.as_bytes());
+        packing.await.put().await;
+    });
+    registry.take_requests();
     let mut cli = cli();
     let kubeconfig = cluster.kubeconfig_path().display().to_string();
     cli.set("KUBECONFIG", &kubeconfig);
-    let start = || cli.start("--leader-elect --health-probe-bind-address=0");
-    let mut first = start();
+    let start = |metrics: u16| {
+        cli.start(&format!(
+            "--leader-elect --health-probe-bind-address=0 \
+             --metrics-bind-address=127.0.0.1:{metrics}"
+        ))
+    };
+    let (metrics, other_metrics) = (free_port(), free_port());
+    let mut first = start(metrics);
     first.wait_for("leading");
-    let mut second = start();
-    apply(&cluster, &repository(&registry));
-    first.wait_for("Successfully reconciled OCM repository");
+    let mut second = start(other_metrics);
+    apply(&cluster, &chain(&registry, "default", "1.0.0"));
+    first.wait_for("Applied acme.org/shop:1.0.0, resource manifests");
+    delivered(metrics);
+    // Of the component version: its manifest, its descriptor and the content of its resource. The
+    // first request to a registry asks which scheme and which credentials it takes.
+    let mut requests = registry.take_requests();
+    requests.retain(|it| it != "GET /v2/");
+    assert!(requests.len() <= 4, "{requests:?}");
     let ended = first.signal("TERM");
     assert_eq!(ended.code, Some(0), "{ended}");
+    let versions = versions(&cluster);
+
     // It has said nothing before that.
     second.wait_for("leading");
+    delivered(other_metrics);
+    assert_eq!(versions, self::versions(&cluster));
     apply(
         &cluster,
         &repository(&registry).replace("name: shop", "name: second"),
     );
     second.wait_for("\"object\":\"default/second\"");
     assert_eq!(second.signal("TERM").code, Some(0));
+}
+
+/// Waits until each object of the chain was looked at and found as it should be.
+fn delivered(metrics: u16) {
+    eventually("a pass over each object", || {
+        let numbers = get(metrics, "/metrics")?;
+        let is_ready = |kind: &&str| {
+            let series = format!("passes_total{{kind=\"{kind}\",result=\"ready\"}}");
+            numbers.contains(&series)
+        };
+        let kinds = ["Repository", "Component", "Resource", "Deployer"];
+        kinds.iter().all(is_ready).then_some(()).ok_or(numbers)
+    });
+}
+
+/// The versions of all objects of the chain and of what it has delivered, and of all events.
+fn versions(cluster: &Cluster) -> String {
+    let kinds = "repositories,components,resources,deployers,configmaps,events";
+    let fields = "jsonpath={range .items[*]}{.kind} {.metadata.name} \
+                  {.metadata.resourceVersion}{\"\\n\"}{end}";
+    let found = cluster.kubectl(&["get", kinds, "-n", "default", "-o", fields]);
+    assert!(found.status.success(), "{}", text(&found.stderr));
+    let found = text(&found.stdout);
+    assert!(found.contains("ConfigMap settings"), "{found}");
+    found
 }
 
 #[test]

@@ -79,7 +79,7 @@ async fn the_status_of_another_object_of_the_name_is_not_touched() {
 async fn events_are_there_once_with_their_annotations() {
     let (namespace, api) = deployment().await;
     let object = api.get("d").await.unwrap().object_ref(&());
-    let events = Events::new(client().await, "ocm-test", "one", Timestamp::now);
+    let (events, writer) = Events::new(client().await, "ocm-test", "one", Timestamp::now);
     let annotations = BTreeMap::from([("a.org/b".to_owned(), "c".to_owned())]);
     let event = Event {
         severity: Severity::Warning,
@@ -87,9 +87,20 @@ async fn events_are_there_once_with_their_annotations() {
         message: "it is so".to_owned(),
         annotations,
     };
+    // A namespace that does not exist: said in the log, and no more.
+    let nowhere = k8s_openapi::api::core::v1::ObjectReference {
+        namespace: Some("not-there".to_owned()),
+        uid: Some("other".to_owned()),
+        ..object.clone()
+    };
+    events.publish(&nowhere, event.clone());
     for _ in 0..3 {
-        events.publish(&object, &event).await;
+        events.publish(&object, event.clone());
     }
+    let stop = CancellationToken::new();
+    stop.cancel();
+    // What waits is written all the same.
+    writer.run(stop).await;
     let fields = "jsonpath={range .items[*]}{.type},{.reason},{.message},{.count},\
         {.source.component},{.involvedObject.name},{.metadata.annotations};{end}";
     let found = kubectl_with(&["-n", &namespace, "get", "events", "-o", fields]);
@@ -97,20 +108,6 @@ async fn events_are_there_once_with_their_annotations() {
         found,
         "Warning,Because,it is so,1,ocm-test,d,{\"a.org/b\":\"c\"};"
     );
-    // A namespace that does not exist: said in the log, and no more.
-    let nowhere = k8s_openapi::api::core::v1::ObjectReference {
-        namespace: Some("not-there".to_owned()),
-        ..object
-    };
-    events
-        .publish(
-            &nowhere,
-            &Event {
-                message: "other".to_owned(),
-                ..event
-            },
-        )
-        .await;
 }
 
 /// Asks a server, and returns status and body.

@@ -247,8 +247,16 @@ impl<K: Reconcile> Pass<'_, K> {
 
     /// Makes sure that the object stays until it is let go; returns false if it has gone already.
     async fn keep(&self) -> Result<bool, PassError> {
+        // What was written a moment ago may not be seen yet.
+        if self.context.is_kept(self.object) {
+            return Ok(true);
+        }
         let _request = self.context.shared.request().await;
-        Ok(finalizer::add(&self.api, self.object, K::FINALIZERS).await?)
+        let kept = finalizer::add(&self.api, self.object, K::FINALIZERS).await?;
+        if kept {
+            self.context.kept(self.object);
+        }
+        Ok(kept)
     }
 
     /// Says in the status why the object is not as it asks.

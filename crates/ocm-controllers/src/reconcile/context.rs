@@ -23,7 +23,7 @@ use crate::watch::Stores;
 /// How long a pass waits for a repository before it says so and goes on when it is woken.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a status that was written may be missing from what is watched.
+/// How long what was written may be missing from what is watched.
 const UNSEEN: Duration = Duration::from_secs(10);
 
 /// What passes over objects of all kinds share.
@@ -72,6 +72,8 @@ pub(crate) struct ConfigSources<'a> {
 /// What is remembered of an object between two passes.
 struct Memory<S> {
     since: Instant,
+    /// When it was found or made sure that it has its finalizers.
+    kept: Option<Instant>,
     failures: u32,
     /// What was written and may not have been seen yet.
     written: Option<(S, Instant)>,
@@ -81,6 +83,7 @@ impl<S> Default for Memory<S> {
     fn default() -> Self {
         Self {
             since: Instant::now(),
+            kept: None,
             failures: 0,
             written: None,
         }
@@ -249,6 +252,18 @@ impl<K: Reconcile> Context<K> {
         let mut memory = self.memory();
         let memory = memory.entry(uid(object)).or_default();
         memory.written = Some((status, Instant::now()));
+    }
+
+    /// Tells whether an object had its finalizers a moment ago.
+    pub(super) fn is_kept(&self, object: &K) -> bool {
+        let memory = self.memory();
+        let kept = memory.get(&uid(object)).and_then(|it| it.kept);
+        kept.is_some_and(|at| at.elapsed() < UNSEEN)
+    }
+
+    pub(super) fn kept(&self, object: &K) {
+        let mut memory = self.memory();
+        memory.entry(uid(object)).or_default().kept = Some(Instant::now());
     }
 
     /// Returns for how long an object has been looked at.

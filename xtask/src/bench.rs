@@ -7,6 +7,7 @@
 //! is one.
 
 mod bare;
+mod cluster;
 mod documents;
 mod inputs;
 mod jobs;
@@ -47,7 +48,8 @@ cargo xtask bench [--quick] [--only JOB] [--write] [--date DATE]
   --date DATE  the date to write, if not today's
 
 Beside ours run regctl, crane, skopeo, registry (distribution) and zot where they are in the PATH,
-and the Go ocm where OCM_GO is its path.
+and the Go ocm where OCM_GO is its path. The jobs `deploy` need the servers of `testbed`, and run the
+Go controllers beside ours where OCM_CONTROLLER_GO is their path.
 ";
 
 const DOCUMENT: &str = "docs/benchmarks.md";
@@ -58,7 +60,7 @@ const END: &str = "<!-- measured: end -->";
 #[expect(clippy::print_stdout, reason = "the table is what is asked for")]
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let options = Options::parse(arguments)?;
-    let executable = tools::build()?;
+    let executable = tools::build("ocm-cli", "ocm")?;
     // Beside the profiles in the target directory, so on the disk that builds use.
     let target = executable
         .ancestors()

@@ -10,7 +10,7 @@ use super::inputs::{Input, Kind, VERSION};
 use super::limits::{self, Limits};
 use super::process::{Cost, measure};
 use super::registry::{Program, Registry};
-use super::report::{Bar, Peer, Row};
+use super::report::{Bar, MEMORY_BAR, Peer, Row};
 use super::tools::{Tools, fresh, remove};
 use super::wide_tar::{self, Shape};
 use super::{documents, layout, place};
@@ -23,7 +23,7 @@ const PATIENCE: f64 = 30.0;
 pub(crate) type Job = fn(&mut Bench) -> Result<Vec<Row>>;
 
 /// All jobs. Their names are what `--only` takes.
-pub(crate) const JOBS: [(&str, Job); 25] = [
+pub(crate) const JOBS: [(&str, Job); 30] = [
     ("pack-big", |bench| bench.pack(Kind::Big)),
     ("pack-mid", |bench| bench.pack(Kind::Mid)),
     ("pack-small", |bench| bench.pack(Kind::Small)),
@@ -49,6 +49,11 @@ pub(crate) const JOBS: [(&str, Job); 25] = [
     ("diff", |bench| bench.diff()),
     ("prune", |bench| bench.prune()),
     ("signatures", |bench| bench.signatures()),
+    ("deploy-100", |bench| bench.deploy_hundred()),
+    ("deploy-1000", |bench| bench.deploy_thousand()),
+    ("deploy-idle", |bench| bench.deploy_idle()),
+    ("deploy-upgrade", |bench| bench.deploy_upgrade()),
+    ("deploy-hang", |bench| bench.deploy_hang()),
 ];
 
 /// What jobs share: tools, inputs and archives that are made once.
@@ -479,6 +484,7 @@ pub(super) fn row(job: impl Into<String>, ours: Cost, bar: Bar, peers: Vec<Peer>
         job: job.into(),
         ours,
         bar,
+        memory_bar: MEMORY_BAR,
         peers,
     };
     tell(&row);

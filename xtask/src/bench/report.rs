@@ -6,7 +6,7 @@ use super::process::Cost;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// What every job may use at most, in bytes, whatever the size of a blob.
+/// What jobs may use at most unless they say otherwise, in bytes, whatever the size of a blob.
 pub(crate) const MEMORY_BAR: u64 = 64 * 1024 * 1024;
 
 /// How the time of a job is judged.
@@ -44,6 +44,8 @@ pub(crate) struct Row {
     pub(crate) job: String,
     pub(crate) ours: Cost,
     pub(crate) bar: Bar,
+    /// How much memory it may use, in bytes, unless that is measured by others.
+    pub(crate) memory_bar: u64,
     pub(crate) peers: Vec<Peer>,
 }
 
@@ -82,7 +84,7 @@ impl Row {
         let peers = self.peers.iter().filter_map(|peer| peer.cost.as_ref().ok());
         let limit = match self.bar {
             Bar::BestRegistry => peers.filter_map(|cost| cost.memory).min()? / 4,
-            Bar::Seconds(_) | Bar::Times { .. } | Bar::BestPeer | Bar::None => MEMORY_BAR,
+            Bar::Seconds(_) | Bar::Times { .. } | Bar::BestPeer | Bar::None => self.memory_bar,
         };
         self.ours.memory.map(|memory| memory <= limit)
     }
@@ -209,6 +211,7 @@ mod tests {
             job: "job".to_owned(),
             ours: cost(1.0, 65),
             bar,
+            memory_bar: MEMORY_BAR,
             peers,
         }
     }

@@ -198,26 +198,30 @@ struct Target {
     name: String,
 }
 
-/// Builds our `ocm` for release and returns its path.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Builds one of our programs for release and returns its path.
+pub(crate) fn build(package: &str, name: &str) -> Result<PathBuf> {
     let mut command = cargo_command(&[
         "build",
         "--release",
-        "--package=ocm-cli",
+        "--bin",
+        name,
+        "--package",
+        package,
         "--message-format=json-render-diagnostics",
     ]);
     let output = command.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(anyhow!("cargo build ended with {}", output.status));
     }
-    executable(&String::from_utf8_lossy(&output.stdout)).context("cargo has built no `ocm`")
+    let messages = String::from_utf8_lossy(&output.stdout);
+    executable(&messages, name).with_context(|| format!("cargo has built no `{name}`"))
 }
 
-fn executable(messages: &str) -> Option<PathBuf> {
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-        .filter(|message| matches!(&message.target, Some(target) if target.name == "ocm"))
+        .filter(|message| matches!(&message.target, Some(target) if target.name == name))
         .find_map(|message| message.executable)
 }
 
@@ -259,6 +263,7 @@ mod tests {
             "\n",
             r#"{"reason":"build-finished","success":true}"#,
         );
-        assert_eq!(executable(messages), Some(PathBuf::from("/t/ocm")));
+        assert_eq!(executable(messages, "other"), None);
+        assert_eq!(executable(messages, "ocm"), Some(PathBuf::from("/t/ocm")));
     }
 }

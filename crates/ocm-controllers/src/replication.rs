@@ -27,7 +27,8 @@ use crate::reconcile::{
     ConfigSources, Context, Done, Failure, Reconcile, Retry, parse_interval, with_causes,
 };
 use crate::repository::decode;
-use crate::watch::{RECONCILE, usable};
+use crate::resource::available;
+use crate::watch::RECONCILE;
 
 /// How many transfers are remembered in a status.
 const HISTORY: usize = 10;
@@ -116,12 +117,13 @@ impl Replication {
     fn ends(&self, context: &Context<Self>) -> Result<(Arc<Component>, Arc<Repository>), Failure> {
         let stores = &context.shared.stores;
         let name = &self.spec.component_ref.name;
-        let component = usable(&stores.components, &beside(self, Component::KIND, name));
-        let component = component.map_err(unavailable)?;
+        let component = available(&stores.components, &beside(self, Component::KIND, name))?;
         let name = &self.spec.target_repository_ref.name;
-        let target = usable(&stores.repositories, &beside(self, Repository::KIND, name));
-        let target =
-            target.map_err(|message| Failure::text(Reason::GetRepositoryFailed, message))?;
+        let target = available(&stores.repositories, &beside(self, Repository::KIND, name));
+        let target = target.map_err(|failure| Failure {
+            reason: Reason::GetRepositoryFailed,
+            ..failure
+        })?;
         Ok((component, target))
     }
 

@@ -75,6 +75,11 @@ pub(crate) trait Reconcile: Object {
         status: &mut Self::Status,
     ) -> impl Future<Output = Result<Done, Failure>> + Send;
 
+    /// Returns the objects that depend on this one, and keep it.
+    fn keepers(&self, shared: &Shared) -> Vec<ObjectKey> {
+        shared.relations.keepers(&self.key())
+    }
+
     /// Takes away what the object has brought about, before it is let go. Nobody else depends on it
     /// then.
     fn clean(
@@ -303,7 +308,7 @@ impl<K: Reconcile> Pass<'_, K> {
         let mut after = before.clone();
         let kept = self.object.finalizers().iter();
         let is_kept = { kept }.any(|it| K::FINALIZERS.contains(&it.as_str()));
-        let keepers = self.context.shared.relations.keepers(&self.object.key());
+        let keepers = self.object.keepers(&self.context.shared);
         let failure = if !is_kept {
             let label = K::LABEL;
             let message = format!("{label} is being deleted and still has existing finalizers");

@@ -6,14 +6,17 @@ mod path;
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::api::{Component, ComponentInfo, Reason, Resource, ResourceStatus};
 use crate::component::warnings;
 use crate::config::ObjectKey;
 use crate::object::{Object, beside};
-use crate::reconcile::{ConfigSources, Context, Done, Failure, Reconcile, Retry, parse_interval};
+use crate::reconcile::{
+    ConfigSources, Context, Done, Failure, Reconcile, Retry, Shared, parse_interval,
+};
 use crate::resolution::Pinned;
 use crate::watch::{is_pending, usable};
 
@@ -29,6 +32,13 @@ impl Reconcile for Resource {
     const ANNOTATION: &'static str = "resource_version";
 
     type Services = ();
+
+    /// A deployer that goes does not keep what it waits for itself.
+    fn keepers(&self, shared: &Shared) -> Vec<ObjectKey> {
+        let mut keepers = shared.relations.keepers(&self.key());
+        keepers.retain(|keeper| !self.is_awaited_by(keeper, shared));
+        keepers
+    }
 
     async fn reconcile(
         &self,
@@ -67,6 +77,30 @@ impl Reconcile for Resource {
 }
 
 impl Resource {
+    /// Tells whether a deployer that goes waits for this object to go: it has applied this one, or
+    /// one that this one keeps.
+    fn is_awaited_by(&self, deployer: &ObjectKey, shared: &Shared) -> bool {
+        let stores = &shared.stores;
+        let Some(deployer) = stores.deployers.get(&ObjectRef::new(&deployer.name)) else {
+            return false;
+        };
+        if deployer.metadata.deletion_timestamp.is_none() {
+            return false;
+        }
+        let uid = deployer.uid().unwrap_or_default();
+        let is_of_it = |references: &[OwnerReference]| references.iter().any(|it| it.uid == uid);
+        let namespace = self.namespace().unwrap_or_default();
+        let component = ObjectRef::new(&self.spec.component_ref.name).within(&namespace);
+        let component = stores.components.get(&component);
+        let repository = component.as_ref().and_then(|it| {
+            let repository = ObjectRef::new(&it.spec.repository_ref.name);
+            stores.repositories.get(&repository.within(&namespace))
+        });
+        is_of_it(self.owner_references())
+            || component.is_some_and(|it| is_of_it(it.owner_references()))
+            || repository.is_some_and(|it| is_of_it(it.owner_references()))
+    }
+
     fn check(&self) -> Result<(), Failure> {
         if let Some(interval) = &self.spec.interval {
             parse_interval(interval)

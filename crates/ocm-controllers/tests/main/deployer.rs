@@ -390,6 +390,28 @@ async fn a_deployer_goes_after_its_objects_and_a_resource_after_its_deployers() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deployer_can_go_that_has_applied_its_own_resource() {
+    operator();
+    let (namespace, registry) = (cluster().namespace(), Registry::start());
+    let own = resource("manifests", "manifests", "");
+    let placed = own.replace(
+        "{name: manifests}\nspec",
+        &format!("{{name: manifests, namespace: {namespace}}}\nspec"),
+    );
+    assert_ne!(own, placed);
+    publish(&registry, "1.0.0", &placed).await;
+    apply(&namespace, &chain(&registry, &namespace, "1.0.0"));
+    says(&namespace, &applied("1.0.0")).await;
+    wait(&namespace, "manifests", |it: &Resource| {
+        it.metadata.owner_references.is_some()
+    })
+    .await;
+    kubectl("", &["delete", "deployer", &namespace, "--wait=false"]);
+    gone_everywhere::<Deployer>(&namespace).await;
+    gone::<Resource>(&namespace, "manifests").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn manifests_are_large_up_to_the_bound_and_may_be_compressed() {
     operator();
     let (namespace, registry) = (cluster().namespace(), Registry::start());

@@ -12,7 +12,7 @@ use crate::reconcile::{
     ConfigSources, Context, Done, Failure, Reconcile, Retry, parse_interval, with_causes,
 };
 use crate::repository::decode;
-use crate::resolution::{Place, Resolved, Wanted};
+use crate::resolution::{Error, Place, Resolved, Wanted};
 use crate::versions::{self, check_downgrade};
 use crate::watch::{is_pending, usable};
 
@@ -63,7 +63,7 @@ impl Reconcile for Component {
             repository: spec,
         };
 
-        let version = self.choose(context, &place, &name).await?;
+        let (version, stale) = self.choose(context, &place, &name).await?;
         let before = status.component.as_ref();
         // Versions of another component say nothing about this one.
         let before = before.filter(|it| it.component == self.spec.component);
@@ -86,8 +86,11 @@ impl Reconcile for Component {
             )
         })?;
         status.component = Some(self.info(&repository, &version, &resolved));
+        let stale = stale.map(|error| counts_on(Reason::CheckVersionFailed, &error));
         Ok(Done {
-            warnings: warnings(&wanted.id, &resolved),
+            warnings: { stale.into_iter() }
+                .chain(warnings(&wanted.id, &resolved))
+                .collect(),
             ..Done::new(format!("Applied version {version}"))
         })
     }
@@ -146,26 +149,29 @@ impl Component {
         })
     }
 
-    /// Chooses the version. One that is stated is not looked for among others.
+    /// Chooses the version, and says why it may not be the latest, if the versions could not be
+    /// listed. One that is stated is not looked for among others.
     async fn choose(
         &self,
         context: &Context<Self>,
         place: &Place,
         name: &ComponentName,
-    ) -> Result<Version, Failure> {
+    ) -> Result<(Version, Option<Arc<Error>>), Failure> {
         let reason = Reason::CheckVersionFailed;
         let failed = |error: &versions::Error| Failure::new(reason, error, false);
         let filter = self.spec.semver_filter.as_deref();
         let wanted = versions::Wanted::parse(&self.spec.semver, filter);
         let wanted = wanted.map_err(|error| failed(&error))?;
         let available = match &wanted {
-            versions::Wanted::Exactly(version) => return Ok(version.clone()),
+            versions::Wanted::Exactly(version) => return Ok((version.clone(), None)),
             versions::Wanted::Highest { .. } => context.shared.resolutions.versions(place, name),
         };
         let available = context.wait(self, available).await?;
         let available =
             available.map_err(|error| Failure::new(reason, &*error, error.is_transient()))?;
-        wanted.choose(&available).map_err(|error| failed(&error))
+        let chosen = wanted.choose(&available.versions);
+        let chosen = chosen.map_err(|error| failed(&error))?;
+        Ok((chosen, available.stale))
     }
 
     fn info(
@@ -198,9 +204,14 @@ pub(crate) fn warnings(
         warnings.push((NOT_DIGESTIBLE, message));
     }
     if let Some(error) = &resolved.stale {
-        let error = with_causes(&**error);
-        let message = format!("{error}; what was read before still counts");
-        warnings.push((Reason::GetComponentVersionFailed.name(), message));
+        warnings.push(counts_on(Reason::GetComponentVersionFailed, error));
     }
     warnings
+}
+
+/// Says why something could not be read again.
+fn counts_on(reason: Reason, error: &Error) -> (&'static str, String) {
+    let error = with_causes(error);
+    let message = format!("{error}; what was read before still counts");
+    (reason.name(), message)
 }

@@ -51,6 +51,10 @@ pub use self::reachable::Unreachable;
 /// What a descriptor needs beside its text: in memory it is larger.
 const FACTOR: usize = 3;
 
+/// How many bytes of versions are kept, and what one needs beside its text.
+const LISTS: usize = 4 << 20;
+const VERSION_SIZE: usize = 128;
+
 /// How many bytes are kept of what resources are.
 const PINS: usize = 4 << 20;
 
@@ -129,6 +133,15 @@ pub struct Resolved {
     stored: ocm::digest::Digest,
 }
 
+/// The versions of a component that a repository has.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The versions.
+    pub versions: Arc<[Version]>,
+    /// Why they could not be listed again. Those of before count on.
+    pub stale: Option<Arc<Error>>,
+}
+
 /// The service. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Resolutions(Arc<Inner>);
@@ -145,7 +158,8 @@ struct Inner {
     components: Flights<Resolved>,
     pinning: Flights<Pinned>,
     reading: Flights<Bytes>,
-    versions: Flights<Arc<[Version]>>,
+    versions: Flights<Listed>,
+    lists: Cache<Arc<[Version]>>,
     reached: Flights<()>,
 }
 
@@ -164,6 +178,7 @@ impl Resolutions {
             pinning: Flights::new(options.kept_for),
             reading: Flights::new(options.kept_for),
             versions: Flights::new(options.kept_for),
+            lists: Cache::new(LISTS),
             reached: Flights::new(options.kept_for),
             numbers,
             options,
@@ -191,16 +206,18 @@ impl Resolutions {
         })
     }
 
-    /// Lists the versions of a component.
-    pub fn versions(&self, place: &Place, component: &ComponentName) -> Ticket<Arc<[Version]>> {
+    /// Lists the versions of a component. While they cannot be listed, those of before count on.
+    pub fn versions(&self, place: &Place, component: &ComponentName) -> Ticket<Listed> {
         let mut key = KeyBuilder::new("versions");
         place.add_to(&mut key);
         key.add(component.as_str());
         let (inner, place, component) = (Arc::clone(&self.0), place.clone(), component.clone());
-        self.0.versions.join(key.finish(), async move {
+        let key = key.finish();
+        self.0.versions.join(key, async move {
             let what = component.to_string();
             let work = inner.list(&place, &component);
-            inner.in_turn(&place, what, work).await
+            let outcome = inner.in_turn(&place, what, work).await;
+            inner.listed(key, outcome)
         })
     }
 
@@ -397,6 +414,31 @@ impl Inner {
             })?;
         }
         Ok(())
+    }
+
+    /// Keeps a list. Where there is none for now, the one before counts on.
+    fn listed(&self, key: Key, outcome: Outcome<Arc<[Version]>>) -> Outcome<Listed> {
+        match outcome {
+            Ok(versions) => {
+                let size = versions.iter().map(|it| it.as_str().len() + VERSION_SIZE);
+                self.lists.put(key, Arc::clone(&versions), size.sum());
+                Ok(Listed {
+                    versions,
+                    stale: None,
+                })
+            }
+            Err(error) if error.is_transient() => match self.lists.known(&key) {
+                Some(versions) => Ok(Listed {
+                    versions,
+                    stale: Some(error),
+                }),
+                None => Err(error),
+            },
+            Err(error) => {
+                self.lists.forget(&key);
+                Err(error)
+            }
+        }
     }
 
     async fn list(&self, place: &Place, name: &ComponentName) -> Result<Arc<[Version]>, Error> {

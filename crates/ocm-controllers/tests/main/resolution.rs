@@ -62,7 +62,7 @@ async fn a_component_version_costs_few_requests_and_one_for_all_who_want_it() {
     let name = COMPONENT.parse().unwrap();
     let listed = resolutions.versions(&place(spec(&registry)), &name);
     let listed = { listed }.outcome().await.unwrap();
-    assert_eq!(listed.len(), 2);
+    assert_eq!(listed.versions.len(), 2);
     let wanted = wanted(&registry, "1.1.0");
     let mut tickets: Vec<_> = (0..20)
         .map(|_| resolutions.component_version(&wanted))
@@ -128,6 +128,37 @@ async fn what_was_read_counts_on_while_the_registry_does_not_answer() {
     assert!(stale.is_transient(), "{stale}");
     registry.heal();
     assert!(look(&resolutions, &wanted).await.unwrap().stale.is_none());
+}
+
+#[tokio::test]
+async fn versions_that_were_listed_count_on_while_the_registry_does_not_answer() {
+    let registry = Registry::start();
+    publish(&registry, &[descriptor("1.0.0")]).await;
+    let resolutions = Resolutions::new(resolution_options());
+    let list = async || {
+        let name = COMPONENT.parse().unwrap();
+        let mut ticket = resolutions.versions(&place(spec(&registry)), &name);
+        ticket.outcome().await
+    };
+    let unavailable = || registry.fail(100, "GET", "/tags/list", Fault::Status(503));
+    unavailable();
+    // There is nothing yet that could count on.
+    assert!(list().await.unwrap_err().is_transient());
+    registry.heal();
+    assert!(list().await.unwrap().stale.is_none());
+    unavailable();
+    let kept = list().await.unwrap();
+    assert_eq!(kept.versions.len(), 1);
+    assert!(kept.stale.expect("an error").is_transient());
+    registry.heal();
+    publish(&registry, &[descriptor("1.1.0")]).await;
+    let listed = list().await.unwrap();
+    assert_eq!((listed.versions.len(), listed.stale.is_none()), (2, true));
+    // Who may not see them any more does not.
+    registry.fail(100, "GET", "/tags/list", Fault::Status(403));
+    assert!(!list().await.unwrap_err().is_transient());
+    unavailable();
+    list().await.unwrap_err();
 }
 
 #[tokio::test]

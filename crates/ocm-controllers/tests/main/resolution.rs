@@ -278,6 +278,59 @@ async fn what_was_read_with_credentials_is_not_there_for_who_has_none() {
 }
 
 #[tokio::test]
+async fn credentials_that_name_no_host_go_to_none() {
+    let registry = Registry::with_password("user", "secret");
+    let (host, port) = registry.host().split_once(':').unwrap();
+    let properties = "{username: user, password: secret}";
+    let credentials = |identity: &str| {
+        let document = format!(
+            "{{type: credentials.config.ocm.software, consumers: [{{identity: {{type: OCIRegistry\
+             {identity}}}, credentials: [{{type: Credentials/v1, properties: {properties}}}]}}]}}"
+        );
+        ConfigDocument::parse(&document, "a test").unwrap()
+    };
+    let docker = |host: &str| {
+        let auth = r#"{"username": "user", "password": "secret"}"#;
+        let document = format!(
+            r#"{{"type": "credentials.config.ocm.software", "repositories": [{{"repository":
+            {{"type": "DockerConfig/v1", "dockerConfig": {{"auths": {{"{host}": {auth}}}}}}}}}]}}"#
+        );
+        ConfigDocument::parse(&document, "a test").unwrap()
+    };
+    let resolutions = Resolutions::new(resolution_options());
+    let list = async |hash: usize, document: ConfigDocument| {
+        let mut place = place(spec(&registry));
+        place.config = Loaded {
+            config: Arc::new(Config::new([document])),
+            hash: hash.to_string(),
+            sources: Vec::new(),
+        };
+        let name = COMPONENT.parse().unwrap();
+        let listed = resolutions.versions(&place, &name).outcome().await;
+        listed.map(|_| ()).map_err(|it| Kind::of(&*it))
+    };
+    let nameless = [
+        credentials(""),
+        credentials(", hostname: ''"),
+        credentials(", hostname: '*'"),
+        credentials(&format!(", port: '{port}'")),
+        credentials(", path: '*'"),
+        docker(""),
+        docker("*"),
+        docker(&format!("*:{port}")),
+    ];
+    for (index, document) in nameless.into_iter().enumerate() {
+        let listed = list(index, document).await;
+        assert_eq!(listed, Err(Kind::NotAllowed), "{index}");
+    }
+    let named = credentials(&format!(", hostname: {host}, port: '{port}'"));
+    let hosts = [named, docker(registry.host())];
+    for (index, document) in hosts.into_iter().enumerate() {
+        assert_ne!(list(100 + index, document).await, Err(Kind::NotAllowed));
+    }
+}
+
+#[tokio::test]
 async fn archives_are_read_only_where_they_may_be() {
     let place_of = |path: &std::path::Path| {
         let spec = ocm::model::TypedSpec::new("CommonTransportFormat/v1");

@@ -4,20 +4,27 @@
 //! which sees its result: it counts, and looks at sizes and at the clock. Loops are covered since
 //! their conditions, or else the elements that they make, are wrapped, too. What a call is given
 //! is small, since it is the result of another call, or part of the subject or of the expression,
-//! which have limits of their own and are looked at where they are handed to functions.
+//! which have limits of their own and are looked at where they are handed to functions. Variables
+//! that are written into lists and maps are looked at each time: a list of a list of a list that
+//! has each one ten times takes little memory, until somebody walks through it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, operators};
+use cel::objects::{Key, OptionalValue};
 use cel::{Context, DeclarationError, ExecutionError, Value};
 
 /// Cannot be written in CEL, so expressions cannot name it.
 const METERED: &str = "@metered";
 
-/// What an evaluation may cost: a call is 1, and one for each 32 bytes or elements that it makes.
+/// What an evaluation may cost: a call is 1, and as much as what it makes: 1 for each element at any
+/// depth, and for each [`TEXT_UNIT`] of text.
 const BUDGET: u64 = 100_000;
+
+/// How many bytes of text cost as much as an element.
+const TEXT_UNIT: u64 = 32;
 
 /// What a regular expression costs more than another call, as it is compiled.
 const PATTERN: u64 = 500;
@@ -84,7 +91,8 @@ impl Meter {
             Value::Map(map) => (map.map.len(), ELEMENTS_LIMIT, "entries"),
             _ => (0, 0, ""),
         };
-        let cost = weight.saturating_add(size as u64 / 32);
+        let left = BUDGET.saturating_sub(self.spent.load(Ordering::Relaxed));
+        let cost = weight.saturating_add(cost_of(value, left));
         let spent = self
             .spent
             .fetch_add(cost, Ordering::Relaxed)
@@ -101,6 +109,42 @@ impl Meter {
         *exceeded = Some(message.clone());
         Err(message)
     }
+}
+
+/// Returns what a value costs with all that is in it, until that is more than a number. What is in
+/// it several times is there once in memory, but whoever walks through it finds it each time.
+fn cost_of(value: &Value, most: u64) -> u64 {
+    let text = |length: usize| length as u64 / TEXT_UNIT;
+    let mut cost: u64 = 0;
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        cost = cost.saturating_add(match value {
+            Value::String(it) => text(it.len()),
+            Value::Bytes(it) => text(it.len()),
+            Value::List(items) => items.len() as u64,
+            Value::Map(map) => {
+                let keys = map.map.keys().map(|key| match key {
+                    Key::String(key) => text(key.len()),
+                    _ => 0,
+                });
+                map.map.len() as u64 + keys.sum::<u64>()
+            }
+            _ => 0,
+        });
+        if cost > most {
+            break;
+        }
+        match value {
+            Value::List(items) => open.extend(items.iter()),
+            Value::Map(map) => open.extend(map.map.values()),
+            Value::Opaque(opaque) => {
+                let optional = opaque.downcast_ref::<OptionalValue>();
+                open.extend(optional.and_then(OptionalValue::value));
+            }
+            _ => {}
+        }
+    }
+    cost
 }
 
 /// Wraps what costs something.
@@ -120,7 +164,9 @@ pub(crate) fn instrument(expression: &mut IdedExpr) {
             }
         }
         Expr::Comprehension(comprehension) => instrument_loop(comprehension),
-        Expr::List(list) => list.elements.iter_mut().for_each(instrument),
+        Expr::List(list) => {
+            list.elements.iter_mut().for_each(instrument_part);
+        }
         Expr::Map(map) => {
             for entry in &mut map.entries {
                 instrument_entry(&mut entry.expr);
@@ -136,12 +182,25 @@ pub(crate) fn instrument(expression: &mut IdedExpr) {
     }
 }
 
+/// Wraps in what becomes part of a list or map, and it itself unless it is written there: whatever
+/// it leads to is there once more.
+fn instrument_part(expression: &mut IdedExpr) {
+    let is_written = matches!(
+        expression.expr,
+        Expr::Literal(_) | Expr::List(_) | Expr::Map(_)
+    );
+    instrument(expression);
+    if !is_written {
+        wrap(expression, 1);
+    }
+}
+
 fn instrument_entry(entry: &mut EntryExpr) {
     match entry {
         EntryExpr::StructField(field) => instrument(&mut field.value),
         EntryExpr::MapEntry(entry) => {
             instrument(&mut entry.key);
-            instrument(&mut entry.value);
+            instrument_part(&mut entry.value);
         }
     }
 }

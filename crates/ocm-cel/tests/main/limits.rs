@@ -18,23 +18,23 @@ fn loops_in_loops_end() {
     let range = "lists.range(1000)";
     for body in ["true", "z >= 0", "x + y + z >= 0"] {
         let nested = format!("{range}.all(x, {range}.all(y, {range}.all(z, {body})))");
-        exceeds(&nested, "steps");
+        exceeds(&nested, "it takes ");
     }
     exceeds(
         &format!("{range}.exists(x, {range}.exists(y, {range}.exists(z, false)))"),
-        "steps",
+        "it takes ",
     );
     exceeds(
         &format!("{range}.map(x, {range}.map(y, {range}.map(z, 1)))"),
-        "steps",
+        "it takes ",
     );
     exceeds(
         &format!("{range}.filter(x, {range}.filter(y, false) == [1])"),
-        "steps",
+        "it takes ",
     );
     exceeds(
         &format!("{range}.exists_one(x, {range}.exists_one(y, {range}.exists_one(z, true)))"),
-        "steps",
+        "it takes ",
     );
 }
 
@@ -59,6 +59,45 @@ fn texts_do_not_grow_without_end() {
 fn lists_have_a_limit() {
     exceeds("lists.range(1001)", "elements");
     exceeds("cel.bind(l, lists.range(900), l + l)", "elements");
+}
+
+#[test]
+fn what_is_in_itself_many_times_costs_as_much_as_it_looks() {
+    // Each has the one before ten times: with eighteen of them no memory is enough for the result.
+    let levels = |open: &str, close: &str, entry: &dyn Fn(usize, &str) -> String, last: &str| {
+        let mut source = last.to_owned();
+        for level in (1..10).rev() {
+            let before = format!("v{}", level - 1);
+            let entries: Vec<_> = (0..10).map(|index| entry(index, &before)).collect();
+            let entries = entries.join(",");
+            source = format!("cel.bind(v{level}, {open}{entries}{close}, {source})");
+        }
+        format!("cel.bind(v0, 'x', {source})")
+    };
+    let plain = |_: usize, before: &str| before.to_owned();
+    let keyed = |index: usize, before: &str| format!("{index}: {before}");
+    for last in [
+        "v9",
+        "v9 == v9",
+        "size(v9)",
+        "lists.flatten(v9, 9)",
+        "v9.flatten(9)",
+        "true",
+    ] {
+        exceeds(&levels("[", "]", &plain, last), "it takes ");
+        exceeds(&levels("{", "}", &keyed, last), "it takes ");
+    }
+    exceeds(
+        &levels("[", "]", &plain, "{'imageReference': v9}.toOCI()"),
+        "it takes ",
+    );
+    // By loops instead of by writing it down.
+    let mut source = "v9".to_owned();
+    for level in (1..10).rev() {
+        let before = level - 1;
+        source = format!("cel.bind(v{level}, lists.range(10).map(i, v{before}), {source})");
+    }
+    exceeds(&format!("cel.bind(v0, 'x', {source})"), "it takes ");
 }
 
 #[test]

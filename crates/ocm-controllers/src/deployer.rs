@@ -73,6 +73,10 @@ impl Reconcile for Deployer {
     ) -> Result<Done, Failure> {
         let resource = self.resource(context)?;
         let known = known(&resource)?;
+        context
+            .services
+            .sets
+            .forget_gone(&context.shared.stores.deployers);
         let located = self.locate(context, &resource, known, status).await?;
         let bytes = self.content(context, &resource, known, &located).await?;
         let Deployments { sets, turns, limit } = &context.services;
@@ -175,8 +179,12 @@ impl Deployer {
         let chosen = chosen(&component)?;
         let located = locate(context, self, &component, chosen, resource, config).await?;
         let now = containing(chosen, &located);
-        if (&now.component, &now.version) != (&known.1.component, &known.1.version) {
+        let stated = located.resource.digest.as_ref();
+        if (&now.component, &now.version) != (&known.1.component, &known.1.version)
+            || decide::has_drifted(stated, known.0.digest.as_ref())
+        {
             // The resource object will follow, and then this one.
+            context.shared.relations.wake(&resource.key());
             let message = "component version drift: resource status has not yet caught up with \
                            component";
             let reason = Reason::ComponentDriftResolutionInProgress;

@@ -6,14 +6,18 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
+use ocm::model::DigestSpec;
 use ocm_kube::ObjectKey;
 use ocm_kube::apply::{Change, Outcome};
 use ocm_kube::applyset::Report;
 use ocm_kube::health::State;
 
 use super::metadata::Origin;
-use crate::api::{ConditionStatus, ConfigReference, DeployedObject, Deployer, GROUP, Reason};
+use crate::api::{
+    ConditionStatus, ConfigReference, DeployedObject, Deployer, DigestInfo, GROUP, Reason,
+};
 use crate::object::Object as _;
+use crate::reconcile::with_causes;
 
 /// How many objects a message names.
 const NAMED: usize = 5;
@@ -42,6 +46,19 @@ pub(super) fn is_deployer(object: &DynamicObject, deployer: &Deployer) -> bool {
         && key.kind == Deployer::KIND
         && key.name == deployer.name_any()
         && namespace.as_deref().unwrap_or("default") == deployer.namespace().unwrap_or_default()
+}
+
+/// Tells whether a resource states another digest than the resource object has found: its content
+/// was replaced under the same version, and the resource object has not seen it yet.
+pub(super) fn has_drifted(stated: Option<&DigestSpec>, found: Option<&DigestInfo>) -> bool {
+    let stated = stated.filter(|it| it.is_complete() && !it.is_excluded());
+    stated.is_some_and(|stated| {
+        found.is_none_or(|found| {
+            found.value != stated.value
+                || found.hash_algorithm != stated.hash_algorithm
+                || found.normalisation_algorithm != stated.normalisation_algorithm
+        })
+    })
 }
 
 /// Says in each object where it is from and whose it is.
@@ -115,16 +132,15 @@ pub(super) fn key(object: &DeployedObject) -> ObjectKey {
 pub(super) fn failure(report: &Report) -> Option<String> {
     let failed = report.outcomes.iter().filter_map(|outcome| {
         let error = outcome.result.as_ref().err()?;
-        Some(format!("cannot apply {}: {}", outcome.key, chain(error)))
+        Some(format!(
+            "cannot apply {}: {}",
+            outcome.key,
+            with_causes(error)
+        ))
     });
-    let left = report.prune_errors.iter().map(|error| chain(error));
+    let left = report.prune_errors.iter().map(|error| with_causes(error));
     let messages: Vec<_> = failed.chain(left).collect();
     (!messages.is_empty()).then(|| shortened(&messages, "; "))
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes: Vec<_> = ocm::causes(error).map(ToString::to_string).collect();
-    causes.join(": ")
 }
 
 /// Names the first of several.
@@ -316,6 +332,27 @@ mod tests {
         ] {
             assert!(!is_deployer(&other, &deployer("n")));
         }
+    }
+
+    #[test]
+    fn content_has_drifted_where_its_digest_is_not_the_one_that_was_found() {
+        let spec = |value: &str| DigestSpec {
+            hash_algorithm: "SHA-256".to_owned(),
+            normalisation_algorithm: "genericBlobDigest/v1".to_owned(),
+            value: value.to_owned(),
+        };
+        let found = |value: &str| DigestInfo {
+            hash_algorithm: "SHA-256".to_owned(),
+            normalisation_algorithm: "genericBlobDigest/v1".to_owned(),
+            value: value.to_owned(),
+        };
+        let (one, other) = ("1".repeat(64), "2".repeat(64));
+        assert!(!has_drifted(Some(&spec(&one)), Some(&found(&one))));
+        assert!(has_drifted(Some(&spec(&one)), Some(&found(&other))));
+        assert!(has_drifted(Some(&spec(&one)), None));
+        // What states nothing cannot differ: it is compared with what was found, where it is read.
+        assert!(!has_drifted(None, Some(&found(&one))));
+        assert!(!has_drifted(Some(&DigestSpec::excluded()), None));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::Stream;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
+use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt as _};
 use ocm_kube::ObjectKey;
 use ocm_kube::apply::{self, Applier, Memory};
@@ -123,9 +124,27 @@ impl Sets {
 
     /// Forgets a deployer.
     fn forget(&self, deployer: &Deployer) {
-        let uid = deployer.metadata.uid.as_deref().unwrap_or_default();
+        self.forget_uid(deployer.metadata.uid.as_deref().unwrap_or_default());
+    }
+
+    fn forget_uid(&self, uid: &str) {
         self.memories().remove(uid);
         self.watches.release(uid);
+    }
+
+    /// Forgets the deployers that have gone without a pass, as somebody has taken their finalizers
+    /// away. It does so when there are more of them than of those that are there.
+    pub(crate) fn forget_gone(&self, there: &Store<Deployer>) {
+        if self.memories().len() <= there.len() {
+            return;
+        }
+        let there = there.state();
+        let there: BTreeSet<_> = there.iter().map(|it| it.metadata.uid.as_deref()).collect();
+        let mut known: Vec<_> = self.memories().keys().cloned().collect();
+        known.retain(|uid| !there.contains(&Some(uid)));
+        for uid in known {
+            self.forget_uid(&uid);
+        }
     }
 
     fn set(&self, deployer: &Deployer) -> ApplySet {
@@ -185,4 +204,40 @@ fn owner(deployer: &Deployer) -> Owner {
 /// Returns the kind that an object states.
 fn kind_of(object: &DynamicObject) -> Option<GroupVersionKind> {
     GroupVersionKind::try_from(object.types.as_ref()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Config;
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployer(uid: &str) -> Deployer {
+        let deployer = json!({
+            "apiVersion": "delivery.ocm.software/v1alpha1", "kind": "Deployer",
+            "metadata": {"name": uid, "uid": uid}, "spec": {"resourceRef": {"name": "r"}},
+        });
+        serde_json::from_value(deployer).expect("a deployer")
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_of_those_who_have_gone_unseen_is_dropped() {
+        // Nobody is asked anything.
+        let config = Config::new("http://localhost:1".parse().expect("an address"));
+        let sets = Sets::new(Client::try_from(config).expect("a client"));
+        let (there, mut writer) = reflector::store();
+        for uid in ["a", "b"] {
+            sets.memory(&deployer(uid));
+            writer.apply_watcher_event(&Event::Apply(deployer(uid)));
+        }
+        let known = || sets.memories().keys().cloned().collect::<Vec<_>>();
+        sets.forget_gone(&there);
+        assert_eq!(known(), ["a", "b"]);
+        writer.apply_watcher_event(&Event::Delete(deployer("a")));
+        sets.forget_gone(&there);
+        assert_eq!(known(), ["b"]);
+    }
 }

@@ -122,6 +122,7 @@ async fn verifying<K: Reconcile>(
 ) -> Result<Vec<keys::Verifying>, Failure> {
     let namespace = component.namespace().unwrap_or_default();
     let stated = component.spec.verify.as_deref().unwrap_or_default();
+    let _request = context.shared.request().await;
     let keys = keys::read(&context.shared.client, &namespace, stated).await;
     keys.map_err(|error| {
         let transient = error.is_transient();

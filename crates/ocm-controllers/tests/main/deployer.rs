@@ -12,7 +12,9 @@ use ocm_controllers::api::{Deployer, Resource};
 use ocm_testkit::{Fault, Registry};
 use serde_json::json;
 
-use crate::delivery::{Packing, chain, component, config_map, deployer, resource, wrong_digest};
+use crate::delivery::{
+    Packing, chain, component, config_map, deployer, digest_of, resource, wrong_digest,
+};
 use crate::running::{
     gone, gone_everywhere, kubectl, look_again, of_deployer, of_resource, operator, wait,
     wait_everywhere,
@@ -409,6 +411,34 @@ async fn a_deployer_can_go_that_has_applied_its_own_resource() {
     kubectl("", &["delete", "deployer", &namespace, "--wait=false"]);
     gone_everywhere::<Deployer>(&namespace).await;
     gone::<Resource>(&namespace, "manifests").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_is_replaced_under_its_version_is_applied_once_its_resource_has_seen_it() {
+    operator();
+    let (namespace, registry) = (cluster().namespace(), Registry::start());
+    publish(&registry, "1.0.0", &config_map(&namespace, "one", "1")).await;
+    apply(&namespace, &chain(&registry, &namespace, "1.0.0"));
+    says(&namespace, &applied("1.0.0")).await;
+    let map = config_map(&namespace, "one", "2");
+    publish(&registry, "1.0.0", &map).await;
+    // What was read a moment ago counts for a moment.
+    let maps = Api::<ConfigMap>::namespaced(client().await, &namespace);
+    let mut tries = 0..1000;
+    let replaced = loop {
+        let value_of_try = tries.next().expect("the content is applied").to_string();
+        look_again("", "deployer", &namespace, &value_of_try);
+        let found = maps.get("one").await.unwrap();
+        if value(&found) == Some("2") {
+            break found;
+        }
+    };
+    // Never with what is said of the content before.
+    let annotations = replaced.metadata.annotations.unwrap();
+    assert_eq!(
+        json!(annotations["digest.resource.delivery.ocm.software/value"]),
+        digest_of(map.as_bytes())["value"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,9 @@ pub use self::helm::helm;
 /// How long something may take in other processes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// How often a cluster is started, each time at other ports.
+const TRIES: usize = 5;
+
 /// How long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,6 +36,8 @@ pub struct Cluster {
     directory: TempDir,
     assets: PathBuf,
     ports: Ports,
+    /// Removes the directory also where nobody is left to do it.
+    _removing: Process,
     etcd: Process,
     api_server: Mutex<Option<Process>>,
     controller_manager: Option<Process>,
@@ -57,8 +62,22 @@ impl Cluster {
 
     /// Starts a cluster without controllers.
     pub fn start() -> Self {
+        // Somebody else may take a port before it is listened at.
+        for _ in 1..TRIES {
+            match Self::try_start() {
+                Ok(cluster) => return cluster,
+                Err(error) if error.contains("address already in use") => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        Self::try_start().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts a cluster, unless one of its servers ends, which is said with the end of its log.
+    fn try_start() -> Result<Self, String> {
         let assets = assets();
         let directory = TempDir::new().expect("a temporary directory");
+        let removing = Process::removing(directory.path());
         Identities::write(directory.path());
         let ports = Ports::free();
         let etcd = etcd(&assets, directory.path(), ports);
@@ -66,14 +85,15 @@ impl Cluster {
             directory,
             assets,
             ports,
+            _removing: removing,
             etcd,
             api_server: Mutex::new(None),
             controller_manager: None,
             namespaces: AtomicU32::new(0),
         };
         fs::write(cluster.kubeconfig_path(), cluster.kubeconfig()).expect("a kubeconfig");
-        cluster.start_api_server();
-        cluster
+        cluster.try_start_api_server()?;
+        Ok(cluster)
     }
 
     /// Starts a cluster whose controllers collect garbage and finish the deletion of namespaces.
@@ -94,6 +114,11 @@ impl Cluster {
 
     /// Starts the API server again, at the same address and over the same data.
     pub fn start_api_server(&self) {
+        let started = self.try_start_api_server();
+        started.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn try_start_api_server(&self) -> Result<(), String> {
         let mut command = Command::new(self.assets.join("kube-apiserver"));
         let directory = self.directory.path();
         let file = |name: &str| directory.join(name).display().to_string();
@@ -120,26 +145,40 @@ impl Cluster {
             // No pods run here, and each lease would be a write.
             "--endpoint-reconciler-type=none",
         ]);
-        let log = self.log("apiserver");
-        let process = Process::start(&command, &log);
+        let process = Process::start(&command, &self.log("apiserver"));
         eventually("the API server is ready", || {
             let answer = self.kubectl(&["get", "--raw", "/readyz"]);
             if answer.status.success() {
-                return Ok(());
+                return Ok(Ok(()));
             }
-            let error = String::from_utf8_lossy(&answer.stderr);
-            let error = format!("{error}\n{}", tail(&log));
-            assert!(process.is_running(), "the API server has ended: {error}");
-            Err(error)
-        });
+            for (name, server) in [("etcd", &self.etcd), ("apiserver", &process)] {
+                if !server.is_running() {
+                    let log = tail(&self.log(name));
+                    return Ok(Err(format!("{name} has ended:\n{log}")));
+                }
+            }
+            Err(text(&answer.stderr))
+        })?;
         let mut running = self.api_server.lock().expect("nobody has panicked");
         *running = Some(process);
+        Ok(())
     }
 
     /// Kills the API server.
     pub fn stop_api_server(&self) {
         let mut running = self.api_server.lock().expect("nobody has panicked");
         drop(running.take());
+    }
+
+    /// Has the database answer nobody until it [goes on](Self::resume_database). Who asks waits, as
+    /// with a disk that hangs.
+    pub fn pause_database(&self) {
+        self.etcd.signal("STOP");
+    }
+
+    /// Has the database go on.
+    pub fn resume_database(&self) {
+        self.etcd.signal("CONT");
     }
 
     /// Returns the address of the API server.
@@ -182,11 +221,7 @@ impl Cluster {
         let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
         let name = format!("test-{number}");
         let output = self.kubectl(&["create", "namespace", &name]);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", text(&output.stderr));
         name
     }
 
@@ -270,7 +305,7 @@ fn etcd(assets: &Path, directory: &Path, ports: Ports) -> Process {
         ])
         // The data is gone at the end of the test anyway.
         .arg("--unsafe-no-fsync");
-    Process::start_in(&command, &directory.join("etcd.log"), directory)
+    Process::start(&command, &directory.join("etcd.log"))
 }
 
 /// The folder with the programs: `KUBEBUILDER_ASSETS`, or what `cargo xtask testbed` has built.
@@ -303,9 +338,56 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> 
     }
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// The end of a log.
 fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_ends_with_its_server_and_passes_signals_on() {
+        let directory = TempDir::new().expect("a temporary directory");
+        let log = directory.path().join("log");
+        let mut command = Command::new("/bin/sh");
+        command.args([
+            "-c",
+            "trap 'echo heard; exit 3' USR1; echo up; while :; do sleep 0.1; done",
+        ]);
+        let process = Process::start(&command, &log);
+        let says = |what: &str| {
+            eventually(what, || {
+                let said = tail(&log);
+                said.contains(what).then_some(()).ok_or(said)
+            });
+        };
+        says("up");
+        assert!(process.is_running());
+        process.signal("USR1");
+        says("heard");
+        eventually("the guard has ended", || {
+            (!process.is_running())
+                .then_some(())
+                .ok_or_else(String::new)
+        });
+    }
+
+    #[test]
+    fn a_directory_is_removed_when_nobody_holds_its_guard() {
+        let directory = TempDir::new().expect("a temporary directory");
+        let removed = directory.path().join("removed");
+        fs::create_dir_all(removed.join("within")).expect("a directory");
+        let guard = Process::removing(&removed);
+        assert!(removed.exists());
+        drop(guard);
+        assert!(!removed.exists());
+    }
 }

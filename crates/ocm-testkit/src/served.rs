@@ -81,6 +81,11 @@ struct Rule {
 }
 
 impl Served {
+    /// Starts to serve whatever a test makes up.
+    pub fn new(router: Router) -> Self {
+        Self::start(router, None)
+    }
+
     /// Starts to serve; with an authorization, only those who state it.
     pub(crate) fn start(router: Router, authorization: Option<String>) -> Self {
         let shared = Arc::new(Shared {

@@ -10,7 +10,9 @@ use ocm_controllers::api::{Component, Deployer, Resource};
 use ocm_testkit::Registry;
 use serde_json::json;
 
-use crate::delivery::{Packing, chain, component, config_map, deployer, repository, resource};
+use crate::delivery::{
+    Packing, chain, component, config_map, deployer, digest_of, repository, resource,
+};
 use crate::running::{of_component, of_deployer, of_resource, operator, wait, wait_everywhere};
 use crate::world::{COMPONENT, apply, client, cluster, key, public};
 
@@ -193,4 +195,56 @@ async fn files_of_the_controllers_are_no_manifests() {
         of_deployer(it).contains("`/etc` is not read by controllers")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_a_digest_does_not_get_what_has_it() {
+    operator();
+    let (owner, tenant) = (cluster().namespace(), cluster().namespace());
+    let registry = private(&owner).await;
+    let login = "  ocmConfig: [{kind: Secret, name: login}]\n";
+    let shop = repository(&registry).replace("---\n", "") + login + "---\n";
+    let owned = [
+        secret(&registry),
+        shop,
+        component("1.0.0", ""),
+        resource("manifests", "manifests", ""),
+        deployer(&owner, &owner, "manifests", ""),
+    ];
+    apply(&owner, &owned.concat());
+    let applied = format!("True Succeeded: Applied {COMPONENT}:1.0.0, resource manifests");
+    wait_everywhere(&owner, |it: &Deployer| of_deployer(it) == applied).await;
+
+    // The content is kept for the owner now. A component version of the tenant, in a repository of
+    // theirs, says that it has the same, in the repository of the owner.
+    let content = config_map(&owner, "private", "1");
+    let digest = ocm::digest::Digest::sha256(&content).to_string();
+    let place = format!(
+        "http://{}/component-descriptors/{COMPONENT}",
+        registry.host()
+    );
+    let access = json!({
+        "type": "ociBlob", "ref": place, "digest": digest, "size": content.len(),
+        "mediaType": YAML,
+    });
+    let theirs = Registry::start();
+    let packing = Packing::start(&theirs, "1.0.0").await;
+    let stated = Some(digest_of(content.as_bytes()));
+    packing.resource("manifests", &access, stated).put().await;
+    // Nobody looks at it before the deployer.
+    let objects = [
+        repository(&theirs),
+        component("1.0.0", ""),
+        resource("manifests", "manifests", "  verificationPolicy: Never\n"),
+        deployer(&tenant, &tenant, "manifests", ""),
+    ];
+    apply(&tenant, &objects.concat());
+    wait(&tenant, "manifests", |it: &Resource| {
+        of_resource(it) == "True Succeeded: Applied version 1.0.0"
+    })
+    .await;
+    let refused = wait_everywhere(&tenant, |it: &Deployer| {
+        of_deployer(it).starts_with("False GetOCMResourceFailed: ")
+    });
+    assert_eq!(refused.await.status.unwrap().deployed, []);
 }

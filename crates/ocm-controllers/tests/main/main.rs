@@ -12,6 +12,8 @@ mod definitions;
 mod delivery;
 mod deployer;
 mod examples;
+mod faults;
+mod gate;
 mod keys;
 mod process;
 mod replication;

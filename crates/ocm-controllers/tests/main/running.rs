@@ -36,7 +36,7 @@ pub(crate) fn operator() {
 }
 
 /// How the operator of the tests works.
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     let options = Options::new("test".to_owned(), Timestamp::now);
     Options {
         resolution: resolution::Options {
@@ -80,7 +80,8 @@ where
     wait_in(Api::<K>::all(client().await), name, is_so).await
 }
 
-async fn wait_in<K>(api: Api<K>, name: &str, is_so: impl Fn(&K) -> bool) -> K
+/// As [`wait`], for an object of a cluster that is not that of all tests.
+pub(crate) async fn wait_in<K>(api: Api<K>, name: &str, is_so: impl Fn(&K) -> bool) -> K
 where
     K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()> + Send + 'static,
 {
@@ -113,7 +114,8 @@ where
     gone_from(Api::<K>::all(client().await), name).await;
 }
 
-async fn gone_from<K>(api: Api<K>, name: &str)
+/// As [`gone`], for an object of a cluster that is not that of all tests.
+pub(crate) async fn gone_from<K>(api: Api<K>, name: &str)
 where
     K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()> + Send + 'static,
 {

@@ -53,7 +53,12 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// A client that may do everything.
 pub(crate) async fn client() -> Client {
-    let kubeconfig = Kubeconfig::from_yaml(&cluster().kubeconfig()).unwrap();
+    client_of(&cluster().kubeconfig()).await
+}
+
+/// A client by a kubeconfig.
+pub(crate) async fn client_of(kubeconfig: &str) -> Client {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
     Client::try_from(config.unwrap()).unwrap()

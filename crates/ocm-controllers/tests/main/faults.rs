@@ -1,0 +1,150 @@
+//! What controllers survive, in a cluster of their own.
+
+mod bounds;
+mod kills;
+mod leader;
+mod server;
+mod storm;
+
+use std::sync::OnceLock;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+use ocm_controllers::api::{Component, Deployer, Repository, Resource};
+use ocm_controllers::operator::Operator;
+use ocm_testkit::{Cluster, Registry};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::{Packing, chain};
+use crate::running::{gone_from, of_deployer, options, wait_in};
+use crate::world::{COMPONENT, client_of, install, text};
+
+/// A cluster that no controllers work in but those of a test, one test at a time; and a registry
+/// and namespace of that test.
+struct World {
+    cluster: MutexGuard<'static, Cluster>,
+    client: Client,
+    namespace: String,
+    registry: Registry,
+}
+
+impl World {
+    /// Waits until no other test is in the cluster.
+    async fn alone() -> Self {
+        static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
+        let cluster = CLUSTER.get_or_init(|| {
+            let cluster = Cluster::start();
+            install(&cluster);
+            Mutex::new(cluster)
+        });
+        let cluster = cluster.lock().await;
+        Self {
+            client: client_of(&cluster.kubeconfig()).await,
+            namespace: cluster.namespace(),
+            cluster,
+            registry: Registry::start(),
+        }
+    }
+
+    fn apply(&self, manifest: &str) {
+        let arguments = ["apply", "--server-side", "-n", &*self.namespace, "-f", "-"];
+        let output = self.cluster.kubectl_with(&arguments, manifest);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        let arguments = [&["-n", &*self.namespace], arguments].concat();
+        let output = self.cluster.kubectl(&arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Publishes a version of the component with manifests.
+    async fn publish(&self, version: &str, manifests: &str) {
+        let packing = Packing::start(&self.registry, version).await;
+        let packing = packing.blob("manifests", "application/yaml", manifests.as_bytes());
+        packing.await.put().await;
+    }
+
+    /// Applies the objects that deliver a version.
+    fn deliver(&self, version: &str) {
+        self.apply(&chain(&self.registry, &self.namespace, version));
+    }
+
+    /// Waits until a version is applied.
+    async fn delivered(&self, version: &str) -> Deployer {
+        let applied = format!("True Succeeded: Applied {COMPONENT}:{version}, resource manifests");
+        let deployers = Api::<Deployer>::all(self.client.clone());
+        wait_in(deployers, &self.namespace, |it| of_deployer(it) == applied).await
+    }
+
+    /// Deletes the objects that deliver, without waiting.
+    fn withdraw(&self) {
+        self.kubectl(&["delete", "--wait=false", "deployer", &self.namespace]);
+        self.kubectl(&[
+            "delete",
+            "--wait=false",
+            "repositories.delivery.ocm.software,components.delivery.ocm.software,\
+             resources.delivery.ocm.software",
+            "--all",
+        ]);
+    }
+
+    /// Waits until the objects that deliver have gone.
+    async fn withdrawn(&self) {
+        let deployers = Api::<Deployer>::all(self.client.clone());
+        gone_from(deployers, &self.namespace).await;
+        let (client, namespace) = (|| self.client.clone(), &*self.namespace);
+        gone_from(
+            Api::<Resource>::namespaced(client(), namespace),
+            "manifests",
+        )
+        .await;
+        gone_from(Api::<Component>::namespaced(client(), namespace), "it").await;
+        gone_from(Api::<Repository>::namespaced(client(), namespace), "shop").await;
+    }
+
+    fn maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Names and values of the config maps, apart from that of the API server.
+    async fn values(&self) -> Vec<(String, String)> {
+        let maps = self.maps().list(&kube::api::ListParams::default()).await;
+        let maps = maps.unwrap().into_iter().map(|map| {
+            let value = map.data.unwrap_or_default().remove("key");
+            (map.metadata.name.unwrap(), value.unwrap_or_default())
+        });
+        maps.filter(|(name, _)| name != "kube-root-ca.crt")
+            .collect()
+    }
+}
+
+/// Controllers, which end as if they were killed.
+struct Controllers(Option<Runtime>);
+
+impl Controllers {
+    /// Starts controllers as those of the other tests are.
+    fn start(kubeconfig: String) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        let runtime = runtime.unwrap();
+        runtime.spawn(async move {
+            let operator = Operator::new(client_of(&kubeconfig).await, options());
+            operator.run(CancellationToken::new()).await;
+        });
+        Self(Some(runtime))
+    }
+}
+
+impl Drop for Controllers {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -63,11 +63,11 @@ impl Reconcile for Component {
             repository: spec,
         };
 
-        let (version, stale) = self.choose(context, &place, &name).await?;
         let before = status.component.as_ref();
         // Versions of another component say nothing about this one.
         let before = before.filter(|it| it.component == self.spec.component);
         let before = before.map(|it| it.version.as_str());
+        let (version, unlisted) = self.choose(context, &place, &name, before).await?;
         check_downgrade(self.spec.downgrade_policy, before, &version)
             .map_err(|error| Failure::new(Reason::CheckVersionFailed, &error, false))?;
 
@@ -86,11 +86,11 @@ impl Reconcile for Component {
             )
         })?;
         status.component = Some(self.info(&repository, &version, &resolved));
-        let stale = stale.map(|error| counts_on(Reason::CheckVersionFailed, &error));
+        let mut warnings = warnings(&wanted.id, &resolved);
+        let unlisted = unlisted.map(|error| counts_on(Reason::CheckVersionFailed, &error));
+        warnings.extend(unlisted);
         Ok(Done {
-            warnings: { stale.into_iter() }
-                .chain(warnings(&wanted.id, &resolved))
-                .collect(),
+            warnings,
             ..Done::new(format!("Applied version {version}"))
         })
     }
@@ -150,12 +150,14 @@ impl Component {
     }
 
     /// Chooses the version, and says why it may not be the latest, if the versions could not be
-    /// listed. One that is stated is not looked for among others.
+    /// listed. One that is stated is not looked for among others. Where nobody knows any versions,
+    /// the one from before counts on, if it is still one that is asked for.
     async fn choose(
         &self,
         context: &Context<Self>,
         place: &Place,
         name: &ComponentName,
+        before: Option<&str>,
     ) -> Result<(Version, Option<Arc<Error>>), Failure> {
         let reason = Reason::CheckVersionFailed;
         let failed = |error: &versions::Error| Failure::new(reason, error, false);
@@ -167,11 +169,21 @@ impl Component {
             versions::Wanted::Highest { .. } => context.shared.resolutions.versions(place, name),
         };
         let available = context.wait(self, available).await?;
-        let available =
-            available.map_err(|error| Failure::new(reason, &*error, error.is_transient()))?;
-        let chosen = wanted.choose(&available.versions);
-        let chosen = chosen.map_err(|error| failed(&error))?;
-        Ok((chosen, available.stale))
+        let error = match available {
+            Ok(available) => {
+                let chosen = wanted.choose(&available.versions);
+                let chosen = chosen.map_err(|error| failed(&error))?;
+                return Ok((chosen, available.stale));
+            }
+            Err(error) => error,
+        };
+        let is_transient = error.is_transient();
+        let before = before.filter(|_| is_transient);
+        let before = before.and_then(|it| wanted.choose(&[it.parse().ok()?]).ok());
+        match before {
+            Some(version) => Ok((version, Some(error))),
+            None => Err(Failure::new(reason, &*error, is_transient)),
+        }
     }
 
     fn info(
@@ -203,15 +215,13 @@ pub(crate) fn warnings(
         let message = format!("component version {id} is not safely digestible: {gaps}");
         warnings.push((NOT_DIGESTIBLE, message));
     }
-    if let Some(error) = &resolved.stale {
-        warnings.push(counts_on(Reason::GetComponentVersionFailed, error));
-    }
+    let stale = resolved.stale.as_deref();
+    warnings.extend(stale.map(|error| counts_on(Reason::GetComponentVersionFailed, error)));
     warnings
 }
 
-/// Says why something could not be read again.
+/// Says why something could not be read again, where nothing is lost by it yet.
 fn counts_on(reason: Reason, error: &Error) -> (&'static str, String) {
-    let error = with_causes(error);
-    let message = format!("{error}; what was read before still counts");
+    let message = format!("{}; what was read before still counts", with_causes(error));
     (reason.name(), message)
 }

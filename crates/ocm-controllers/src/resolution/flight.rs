@@ -14,13 +14,14 @@ use super::key::Key;
 /// What came of work that was done for several.
 pub type Outcome<T> = Result<T, Arc<Error>>;
 
-/// When an outcome was there, and what it is.
+/// Until when an outcome is of use, and what it is.
 type Landed<T> = Option<(Instant, Outcome<T>)>;
 
 /// Work that is going on, and what has come of work until a moment ago.
 pub(super) struct Flights<T> {
-    /// How long an outcome is there for those who come back for it. It must be longer than they
-    /// need for that; what is asked for later is worked on anew.
+    /// How long an outcome is there for those who come back for it, or as long as it took if that is
+    /// longer; not at all if it is zero. It must be longer than they need for that; what is asked for
+    /// later is worked on anew.
     kept_for: Duration,
     state: Mutex<State<T>>,
 }
@@ -56,7 +57,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         work: impl Future<Output = Outcome<T>> + Send + 'static,
     ) -> Ticket<T> {
         let now = Instant::now();
-        let is_of_use = |flight: &_| is_of_use(flight, now, self.kept_for);
+        let is_of_use = |flight: &_| is_of_use(flight, now);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(state.swept) > self.kept_for {
             state.flights.retain(|_, flight| is_of_use(flight));
@@ -70,18 +71,27 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         let (sender, receiver) = watch::channel(None);
         state.flights.insert(key, receiver.clone());
         drop(state);
+        let kept_for = self.kept_for;
         tokio::spawn(async move {
             let outcome = work.await;
-            sender.send_replace(Some((Instant::now(), outcome)));
+            let landed = Instant::now();
+            // Who needs several outcomes asks for one after the other. If each were gone when the
+            // next one is there, they would never have all.
+            let kept_for = if kept_for.is_zero() {
+                kept_for
+            } else {
+                kept_for.max(landed - now)
+            };
+            sender.send_replace(Some((landed + kept_for, outcome)));
         });
         Ticket(receiver)
     }
 }
 
 /// Tells whether something will come of it, or has a moment ago.
-fn is_of_use<T>(flight: &watch::Receiver<Landed<T>>, now: Instant, kept_for: Duration) -> bool {
+fn is_of_use<T>(flight: &watch::Receiver<Landed<T>>, now: Instant) -> bool {
     match &*flight.borrow() {
-        Some((landed, _)) => now.duration_since(*landed) < kept_for,
+        Some((until, _)) => now < *until,
         // The sender goes without an outcome where the work has panicked.
         None => flight.has_changed().is_ok(),
     }
@@ -164,6 +174,22 @@ mod tests {
         tokio::time::advance(KEPT / 2).await;
         assert_eq!(join(2).outcome().await.unwrap(), 1);
         tokio::time::advance(KEPT / 2).await;
+        assert_eq!(join(3).outcome().await.unwrap(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_that_took_long_is_there_for_as_long() {
+        let flights = Flights::new(KEPT);
+        let join = |number: u32| {
+            flights.join(key("a"), async move {
+                tokio::time::sleep(KEPT * 4).await;
+                Ok(number)
+            })
+        };
+        assert_eq!(join(1).outcome().await.unwrap(), 1);
+        tokio::time::advance(KEPT * 3).await;
+        assert_eq!(join(2).outcome().await.unwrap(), 1);
+        tokio::time::advance(KEPT).await;
         assert_eq!(join(3).outcome().await.unwrap(), 3);
     }
 

@@ -3,15 +3,16 @@
 mod bounds;
 mod kills;
 mod leader;
+mod registry;
 mod server;
 mod storm;
 
 use std::sync::OnceLock;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::{Api, Client};
 use ocm_controllers::api::{Component, Deployer, Repository, Resource};
-use ocm_controllers::operator::Operator;
+use ocm_controllers::operator::{Operator, Options};
 use ocm_testkit::{Cluster, Registry};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, MutexGuard};
@@ -120,6 +121,25 @@ impl World {
         maps.filter(|(name, _)| name != "kube-root-ca.crt")
             .collect()
     }
+
+    /// The events about our objects in the namespace, and about its deployer.
+    async fn events(&self) -> Vec<String> {
+        let events = Api::<Event>::all(self.client.clone());
+        let events = events.list(&kube::api::ListParams::default()).await;
+        let ours = events.unwrap().into_iter().filter(|it| {
+            let object = &it.involved_object;
+            object.namespace.as_deref() == Some(&*self.namespace)
+                || object.name.as_deref() == Some(&*self.namespace)
+        });
+        ours.map(|it| {
+            format!(
+                "{} {}",
+                it.reason.unwrap_or_default(),
+                it.message.unwrap_or_default()
+            )
+        })
+        .collect()
+    }
 }
 
 /// Controllers, which end as if they were killed.
@@ -128,13 +148,17 @@ struct Controllers(Option<Runtime>);
 impl Controllers {
     /// Starts controllers as those of the other tests are.
     fn start(kubeconfig: String) -> Self {
+        Self::with(kubeconfig, options())
+    }
+
+    fn with(kubeconfig: String, options: Options) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build();
         let runtime = runtime.unwrap();
         runtime.spawn(async move {
-            let operator = Operator::new(client_of(&kubeconfig).await, options());
+            let operator = Operator::new(client_of(&kubeconfig).await, options);
             operator.run(CancellationToken::new()).await;
         });
         Self(Some(runtime))

@@ -5,6 +5,7 @@
 //! blobs/sha256.<hex>      manifests and everything else, by digest
 //! .uploads/<hex>          what has come of an upload to a server, see `upload`
 //! .condemned/sha256.<hex> blobs that are going to be removed, see `collect`
+//! .grace                  how long who writes may take, see `grace`
 //! ```
 //!
 //! Blobs get their names once they are complete; the index is replaced as a whole by
@@ -16,6 +17,7 @@
 mod blobs;
 mod collect;
 mod flush;
+mod grace;
 mod part;
 mod upload;
 mod writer;
@@ -23,7 +25,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use ocm_blob::BlobRef;
@@ -97,8 +99,15 @@ enum Change {
         media_type: String,
         replaces: Replaces,
     },
-    RemoveTag(RepositoryName, Tag),
+    RemoveTag {
+        repository: RepositoryName,
+        tag: Tag,
+        /// Only if it points here.
+        only: Option<Digest>,
+    },
     RemoveManifest(RepositoryName, Digest),
+    /// Only if it has no tag.
+    RemoveUntagged(RepositoryName, Digest),
 }
 
 /// Why a manifest is not listed that was to be.
@@ -152,7 +161,9 @@ impl Change {
                 tag: Some(tag),
                 ..
             }
-            | Self::RemoveTag(repository, tag) => Some((repository, tag)),
+            | Self::RemoveTag {
+                repository, tag, ..
+            } => Some((repository, tag)),
             _ => None,
         }
     }
@@ -173,8 +184,16 @@ impl Change {
                 }
                 index.add(repository, tag.as_ref(), *digest, media_type)
             }
-            Self::RemoveTag(repository, tag) => index.remove_tag(repository, tag),
+            Self::RemoveTag {
+                repository,
+                tag,
+                only,
+            } => {
+                let is_other = |only: &Digest| tagged(index, repository, tag) != Some(*only);
+                !only.as_ref().is_some_and(is_other) && index.remove_tag(repository, tag)
+            }
             Self::RemoveManifest(repository, digest) => index.remove_manifest(repository, digest),
+            Self::RemoveUntagged(repository, digest) => index.remove_untagged(repository, digest),
         }
     }
 }
@@ -246,16 +265,50 @@ impl CtfDirectory {
         Ok(changed)
     }
 
-    /// Takes names out of the index with the next commit; blobs stay.
-    pub(crate) fn leave_out(&self, left_out: &LeftOut) -> Result<(), Error> {
+    /// Takes names out of the index with the next commit, but not lists; blobs stay. Of what has no
+    /// name, only that goes which is older than a grace time, unless nobody else writes. Returns how
+    /// much of that stays.
+    pub(crate) fn leave_out(&self, left_out: &LeftOut, grace: Duration) -> Result<u64, Error> {
         self.writable()?;
-        for (repository, tag) in &left_out.tags {
-            self.change(Change::RemoveTag(repository.clone(), tag.clone()))?;
+        for ((repository, tag), digest) in &left_out.tags {
+            self.remove_tag_of(repository, tag, digest)?;
         }
-        for (repository, digest) in &left_out.entries() {
+        for (repository, digest) in &left_out.manifests {
             self.change(Change::RemoveManifest(repository.clone(), *digest))?;
         }
-        Ok(())
+        let mut young = 0;
+        let is_old = self.is_old(grace)?;
+        for (repository, digest) in &left_out.nameless {
+            if is_old(digest)? {
+                self.remove_untagged(repository, digest)?;
+            } else {
+                young += 1;
+            }
+        }
+        Ok(young)
+    }
+
+    /// Removes a tag with the next commit if it points to a manifest then.
+    pub(crate) fn remove_tag_of(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        self.change(Change::RemoveTag {
+            repository: repository.clone(),
+            tag: tag.clone(),
+            only: Some(*digest),
+        })
+    }
+
+    /// Takes a manifest out of the index with the next commit if it has no tag then.
+    pub(crate) fn remove_untagged(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        self.change(Change::RemoveUntagged(repository.clone(), *digest))
     }
 
     /// Records that a blob is in the directory under its name.
@@ -444,7 +497,11 @@ impl Delete for CtfDirectory {
     ) -> Result<(), Error> {
         self.writable()?;
         let change = match reference {
-            Reference::Tag(tag) => Change::RemoveTag(repository.clone(), tag.clone()),
+            Reference::Tag(tag) => Change::RemoveTag {
+                repository: repository.clone(),
+                tag: tag.clone(),
+                only: None,
+            },
             Reference::Digest(digest) => Change::RemoveManifest(repository.clone(), *digest),
         };
         if !self.change(change)? {

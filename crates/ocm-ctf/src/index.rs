@@ -223,6 +223,17 @@ impl ArtifactIndex {
         true
     }
 
+    /// Removes a manifest that has no tag. Returns whether it was listed so.
+    pub(crate) fn remove_untagged(&mut self, repository: &RepositoryName, digest: &Digest) -> bool {
+        let Some(names) = self.repositories.get(repository) else {
+            return false;
+        };
+        let mut positions = names.digests.get(digest).into_iter().flatten();
+        let has_tag = positions
+            .any(|position| matches!(&self.entries[*position], Some(entry) if entry.tag.is_some()));
+        !has_tag && self.remove_manifest(repository, digest)
+    }
+
     /// Removes a manifest and its tags. Returns whether it was listed.
     pub fn remove_manifest(&mut self, repository: &RepositoryName, digest: &Digest) -> bool {
         let Some(names) = self.repositories.get_mut(repository) else {

@@ -73,6 +73,24 @@ impl Reach {
         Ok(())
     }
 
+    /// Follows manifests as well that no entry leads to.
+    ///
+    /// # Errors
+    ///
+    /// A manifest cannot be read.
+    pub(crate) fn follow_also(
+        &mut self,
+        archive: &impl Archive,
+        manifests: impl IntoIterator<Item = Digest>,
+    ) -> Result<(), Error> {
+        let open = manifests.into_iter().map(|digest| (digest, None));
+        let mut open: Vec<Open> = open.collect();
+        while let Some(next) = open.pop() {
+            self.take(archive, next, &mut open)?;
+        }
+        Ok(())
+    }
+
     /// Takes a manifest unless it was taken before, and opens what it points to.
     fn take(
         &mut self,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ocm_digest::Digest;
 use ocm_oci::{
-    Collect as _, Collected, Document, Error, Push as _, RawManifest, Reference, RepositoryName,
-    StoreRef, Tag,
+    Collect as _, Collected, Document, Error, Fetch as _, Push as _, RawManifest, Reference,
+    RepositoryName, StoreRef, Tag,
 };
 
 use crate::archive::CtfArchive;
@@ -19,18 +19,26 @@ use crate::packed::Scratch;
 use crate::parts::PartList;
 use crate::reach::{self, Entries, Reach};
 use crate::reading::Archive;
+use crate::tags::tagged;
 use crate::writer::CtfArchiveWriter;
 
 /// How old what nothing needs has to be where somebody else writes to a directory.
 const GRACE: Duration = Duration::from_hours(24);
+
+/// How often a list is written anew that somebody else changes at the same time.
+const ATTEMPTS: u32 = 20;
 
 /// What is to be taken out of an archive.
 #[derive(Clone, Debug, Default)]
 pub struct LeftOut {
     /// Manifests with their tags, each in its repository.
     pub manifests: BTreeSet<(RepositoryName, Digest)>,
-    /// Tags whose manifests stay.
-    pub tags: BTreeSet<(RepositoryName, Tag)>,
+    /// Manifests that have no tag, and go only as long as they have none. Where somebody else writes
+    /// to a directory who may be about to name them, they stay until they are older than a day.
+    pub nameless: BTreeSet<(RepositoryName, Digest)>,
+    /// Tags whose manifests stay, and which these are: a tag that names something else meanwhile
+    /// stays as well.
+    pub tags: BTreeMap<(RepositoryName, Tag), Digest>,
     /// Indexes that list what refers to a manifest, under their tags: each is written anew without
     /// the manifests that go, or goes if nothing is left in it.
     pub lists: BTreeMap<(RepositoryName, Tag), Digest>,
@@ -41,12 +49,15 @@ impl LeftOut {
     pub(crate) fn entries(&self) -> Entries {
         let lists = self.lists.iter();
         let lists = lists.map(|((repository, _), digest)| (repository.clone(), *digest));
-        self.manifests.iter().cloned().chain(lists).collect()
+        let manifests = self.manifests.iter().chain(&self.nameless);
+        manifests.cloned().chain(lists).collect()
     }
 
     pub(crate) fn apply(&self, index: &mut ArtifactIndex) {
-        for (repository, tag) in &self.tags {
-            index.remove_tag(repository, tag);
+        for ((repository, tag), digest) in &self.tags {
+            if tagged(index, repository, tag) == Some(*digest) {
+                index.remove_tag(repository, tag);
+            }
         }
         for (repository, digest) in &self.entries() {
             index.remove_manifest(repository, digest);
@@ -75,6 +86,9 @@ impl Unneeded {
 pub struct Removed {
     /// The blobs that are gone.
     pub unneeded: Unneeded,
+    /// How many manifests that have no tag are still there, as somebody else may be about to name
+    /// them.
+    pub young: u64,
     /// Whether somebody else writes to the archive, so that other blobs that nothing needs go later.
     pub is_shared: bool,
 }
@@ -144,18 +158,19 @@ impl Shrinking {
     /// # Errors
     ///
     /// As [`Shrinking::unnamed`].
-    pub fn preview(
+    pub async fn preview(
         &self,
         left_out: &LeftOut,
         sizes: &BTreeMap<Digest, u64>,
     ) -> Result<Unneeded, Error> {
+        let kept = listed_by(&self.lists_without(left_out).await?)?;
         let archive = match &self.now {
             Now::Directory(directory) => {
-                return directory.unneeded(&reach_without(directory, left_out)?, sizes);
+                return directory.unneeded(&reach_without(directory, left_out, kept)?, sizes);
             }
             Now::File(archive) => archive,
         };
-        let reach = reach_without(archive, left_out)?;
+        let reach = reach_without(archive, left_out, kept)?;
         let mut unneeded = Unneeded::default();
         for (digest, (_, size)) in &archive.tar().blobs {
             if !reach.contains(digest) {
@@ -178,27 +193,26 @@ impl Shrinking {
     /// The archive cannot be read or written, or has a manifest that cannot be understood.
     pub async fn leave_out(&self, left_out: &LeftOut) -> Result<Removed, Error> {
         let Self { path, scratch, now } = self;
-        let lists = self.lists_without(left_out).await?;
         if let Now::File(_) = now {
+            let lists = self.lists_without(left_out).await?;
+            let kept = listed_by(&lists)?;
             let format = format_of(path)?;
             let (writer, unneeded) =
-                CtfArchiveWriter::open_without(path, format, scratch, left_out).await?;
+                CtfArchiveWriter::open_without(path, format, scratch, left_out, &kept).await?;
             for (repository, tag, list) in &lists {
                 writer.push_manifest(repository, list, Some(tag)).await?;
             }
             writer.commit().await?;
-            let is_shared = false;
             return Ok(Removed {
                 unneeded,
-                is_shared,
+                young: 0,
+                is_shared: false,
             });
         }
         let directory = CtfDirectory::open(path, Access::ReadWrite)?;
-        directory.leave_out(left_out)?;
-        for (repository, tag, list) in &lists {
-            directory.push_manifest(repository, list, Some(tag)).await?;
-        }
+        let young = directory.leave_out(left_out, GRACE)?;
         directory.commit().await?;
+        write_lists(&directory, left_out).await?;
         let (collected, is_shared) = match directory.collect_alone().await {
             Err(Error::Busy { .. }) => (directory.collect(GRACE).await?, true),
             collected => (collected?, false),
@@ -206,6 +220,7 @@ impl Shrinking {
         let Collected { blobs, bytes, .. } = collected;
         Ok(Removed {
             unneeded: Unneeded { blobs, bytes },
+            young,
             is_shared,
         })
     }
@@ -221,19 +236,85 @@ impl Shrinking {
             let list = archive
                 .manifest(repository, &Reference::Digest(*digest))
                 .await?;
-            let Document::Index(mut index) = list.parse()? else {
-                continue;
-            };
-            index.manifests.retain(|entry| {
-                let place = (repository.clone(), entry.digest);
-                !left_out.manifests.contains(&place)
-            });
-            if !index.manifests.is_empty() {
-                lists.push((repository.clone(), tag.clone(), RawManifest::index(&index)));
+            if let Some((_, Some(shorter))) = shorter(repository, &list, left_out)? {
+                lists.push((repository.clone(), tag.clone(), shorter));
             }
         }
         Ok(lists)
     }
+}
+
+/// Returns a list of what refers to something without the manifests that go, and how many these are;
+/// no list if nothing is left in it. `None` if it is none.
+fn shorter(
+    repository: &RepositoryName,
+    list: &RawManifest,
+    left_out: &LeftOut,
+) -> Result<Option<(usize, Option<RawManifest>)>, Error> {
+    let Document::Index(mut index) = list.parse()? else {
+        return Ok(None);
+    };
+    let before = index.manifests.len();
+    index.manifests.retain(|entry| {
+        let place = (repository.clone(), entry.digest);
+        !left_out.manifests.contains(&place) && !left_out.nameless.contains(&place)
+    });
+    let left = index.manifests.len();
+    let shorter = (left > 0).then(|| RawManifest::index(&index));
+    Ok(Some((before - left, shorter)))
+}
+
+/// Returns what lists list.
+fn listed_by(lists: &[(RepositoryName, Tag, RawManifest)]) -> Result<BTreeSet<Digest>, Error> {
+    let mut listed = BTreeSet::new();
+    for (_, _, list) in lists {
+        let document = list.parse()?;
+        let children = document.children().into_iter();
+        listed.extend(children.map(|child| child.digest));
+    }
+    Ok(listed)
+}
+
+/// Writes the lists of a directory anew. Where somebody else has changed one meanwhile, it is read
+/// and written once more.
+async fn write_lists(directory: &CtfDirectory, left_out: &LeftOut) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    for _ in 0..ATTEMPTS {
+        outcome = match shorten_lists(directory, left_out).await {
+            Ok(false) => return Ok(()),
+            Ok(true) => directory.commit().await,
+            Err(error) => Err(error),
+        };
+        if !matches!(outcome, Ok(()) | Err(Error::Changed { .. })) {
+            return outcome;
+        }
+    }
+    outcome
+}
+
+/// Writes lists as they are now without what goes. Returns whether there was anything to do.
+async fn shorten_lists(directory: &CtfDirectory, left_out: &LeftOut) -> Result<bool, Error> {
+    let mut any = false;
+    for (repository, tag) in left_out.lists.keys() {
+        let reference = Reference::Tag(tag.clone());
+        let list = match directory.manifest(repository, &reference).await {
+            Err(error) if error.is_not_found() => continue,
+            list => list?,
+        };
+        let old = list.digest();
+        match shorter(repository, &list, left_out)? {
+            None | Some((0, _)) => continue,
+            Some((_, None)) => drop(directory.remove_tag_of(repository, tag, &old)?),
+            Some((_, Some(list))) => {
+                directory
+                    .replace_manifest(repository, &list, tag, Some(&old))
+                    .await?;
+            }
+        }
+        directory.remove_untagged(repository, &old)?;
+        any = true;
+    }
+    Ok(any)
 }
 
 /// Refuses an archive in parts, which is read only, and a directory that has no index: it is
@@ -252,8 +333,13 @@ fn check(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn reach_without(archive: &impl Archive, left_out: &LeftOut) -> Result<Reach, Error> {
+fn reach_without(
+    archive: &impl Archive,
+    left_out: &LeftOut,
+    also_kept: BTreeSet<Digest>,
+) -> Result<Reach, Error> {
     let mut reach = Reach::default();
     reach.follow(archive, &left_out.entries())?;
+    reach.follow_also(archive, also_kept)?;
     Ok(reach)
 }

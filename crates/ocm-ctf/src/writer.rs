@@ -38,7 +38,7 @@ mod tar;
 mod unhashed;
 mod upload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -197,7 +197,7 @@ impl CtfArchiveWriter {
     }
 
     /// Opens an existing archive to write it anew without some manifests, and without what nothing
-    /// needs then. Returns what that is.
+    /// needs then. Returns what that is. Some manifests are needed although no entry leads to them.
     ///
     /// # Errors
     ///
@@ -207,6 +207,7 @@ impl CtfArchiveWriter {
         format: CtfFormat,
         scratch: &Scratch,
         left_out: &LeftOut,
+        also_kept: &BTreeSet<Digest>,
     ) -> Result<(Self, Unneeded), Error> {
         let writer = Self::open(path, format, scratch).await?;
         let is_there = lock(&writer.0.opened)
@@ -217,6 +218,7 @@ impl CtfArchiveWriter {
         }
         let mut reach = Reach::default();
         reach.follow(&writer, &left_out.entries())?;
+        reach.follow_also(&writer, also_kept.iter().copied())?;
         let mut unneeded = Unneeded::default();
         let mut session = Arc::clone(&writer.0.session).write_owned().await;
         let begun = writer.begin(|name, size| {

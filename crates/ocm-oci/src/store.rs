@@ -304,6 +304,18 @@ pub trait Collect: Send + Sync {
     /// The store cannot be read or written, or has a manifest that cannot be understood. What has
     /// been removed until then stays so; nothing that is needed has been.
     async fn collect(&self, grace: Duration) -> Result<Collected, Error>;
+
+    /// Tells others who collect in the same place that clients of this process are promised a grace
+    /// time, so that they leave alone what is younger. Stores where each collects for itself have
+    /// nobody to tell.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    async fn announce(&self, grace: Duration) -> Result<(), Error> {
+        let _ = grace;
+        Ok(())
+    }
 }
 
 /// What a collection has done.

@@ -132,6 +132,9 @@ impl Registry {
         let Some(collector) = self.inner.store.collector() else {
             return std::future::pending().await;
         };
+        if let Err(error) = collector.announce(grace).await {
+            tracing::warn!(error = %Chain(&error), "others do not know of the grace time");
+        }
         loop {
             sleep(interval).await;
             let started = Instant::now();

@@ -18,8 +18,8 @@ pub struct Removal {
     /// The other tags that go, as what they name goes: aliases such as `latest`, and those under
     /// which registries and tools list what refers to an artifact.
     pub other_tags: BTreeSet<Tag>,
-    /// The tags of the versions whose manifest stays, since something else names it.
-    pub tags_alone: BTreeSet<Tag>,
+    /// The tags of the versions whose manifest stays, since something else names it, each with that.
+    pub tags_alone: BTreeMap<Tag, Digest>,
     /// Lists of what refers to something that stays, under their tags, which name a manifest that
     /// goes. Registries keep them by themselves, or their clients do when they delete.
     pub stale_lists: Vec<(Tag, Digest)>,

@@ -135,22 +135,27 @@ impl Ocm {
         if let RepositorySpec::Ctf(ctf) = spec {
             let archive = Shrinking::open(self.path(&ctf.path), &Scratch::default()).await?;
             let mut left_out = left_out_of(&removals);
-            let before = left_out.manifests.len();
-            left_out.manifests.extend(nameless(&archive).await?);
-            report.manifests += (left_out.manifests.len() - before) as u64;
+            let nameless = nameless(&archive).await?.into_iter();
+            left_out.nameless = nameless
+                .filter(|entry| !left_out.manifests.contains(entry))
+                .collect();
+            report.manifests += left_out.nameless.len() as u64;
             let Removed {
                 unneeded: Unneeded { blobs, bytes },
+                young,
                 is_shared,
             } = if report.dry_run {
                 let known = removals.iter().flat_map(|removal| &removal.content);
                 let sizes = known.map(|(digest, size)| (*digest, *size)).collect();
                 Removed {
-                    unneeded: archive.preview(&left_out, &sizes)?,
+                    unneeded: archive.preview(&left_out, &sizes).await?,
+                    young: 0,
                     is_shared: false,
                 }
             } else {
                 archive.leave_out(&left_out).await?
             };
+            report.manifests -= young;
             report.is_shared = is_shared;
             (report.blobs, report.bytes) = (Some(blobs), bytes);
             return Ok(());
@@ -209,7 +214,7 @@ fn left_out_of(removals: &[Removal]) -> LeftOut {
         let tags = removal.tags_alone.iter();
         left_out
             .tags
-            .extend(tags.map(|tag| (repository(), tag.clone())));
+            .extend(tags.map(|(tag, digest)| ((repository(), tag.clone()), *digest)));
         let lists = removal.stale_lists.iter();
         left_out
             .lists

@@ -94,7 +94,7 @@ impl OciComponentRepository {
         let tags_alone = gone
             .iter()
             .filter(|(_, node)| !removed.contains(&node.entry.digest))
-            .map(|(tag, _)| tag.clone())
+            .map(|(tag, node)| (tag.clone(), node.entry.digest))
             .collect();
         Ok(Removal {
             component: component.clone(),
@@ -116,8 +116,9 @@ impl OciComponentRepository {
         let there = self.still_there(removal).await?;
         let now = self.plan_removal(&removal.component, &there).await?;
         let still: BTreeSet<Digest> = now.manifests.iter().map(|entry| entry.digest).collect();
-        let tags = removal.tags_alone.intersection(&now.tags_alone).cloned();
-        let tags = tags.map(Reference::Tag);
+        let tags = removal.tags_alone.iter();
+        let tags = tags.filter(|(tag, digest)| now.tags_alone.get(*tag) == Some(digest));
+        let tags = tags.map(|(tag, _)| Reference::Tag(tag.clone()));
         let manifests = removal.manifests.iter();
         let manifests = manifests.filter(|entry| still.contains(&entry.digest));
         let manifests = manifests.map(|entry| Reference::Digest(entry.digest));

@@ -16,7 +16,7 @@ use super::CtfDirectory;
 use super::part::PartFile;
 use crate::content::{Content, blob_file};
 use crate::sink::{blocking, go_on, write_stream};
-use crate::temporary::TemporaryFile;
+use crate::temporary::{TemporaryFile, sync_directory};
 
 /// What the permissions of a blob are, as the other tools have them.
 pub(super) const MODE: u32 = 0o444;
@@ -30,6 +30,8 @@ pub(super) struct DirectoryContent {
     /// Blobs that will be removed.
     hidden: Mutex<BTreeSet<Digest>>,
     any_hidden: AtomicBool,
+    /// Whether blobs have been brought back whose names are not durable yet.
+    brought_back: AtomicBool,
 }
 
 impl DirectoryContent {
@@ -39,6 +41,7 @@ impl DirectoryContent {
             condemned,
             hidden: Mutex::default(),
             any_hidden: AtomicBool::new(false),
+            brought_back: AtomicBool::new(false),
         }
     }
 
@@ -53,6 +56,17 @@ impl DirectoryContent {
     /// Returns the directory of the blobs that have been set aside.
     pub(super) fn condemned(&self) -> &Path {
         &self.condemned
+    }
+
+    /// Makes durable that blobs have been brought back.
+    pub(super) fn sync_brought_back(&self) -> Result<(), ocm_blob::Error> {
+        if !self.brought_back.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        sync_directory(&self.path).map_err(|source| {
+            self.brought_back.store(true, Ordering::Release);
+            ocm_blob::Error::file("sync", &self.path, source)
+        })
     }
 
     pub(super) fn hide(&self, digest: Digest) {
@@ -146,7 +160,10 @@ impl Content for DirectoryContent {
         }
         let path = self.path(digest);
         match std::fs::rename(self.condemned.join(blob_file(digest)), &path) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.brought_back.store(true, Ordering::Release);
+                Ok(true)
+            }
             // Somebody else may just have brought it back, or a new one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.is_file()),
             Err(source) => Err(ocm_blob::Error::file("bring back", path, source)),

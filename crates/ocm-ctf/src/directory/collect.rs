@@ -10,6 +10,7 @@
 //! - A push of another tool knows nothing of that. What it has found and lists is brought back by
 //!   the next collection.
 //!
+//! Of several who collect, the one who grants most time decides, as they tell each other in `grace`.
 //! Where nothing has been listed yet, nothing is removed. Ages are told by the clock of the file
 //! system, which also may be that of another machine.
 
@@ -23,17 +24,18 @@ use async_trait::async_trait;
 use ocm_digest::Digest;
 use ocm_oci::{Collect, Collected, Error};
 
-use super::{Change, CtfDirectory, part, upload};
+use super::{Change, CtfDirectory, grace, part, upload};
 use crate::content::{Content as _, blob_file, digest_of_file};
 use crate::facts::Child;
 use crate::lock;
 use crate::reach::{Entries, Reach, children};
 use crate::reading;
 use crate::remove::Unneeded;
-use crate::sink::Panicked;
-use crate::temporary::{TemporaryFile, sync_directory};
+use crate::sink::{Panicked, blocking};
+use crate::temporary::TemporaryFile;
 
 /// The directory of blobs that have been set aside, in that of the archive.
+/// It stays when it is empty: it tells those who list manifests that blobs may have gone.
 pub(super) const CONDEMNED: &str = ".condemned";
 
 /// How a collection treats what nothing needs.
@@ -51,6 +53,13 @@ impl Collect for CtfDirectory {
     /// all blobs in memory, some 100 bytes for each.
     async fn collect(&self, grace: Duration) -> Result<Collected, Error> {
         self.sweep(Manner::Beside(grace)).await
+    }
+
+    async fn announce(&self, grace: Duration) -> Result<(), Error> {
+        self.writable()?;
+        let this = self.clone();
+        let announcing = blocking(move || this.announce_now(grace));
+        announcing.await.map_err(|source| self.uncollected(source))
     }
 }
 
@@ -116,8 +125,14 @@ impl CtfDirectory {
         Ok(stamp.is_none_or(|stamp| stamp.len == 0))
     }
 
+    fn announce_now(&self, grace: Duration) -> Result<(), ocm_blob::Error> {
+        let _locked = self.lock_index()?;
+        grace::announce(&self.0.root, grace)
+    }
+
     fn sweep_beside(&self, now: SystemTime, grace: Duration) -> Result<Collected, Error> {
         let failed = |source| self.uncollected(source);
+        let grace = grace.max(grace::announced(&self.0.root).map_err(failed)?);
         let nothing = Entries::new();
         let condemned = self.0.blobs.condemned();
         // What lies before all times is nothing.
@@ -230,9 +245,9 @@ impl CtfDirectory {
                 lacking.insert(manifest, missing);
             }
         }
-        let directory = content.directory();
-        sync_directory(directory)
-            .map_err(|source| self.uncollected(ocm_blob::Error::file("sync", directory, source)))?;
+        content
+            .sync_brought_back()
+            .map_err(|source| self.uncollected(source))?;
         Ok(lacking)
     }
 
@@ -276,15 +291,47 @@ impl CtfDirectory {
         now.map_err(|source| ocm_blob::Error::file("read", &self.0.root, source))
     }
 
+    /// Returns what tells whether a manifest was brought longer ago than a grace time, or nobody
+    /// else writes who may be about to name it.
+    pub(super) fn is_old(
+        &self,
+        grace: Duration,
+    ) -> Result<impl Fn(&Digest) -> Result<bool, Error>, Error> {
+        let failed = |source| self.uncollected(source);
+        let blobs = &self.0.blobs;
+        let lock_failed = |source| ocm_blob::Error::file("lock", blobs.directory(), source);
+        let alone = self.0.writer.as_ref().map(|writer| writer.alone());
+        let alone = alone.transpose().map_err(lock_failed).map_err(failed)?;
+        let is_alone = alone.flatten().is_some();
+        let grace = grace.max(grace::announced(&self.0.root).map_err(failed)?);
+        let oldest = self.now().map_err(failed)?.checked_sub(grace);
+        let oldest = oldest.unwrap_or(SystemTime::UNIX_EPOCH);
+        Ok(move |digest: &Digest| {
+            if is_alone {
+                return Ok(true);
+            }
+            let path = blobs.path(digest);
+            match std::fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+                Ok(modified) => Ok(modified <= oldest),
+                // What is set aside is old.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+                Err(source) => Err(failed(ocm_blob::Error::file("read", path, source))),
+            }
+        })
+    }
+
     /// Takes the lock of the index, and waits for it.
     fn locked(&self) -> Result<File, Error> {
+        self.lock_index().map_err(|source| self.uncollected(source))
+    }
+
+    fn lock_index(&self) -> Result<File, ocm_blob::Error> {
         let lock = || {
             let locked = lock::open_directory(&self.0.root)?;
             lock::exclusive(&locked)?;
             Ok(locked)
         };
-        lock()
-            .map_err(|source| self.uncollected(ocm_blob::Error::file("lock", &self.0.root, source)))
+        lock().map_err(|source| ocm_blob::Error::file("lock", &self.0.root, source))
     }
 
     fn uncollected(&self, source: ocm_blob::Error) -> Error {

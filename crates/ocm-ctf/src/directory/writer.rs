@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ocm_oci::Error;
 
 use super::collect::CONDEMNED;
+use super::grace;
 use super::part::remove_old;
 use super::upload::UPLOADS;
 use crate::index::INDEX_FILE;
@@ -91,7 +92,9 @@ impl Drop for Alone<'_> {
 /// Opens the directory of the blobs and shares its lock.
 fn join(root: &Path, blobs: &Path) -> io::Result<File> {
     let writer = lock::open_directory(blobs)?;
-    let is_alone = lock::try_exclusive(&writer)?;
+    let asked = lock::ask_exclusive(&writer)?;
+    // Where there are no locks, nobody knows who else there is.
+    let is_alone = asked != Some(false);
     if !is_alone {
         lock::shared(&writer)?;
     }
@@ -103,6 +106,9 @@ fn join(root: &Path, blobs: &Path) -> io::Result<File> {
         remove_stale(root)?;
         remove_stale(blobs)?;
         remove_old(blobs)?;
+        if asked == Some(true) {
+            grace::forget(root)?;
+        }
         lock::shared(&writer)?;
     }
     Ok(writer)
@@ -117,6 +123,7 @@ impl Drop for Writer {
             // Directories in which there is something stay.
             let _ = std::fs::remove_dir(self.root.join(UPLOADS));
             let _ = std::fs::remove_dir(self.root.join(CONDEMNED));
+            let _ = grace::forget(&self.root);
             let emptied = std::fs::remove_dir(&self.blobs).is_ok();
             if self.made_root && emptied {
                 let _ = std::fs::remove_dir(&self.root);

@@ -284,6 +284,54 @@ async fn a_manifest_whose_blobs_are_gone_is_refused_and_nothing_else() {
     assert_eq!(read_all(&other).await.unwrap(), (1, 2));
 }
 
+#[tokio::test]
+async fn of_several_who_collect_the_one_who_grants_most_time_decides() {
+    let place = Place::new();
+    let (server, other) = (place.open(), place.open());
+    let name = repository("acme/a");
+    push_image(&server, &name, "1.0", memory("layer"))
+        .await
+        .unwrap();
+    server.commit().await.unwrap();
+    server
+        .push_blob(&name, &memory(noise(1000, 1)))
+        .await
+        .unwrap();
+    server.announce(GRACE * 3).await.unwrap();
+    server.announce(GRACE).await.unwrap();
+    // It is twice the grace time old, and four times, and has been set aside for as long.
+    assert_eq!(place.later(&other).await, Collected::default());
+    assert_eq!(place.later(&other).await, condemned(1));
+    assert_eq!(place.later(&other).await, Collected::default());
+    assert_eq!(place.later(&other).await, removed(1, 1000));
+    // Who writes later is not bound by those who do not any more.
+    server
+        .push_blob(&name, &memory(noise(1000, 1)))
+        .await
+        .unwrap();
+    drop((server, other));
+    let later = place.open();
+    assert_eq!(place.later(&later).await, condemned(1));
+}
+
+#[tokio::test]
+async fn nothing_goes_where_nobody_knows_the_grace_time() {
+    let place = Place::new();
+    let (store, other) = (place.open(), place.open());
+    let name = repository("acme/a");
+    push_image(&store, &name, "1.0", memory("layer"))
+        .await
+        .unwrap();
+    store.commit().await.unwrap();
+    store.push_blob(&name, &memory("blob")).await.unwrap();
+    place.age();
+    for text in ["", "soon", "-1", "99999999999999999999999"] {
+        fs::write(place.path().join(".grace"), text).unwrap();
+        other.collect(GRACE).await.unwrap_err();
+        assert!(place.has("blobs", b"blob"));
+    }
+}
+
 /// Whoever comes first to write for all.
 #[tokio::test]
 async fn each_of_several_who_push_at_once_hears_of_its_own_manifest() {

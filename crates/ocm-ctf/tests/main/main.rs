@@ -7,6 +7,7 @@ mod collect;
 mod directory;
 mod files;
 mod layout;
+mod shrinking;
 mod support;
 mod uploads;
 mod writer;

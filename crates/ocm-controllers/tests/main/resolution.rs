@@ -15,9 +15,15 @@ use crate::world::{
     COMPONENT, descriptor, key, public, publish, publish_with, resolution_options, signed, spec,
 };
 
+/// A place that is asked once: who waits for it in these tests knows that it does not answer.
 fn place(repository: RepositorySpec) -> Place {
+    let document = "{type: http.config.ocm.software, retry: {maxRetries: -1}}";
+    let document = ConfigDocument::parse(document, "a test").unwrap();
     Place {
-        config: Loaded::default(),
+        config: Loaded {
+            config: Arc::new(Config::new([document])),
+            ..Loaded::default()
+        },
         repository,
     }
 }

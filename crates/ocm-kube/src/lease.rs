@@ -89,7 +89,7 @@ impl Election {
     ///
     /// Work is dropped where the lease is lost. If this itself is dropped, the lease expires.
     pub async fn lead<T>(&self, stop: &CancellationToken, work: impl Future<Output = T>) -> Led<T> {
-        let Some(mut held) = stop.run_until_cancelled(self.acquire()).await else {
+        let Some((mut held, asked)) = stop.run_until_cancelled(self.acquire()).await else {
             return Led::NotElected;
         };
         tracing::info!(lease = %self.name, identity = %self.identity, "leading");
@@ -97,7 +97,7 @@ impl Election {
             let mut work = pin!(work);
             tokio::select! {
                 done = &mut work => Some(done),
-                () = self.hold(&mut held) => None,
+                () = self.hold(&mut held, asked) => None,
             }
         };
         let Some(done) = done else {
@@ -108,13 +108,14 @@ impl Election {
         Led::Done(done)
     }
 
-    /// Waits until the lease is ours.
-    async fn acquire(&self) -> Lease {
+    /// Waits until the lease is ours. Returns as well since when others may count on it.
+    async fn acquire(&self) -> (Lease, Instant) {
         // The version of the lease of another, and since when it is that.
         let mut observed: Option<(String, Instant)> = None;
         loop {
+            let asked = Instant::now();
             match self.try_acquire(&mut observed).await {
-                Ok(Some(lease)) => return lease,
+                Ok(Some(lease)) => return (lease, asked),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(lease = %self.name, %error, "cannot look at the lease");
@@ -163,9 +164,9 @@ impl Election {
         won(self.replace(&self.taken(lease)).await)
     }
 
-    /// Renews the lease until that is no longer possible.
-    async fn hold(&self, held: &mut Lease) {
-        let mut renewed = Instant::now();
+    /// Renews the lease until that is no longer possible. An answer may be late, so what counts is
+    /// when it was asked for.
+    async fn hold(&self, held: &mut Lease, mut renewed: Instant) {
         loop {
             sleep(self.times.retry).await;
             let left = self.times.deadline.saturating_sub(renewed.elapsed());

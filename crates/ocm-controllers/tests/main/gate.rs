@@ -107,9 +107,12 @@ impl Gate {
 
     async fn until(&self, is_so: impl Fn(&Passed) -> bool) {
         let mut state = self.shared.state.subscribe();
+        // What is waited for is locked as long as it is looked at, so it is looked at once.
         let waited = timeout(PATIENCE, state.wait_for(|it| is_so(it))).await;
+        let is_so = waited.is_ok();
+        drop(waited);
         let passed = self.shared.state.borrow().requests.join("\n");
-        assert!(waited.is_ok(), "the gate waits in vain after\n{passed}");
+        assert!(is_so, "the gate waits in vain after\n{passed}");
     }
 
     /// Cuts all watches that go on.

@@ -8,7 +8,7 @@ use ocm_ctf::{Access, CtfDirectory, INDEX_FILE};
 use ocm_digest::Digest;
 use ocm_oci::{
     Collect as _, Collected, Delete as _, Descriptor, Error, Fetch as _, ImageIndex, Ingest as _,
-    Outcome, Push as _, RawManifest, Reference, Store as _, media_type,
+    Outcome, Push as _, RawManifest, Reference, RepositoryName, Store as _, media_type,
 };
 
 use crate::support::{
@@ -259,20 +259,28 @@ async fn a_child_that_nothing_lists_comes_back_with_its_layers() {
     other.manifest(&name, &by_digest).await.unwrap();
 }
 
+/// Pushes an image, whose blobs are collected by another before it is listed.
+async fn push_slowly(
+    place: &Place,
+    store: &CtfDirectory,
+    other: &CtfDirectory,
+    name: &RepositoryName,
+) -> RawManifest {
+    let late = image(store, name, "late", memory(noise(1000, 1))).await;
+    let late = late.unwrap();
+    let pushed = store.push_manifest(name, &late, Some(&tag("late"))).await;
+    pushed.unwrap();
+    place.later(other).await;
+    assert_eq!(place.later(other).await.blobs, 3);
+    late
+}
+
 #[tokio::test]
 async fn a_manifest_whose_blobs_are_gone_is_refused_and_nothing_else() {
     let place = Place::new();
     let (store, other) = (place.open(), place.open());
     let name = repository("acme/a");
-    let late = image(&store, &name, "late", memory(noise(1000, 1)))
-        .await
-        .unwrap();
-    store
-        .push_manifest(&name, &late, Some(&tag("late")))
-        .await
-        .unwrap();
-    place.later(&other).await;
-    assert_eq!(place.later(&other).await.blobs, 3);
+    push_slowly(&place, &store, &other, &name).await;
     push_image(&store, &name, "good", memory(noise(1000, 2)))
         .await
         .unwrap();
@@ -339,15 +347,7 @@ async fn each_of_several_who_push_at_once_hears_of_its_own_manifest() {
         let place = Place::new();
         let (store, other) = (place.open(), place.open());
         let name = repository("acme/a");
-        let late = image(&store, &name, "late", memory(noise(1000, 1)))
-            .await
-            .unwrap();
-        store
-            .push_manifest(&name, &late, Some(&tag("late")))
-            .await
-            .unwrap();
-        place.later(&other).await;
-        assert_eq!(place.later(&other).await.blobs, 3);
+        let late = push_slowly(&place, &store, &other, &name).await;
         let good = push_image(&store, &name, "good", memory(noise(1000, 2)))
             .await
             .unwrap();

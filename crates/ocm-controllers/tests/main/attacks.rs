@@ -55,11 +55,9 @@ async fn private(namespace: &str) -> Registry {
     registry
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_others_have_read_with_their_credentials_is_not_there_for_who_has_none() {
-    operator();
-    let (owner, tenant) = (cluster().namespace(), cluster().namespace());
-    let registry = private(&owner).await;
+/// Delivers to a namespace what only its credentials reach.
+async fn delivered_to(owner: &str) -> Registry {
+    let registry = private(owner).await;
     let login = "  ocmConfig: [{kind: Secret, name: login}]\n";
     let shop = repository(&registry).replace("---\n", "") + login + "---\n";
     let owned = [
@@ -67,11 +65,19 @@ async fn what_others_have_read_with_their_credentials_is_not_there_for_who_has_n
         shop,
         component("1.0.0", ""),
         resource("manifests", "manifests", ""),
-        deployer(&owner, &owner, "manifests", ""),
+        deployer(owner, owner, "manifests", ""),
     ];
-    apply(&owner, &owned.concat());
+    apply(owner, &owned.concat());
     let applied = format!("True Succeeded: Applied {COMPONENT}:1.0.0, resource manifests");
-    wait_everywhere(&owner, |it: &Deployer| of_deployer(it) == applied).await;
+    wait_everywhere(owner, |it: &Deployer| of_deployer(it) == applied).await;
+    registry
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_have_read_with_their_credentials_is_not_there_for_who_has_none() {
+    operator();
+    let (owner, tenant) = (cluster().namespace(), cluster().namespace());
+    let registry = delivered_to(&owner).await;
 
     // The same by another namespace: without credentials, and with those of the owner.
     apply(&tenant, &chain(&registry, &tenant, "1.0.0"));
@@ -201,19 +207,7 @@ async fn files_of_the_controllers_are_no_manifests() {
 async fn who_knows_a_digest_does_not_get_what_has_it() {
     operator();
     let (owner, tenant) = (cluster().namespace(), cluster().namespace());
-    let registry = private(&owner).await;
-    let login = "  ocmConfig: [{kind: Secret, name: login}]\n";
-    let shop = repository(&registry).replace("---\n", "") + login + "---\n";
-    let owned = [
-        secret(&registry),
-        shop,
-        component("1.0.0", ""),
-        resource("manifests", "manifests", ""),
-        deployer(&owner, &owner, "manifests", ""),
-    ];
-    apply(&owner, &owned.concat());
-    let applied = format!("True Succeeded: Applied {COMPONENT}:1.0.0, resource manifests");
-    wait_everywhere(&owner, |it: &Deployer| of_deployer(it) == applied).await;
+    let registry = delivered_to(&owner).await;
 
     // The content is kept for the owner now. A component version of the tenant, in a repository of
     // theirs, says that it has the same, in the repository of the owner.

@@ -18,7 +18,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::{Packing, chain};
+use crate::delivery::{Packing, chain, config_map};
+use crate::gate::Gate;
 use crate::running::{gone_from, of_deployer, options, wait_in};
 use crate::world::{COMPONENT, client_of, install, text};
 
@@ -67,6 +68,21 @@ impl World {
         let packing = Packing::start(&self.registry, version).await;
         let packing = packing.blob("manifests", "application/yaml", manifests.as_bytes());
         packing.await.put().await;
+    }
+
+    /// Publishes versions 1.0.0 and 2.0.0 with a config map whose value is the first number, and has
+    /// controllers behind a gate deliver the first.
+    async fn begun(&self) -> (Gate, Controllers) {
+        for value in ["1", "2"] {
+            let map = config_map(&self.namespace, "one", value);
+            self.publish(&format!("{value}.0.0"), &map).await;
+        }
+        let gate = Gate::open(&self.cluster);
+        let controllers = Controllers::start(gate.kubeconfig());
+        self.deliver("1.0.0");
+        self.delivered("1.0.0").await;
+        gate.take_requests();
+        (gate, controllers)
     }
 
     /// Applies the objects that deliver a version.

@@ -8,23 +8,18 @@ use ocm_controllers::api::Replication;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Controllers, World};
+use super::World;
 use crate::delivery::{component, config_map};
-use crate::gate::{Gate, is_write};
+use crate::gate::is_write;
 use crate::running::{gone_from, wait_in};
 use crate::world::install;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_goes_on_where_the_api_server_was_away_and_where_its_database_hangs() {
     let world = World::alone().await;
-    let map = |value: &str| config_map(&world.namespace, "one", value);
-    world.publish("1.0.0", &map("1")).await;
-    world.publish("2.0.0", &map("2")).await;
-    world.publish("3.0.0", &map("3")).await;
-    let gate = Gate::open(&world.cluster);
-    let _controllers = Controllers::start(gate.kubeconfig());
-    world.deliver("1.0.0");
-    world.delivered("1.0.0").await;
+    let (gate, _controllers) = world.begun().await;
+    let third = config_map(&world.namespace, "one", "3");
+    world.publish("3.0.0", &third).await;
     let uid = world.maps().get("one").await.unwrap().metadata.uid;
 
     world.cluster.stop_api_server();
@@ -58,14 +53,7 @@ async fn work_goes_on_where_the_api_server_was_away_and_where_its_database_hangs
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_are_cut_miss_nothing_and_have_nothing_done_again() {
     let world = World::alone().await;
-    let map = |value: &str| config_map(&world.namespace, "one", value);
-    world.publish("1.0.0", &map("1")).await;
-    world.publish("2.0.0", &map("2")).await;
-    let gate = Gate::open(&world.cluster);
-    let _controllers = Controllers::start(gate.kubeconfig());
-    world.deliver("1.0.0");
-    world.delivered("1.0.0").await;
-    gate.take_requests();
+    let (gate, _controllers) = world.begun().await;
     let is_watched =
         |plural: &'static str| move |it: &str| it.starts_with("WATCH ") && it.ends_with(plural);
     for _ in 0..3 {
@@ -100,13 +88,7 @@ async fn watches_that_are_cut_miss_nothing_and_have_nothing_done_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_definition_of_ours_that_vanishes_hinders_no_other_and_counts_when_it_is_back() {
     let world = World::alone().await;
-    let map = |value: &str| config_map(&world.namespace, "one", value);
-    world.publish("1.0.0", &map("1")).await;
-    world.publish("2.0.0", &map("2")).await;
-    let gate = Gate::open(&world.cluster);
-    let _controllers = Controllers::start(gate.kubeconfig());
-    world.deliver("1.0.0");
-    world.delivered("1.0.0").await;
+    let (gate, _controllers) = world.begun().await;
     world.kubectl(&["delete", "crd", "replications.delivery.ocm.software"]);
     gate.take_requests();
     gate.cut_watches();

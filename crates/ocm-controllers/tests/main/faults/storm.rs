@@ -6,9 +6,8 @@ use ocm_controllers::api::{Component, Deployer};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Controllers, World};
-use crate::delivery::{component, config_map};
-use crate::gate::Gate;
+use super::World;
+use crate::delivery::component;
 
 /// How many requests of the controllers one write of somebody else may bring about.
 const EACH: usize = 6;
@@ -16,14 +15,7 @@ const EACH: usize = 6;
 #[tokio::test(flavor = "multi_thread")]
 async fn who_writes_to_our_objects_all_the_time_hinders_nothing_and_loses_nothing() {
     let world = World::alone().await;
-    let map = |value: &str| config_map(&world.namespace, "one", value);
-    world.publish("1.0.0", &map("1")).await;
-    world.publish("2.0.0", &map("2")).await;
-    let gate = Gate::open(&world.cluster);
-    let _controllers = Controllers::start(gate.kubeconfig());
-    world.deliver("1.0.0");
-    world.delivered("1.0.0").await;
-    gate.take_requests();
+    let (gate, _controllers) = world.begun().await;
 
     let stop = CancellationToken::new();
     let components = Api::<Component>::namespaced(world.client.clone(), &world.namespace);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::jobs::{Bench, row};
@@ -36,7 +36,7 @@ const HANGING: f64 = 1.2;
 const MIB: u64 = 1024 * 1024;
 
 /// How many objects there are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct Shape {
     components: usize,
     resources: usize,
@@ -78,16 +78,6 @@ impl Shape {
             maps,
         } = self;
         format!("{components} × {resources} × {deployers} × {maps}")
-    }
-
-    fn json(self) -> Value {
-        let Self {
-            components,
-            resources,
-            deployers,
-            maps,
-        } = self;
-        json!({"components": components, "resources": resources, "deployers": deployers, "maps": maps})
     }
 
     fn objects(self) -> usize {
@@ -196,7 +186,7 @@ impl Bench {
 
     fn deploy(&self, shape: Shape, memory: u64, go: Option<&Path>) -> Result<Vec<Row>> {
         let shape = shape.scaled(self.is_quick());
-        let job = json!({"job": "deliver", "shape": shape.json(), "go": go});
+        let job = json!({"job": "deliver", "shape": shape, "go": go});
         let Delivery {
             ours,
             again,
@@ -271,7 +261,7 @@ impl Bench {
         let shape = SMALL.scaled(self.is_quick());
         let (seconds, interval) = if self.is_quick() { (60, 10) } else { (600, 30) };
         let job = json!({
-            "job": "idle", "shape": shape.json(), "seconds": seconds, "interval": interval,
+            "job": "idle", "shape": shape, "seconds": seconds, "interval": interval,
         });
         let idle: Idle = self.measured(&job)?;
         let busy = idle.cost.cpu / idle.cost.wall;
@@ -295,7 +285,7 @@ impl Bench {
     /// Brings a new version of one component into the cluster.
     pub(super) fn deploy_upgrade(&mut self) -> Result<Vec<Row>> {
         let shape = SMALL.scaled(self.is_quick());
-        let job = json!({"job": "upgrade", "shape": shape.json()});
+        let job = json!({"job": "upgrade", "shape": shape});
         let upgrade: Upgrade = self.measured(&job)?;
         let job = format!(
             "a new version of 1 of {} components, {} registry requests",
@@ -309,7 +299,7 @@ impl Bench {
     pub(super) fn deploy_hang(&mut self) -> Result<Vec<Row>> {
         let shape = SMALL.scaled(self.is_quick());
         let hanging = shape.components / 2;
-        let job = json!({"job": "hang", "shape": shape.json(), "hanging": hanging});
+        let job = json!({"job": "hang", "shape": shape, "hanging": hanging});
         let hang: Hang = self.measured(&job)?;
         let bar = Bar::Times {
             factor: HANGING,

@@ -2,15 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ocm_digest::Digester;
+
+use super::sink::Sink;
 
 /// What is read and written at a time, as everywhere in the product.
 const CHUNK: usize = 256 * 1024;
@@ -168,7 +170,7 @@ fn copy(files: &[PathBuf], scratch: &Path, mut look: impl FnMut(&[u8])) -> Resul
     Ok(spent)
 }
 
-/// Sends everything in one request to a server of a few lines.
+/// Sends everything in one request to a server that drops it.
 fn put(files: &[PathBuf]) -> Result<Duration> {
     put_bytes(total(files)?, |write| for_each_chunk(files, write))
 }
@@ -177,48 +179,20 @@ fn put_bytes(
     size: u64,
     content: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()>,
 ) -> Result<Duration> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let server = thread::spawn(move || answer_put(&listener, size));
+    let sink = Sink::start()?;
     let start = Instant::now();
-    let mut connection = TcpStream::connect(address)?;
+    let mut connection = TcpStream::connect(&sink.host)?;
     write!(
         connection,
-        "PUT /blob HTTP/1.1\r\nHost: {address}\r\nContent-Length: {size}\r\n\r\n"
+        "PUT /blob HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n",
+        sink.host
     )?;
     content(&mut |chunk| connection.write_all(chunk))?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     let spent = start.elapsed();
-    server
-        .join()
-        .map_err(|_| anyhow!("the server fell over"))??;
+    ensure!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     Ok(spent)
-}
-
-fn answer_put(listener: &TcpListener, size: u64) -> io::Result<()> {
-    let (mut connection, _) = listener.accept()?;
-    let mut buffer = vec![0; CHUNK];
-    let mut head = Vec::new();
-    let body = loop {
-        let count = connection.read(&mut buffer)?;
-        head.extend_from_slice(&buffer[..count]);
-        if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
-            break head.len() - end - 4;
-        }
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    };
-    let mut left = size - body as u64;
-    while left > 0 {
-        let count = connection.read(&mut buffer)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        left -= count as u64;
-    }
-    connection.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 fn for_each_chunk(files: &[PathBuf], mut work: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {

@@ -67,12 +67,13 @@ impl Environment {
     }
 
     /// Makes a path absolute: `~` is expanded, and a relative path starts at the working directory.
+    /// `./` says nothing any more then, and goes.
     pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         let expanded = path
             .to_str()
             .map_or_else(|| path.to_owned(), |text| self.expand_home(text));
-        self.cwd.join(expanded)
+        self.cwd.join(expanded).components().collect()
     }
 }
 
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(env.expand_home("~other/x"), Path::new("~other/x"));
         assert_eq!(env.absolute("a/~"), Path::new("/work/a/~"));
         assert_eq!(env.absolute("~/a"), Path::new("/home/u/a"));
+        assert_eq!(env.absolute("./a/./b").to_str(), Some("/work/a/b"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn signatures_and_content_of_component_archives_verify() {
     --- stderr
     error: ./parts is not verified
       caused by: resource name=note,version=1.0.0 of acme.org/parts:1.0.0 is not what was signed
-      caused by: cannot read blobs/sha256.<digest> of <dir>/./parts
+      caused by: cannot read blobs/sha256.<digest> of <dir>/parts
       caused by: content has digest sha256:<digest>, expected sha256:<digest>
     ");
 }
@@ -237,7 +237,7 @@ fn a_link_out_of_the_archive_is_refused() {
     --- stderr
     error: cannot read acme.org/made:1.0.0 in ./made
       caused by: cannot read a local blob of acme.org/made:1.0.0
-      caused by: blobs/link of <dir>/./made is malformed: it is a link out of the archive
+      caused by: blobs/link of <dir>/made is malformed: it is a link out of the archive
     ");
 }
 

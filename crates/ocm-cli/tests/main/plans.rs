@@ -176,7 +176,7 @@ fn a_specification_of_the_go_tool_is_carried_out() {
     acme.org/base:1.0.0  added
     acme.org/shop:1.0.0  added
     --- stderr
-    transferred to <dir>/./target: 2 component versions added, 0 updated, 0 replaced, 0 skipped; 4 blobs copied, 0 mounted, 0 there already; 267 B moved in <n> s
+    transferred to <dir>/target: 2 component versions added, 0 updated, 0 replaced, 0 skipped; 4 blobs copied, 0 mounted, 0 there already; 267 B moved in <n> s
     ");
     assert_snapshot!(cli.run("transfer cv --transfer-spec archive.yaml"), @r"
     $ ocm transfer cv --transfer-spec archive.yaml
@@ -186,7 +186,7 @@ fn a_specification_of_the_go_tool_is_carried_out() {
     acme.org/base:1.0.0  skipped
     acme.org/shop:1.0.0  skipped
     --- stderr
-    transferred to <dir>/./target: 0 component versions added, 0 updated, 0 replaced, 2 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
+    transferred to <dir>/target: 0 component versions added, 0 updated, 0 replaced, 2 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
     ");
     for id in ["acme.org/shop:1.0.0", "acme.org/base:1.0.0"] {
         let stored = |place: &str| cli.ok(&format!("get cv {place}//{id} -o json"));
@@ -229,7 +229,7 @@ fn a_specification_of_the_go_tool_is_about_one_state_of_its_source() {
     $ ocm transfer cv --transfer-spec archive.yaml
     exit 6
     --- stderr
-    error: acme.org/base:1.0.0 in <dir>/./source has changed since the transfer was planned
+    error: acme.org/base:1.0.0 in <dir>/source has changed since the transfer was planned
 
     hint: plan again with --dry-run: nothing has been written
     ");

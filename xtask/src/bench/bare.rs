@@ -1,17 +1,25 @@
 //! The HTTP requests that component versions need, sent by a client that does nothing else.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use ocm_digest::Digest;
+use ocm_digest::{Digest, Digester};
 
 use super::random::Random;
+use super::sink::Sink;
 
 /// How many connections there are, as our client has them.
 const CONNECTIONS: usize = 8;
+
+/// How much of a file is read at a time, in bytes.
+const CHUNK: usize = 256 * 1024;
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -95,6 +103,53 @@ impl Layer {
     }
 }
 
+/// Reads a file in so many parts, hashes each while it is sent to a server that drops it, and returns
+/// how many seconds that took: what a client needs that looks at what it sends, and nothing else.
+pub(crate) fn hash_and_send(path: &Path, parts: u64) -> Result<f64> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let size = file.metadata()?.len();
+    let part = size.div_ceil(parts).max(1);
+    let sink = Sink::start()?;
+    let next = AtomicU64::new(0);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let work = || {
+            loop {
+                let first = next.fetch_add(part, Ordering::Relaxed);
+                if first >= size {
+                    return Ok(());
+                }
+                send_part(&file, first, part.min(size - first), &sink.host)?;
+            }
+        };
+        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            let joined: Result<Result<()>, _> = thread.join();
+            joined.map_err(|_| anyhow!("a connection fell over"))?
+        })
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    ensure!(sink.taken() == size, "not all has been sent");
+    Ok(seconds)
+}
+
+fn send_part(file: &File, first: u64, size: u64, host: &str) -> Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut digester = Digester::default();
+    let mut stream = start_put(host, "/v2/bench/blobs/uploads/1", size)?;
+    let mut done = 0;
+    while done < size {
+        let count = usize::try_from(size - done).map_or(CHUNK, |left| left.min(CHUNK));
+        let chunk = &mut buffer[..count];
+        file.read_exact_at(chunk, first + done)?;
+        digester.update(chunk);
+        stream.write_all(chunk)?;
+        done += count as u64;
+    }
+    std::hint::black_box(digester.finish());
+    end_put(stream)
+}
+
 fn whole_times(size: u64, part: usize) -> usize {
     usize::try_from(size / part as u64).unwrap_or(usize::MAX)
 }
@@ -111,15 +166,24 @@ pub(super) fn put_blob<'a>(
     let location = location.context("an upload without location")?;
     let separator = if location.contains('?') { '&' } else { '?' };
     let target = path_of(&location);
-    let mut stream = TcpStream::connect(host)?;
-    write!(
-        stream,
-        "PUT {target}{separator}digest={digest} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
-         content-length: {size}\r\n\r\n"
-    )?;
+    let mut stream = start_put(host, &format!("{target}{separator}digest={digest}"), size)?;
     for part in parts {
         stream.write_all(part)?;
     }
+    end_put(stream)
+}
+
+fn start_put(host: &str, target: &str, size: u64) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(host)?;
+    write!(
+        stream,
+        "PUT {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+         content-length: {size}\r\n\r\n"
+    )?;
+    Ok(stream)
+}
+
+fn end_put(mut stream: TcpStream) -> Result<()> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     ensure!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
@@ -265,5 +329,17 @@ mod tests {
         for location in ["/v2/a?b=c", "http://host:1/v2/a?b=c"] {
             assert_eq!(path_of(location), "/v2/a?b=c");
         }
+    }
+
+    #[test]
+    fn a_file_is_sent_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for size in [0, 7, CHUNK * 3 + 1] {
+            std::fs::write(&path, vec![1; size]).unwrap();
+            // It counts itself what came.
+            hash_and_send(&path, 3).unwrap();
+        }
+        assert!(hash_and_send(&directory.path().join("none"), 3).is_err());
     }
 }

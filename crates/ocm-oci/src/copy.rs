@@ -160,9 +160,9 @@ pub async fn copy_artifact(
     let missing = Missing::find(source, root, target, options).await?;
     let mut blobs = Vec::new();
     add_at_hand(source, &missing.blobs, &mut blobs).await?;
-    for (_, referrers) in list_referrers(source, root).await? {
+    for (_, referrers) in list_referrers(source, root, options).await? {
         for referrer in referrers {
-            let missing = Missing::find(source, &referrer, target, options).await?;
+            let missing = Missing::find(source, &referrer.manifest, target, options).await?;
             add_at_hand(source, &missing.blobs, &mut blobs).await?;
         }
     }

@@ -90,6 +90,13 @@ impl Tag {
     pub fn for_referrers(digest: &Digest) -> Self {
         Self(format!("{}-{}", digest.algorithm(), digest.to_hex()))
     }
+
+    /// Returns the tag under which cosign keeps what it attaches to a manifest, by its kind, such as
+    /// `sig`.
+    pub(crate) fn attached(digest: &Digest, kind: &str) -> Self {
+        let Self(listing) = Self::for_referrers(digest);
+        Self(format!("{listing}.{kind}"))
+    }
 }
 
 impl FromStr for Tag {

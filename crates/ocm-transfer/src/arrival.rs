@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ocm_digest::Digest;
 use ocm_model::{Access, Descriptor};
-use ocm_oci::{CopyOptions, Depth, Selection, survey};
+use ocm_oci::{CopyOptions, Depth, Referrer, Selection, list_referrers, survey};
 use ocm_repository::{Artifact, Content, Error as RepositoryError, selection_of};
 
 use crate::error::Error;
@@ -113,7 +113,8 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
         let Content::Artifact(here) = here else {
             continue;
         };
-        if let Some(missing) = missing_referrer(&here, &there).await.map_err(|error| {
+        let missing = missing_referrer(&here, &there, selection_of(&arrived)).await;
+        if let Some(missing) = missing.map_err(|error| {
             let error = RepositoryError::backend("list", "referrers", error);
             Error::repository("compare", at(&version.id, target), error)
         })? {
@@ -164,23 +165,34 @@ async fn first_fault(
     Ok(survey.faults.first().map(ToString::to_string))
 }
 
-/// Returns something that refers to an artifact at its source, and not at the target.
+/// Returns something that refers to an artifact at its source, or to what was copied of it, and not
+/// at the target.
 async fn missing_referrer(
     here: &Artifact,
     there: &Artifact,
-) -> Result<Option<Digest>, ocm_oci::Error> {
-    let sent = here
-        .store
-        .referrers(&here.repository, &here.root.digest)
-        .await?;
+    selection: Selection,
+) -> Result<Option<String>, ocm_oci::Error> {
+    let options = CopyOptions::new(PARALLEL).with_selection(selection);
+    let sent = referrers(here, &options).await?;
     if sent.is_empty() {
         return Ok(None);
     }
-    let arrived = there
-        .store
-        .referrers(&there.repository, &there.root.digest)
-        .await?;
-    let arrived: BTreeSet<Digest> = arrived.iter().map(|entry| entry.digest).collect();
-    let missing = sent.iter().find(|entry| !arrived.contains(&entry.digest));
-    Ok(missing.map(|entry| entry.digest))
+    let arrived = referrers(there, &options).await?;
+    // What has a tag may be another there, which has more.
+    let name = |referrer: Referrer| match referrer.tag {
+        Some(tag) => tag.as_str().to_owned(),
+        None => referrer.manifest.digest.to_string(),
+    };
+    let arrived: BTreeSet<String> = arrived.into_iter().map(name).collect();
+    let mut sent = sent.into_iter().map(name);
+    Ok(sent.find(|name| !arrived.contains(name)))
+}
+
+async fn referrers(
+    artifact: &Artifact,
+    options: &CopyOptions,
+) -> Result<Vec<Referrer>, ocm_oci::Error> {
+    let place = (&artifact.store, &artifact.repository);
+    let listed = list_referrers(place, &artifact.root, options).await?;
+    Ok(listed.into_iter().flat_map(|(_, new)| new).collect())
 }

@@ -121,20 +121,21 @@ impl Ocm {
             .buffered(options.copy.parallel());
         let stored: Vec<Stored> = stored.collect().await;
         let items = items(&nodes, &stored);
-        let (content, mut artifacts) = look_at_items(&look, items, options).await;
+        let (content, artifacts) = look_at_items(&look, items, options).await;
         parts.extend(content);
+        let mut wholes = Vec::new();
         for (node, stored) in nodes.iter().zip(&stored) {
             match stored {
                 Ok(None) => {}
                 Ok(Some(artifact)) => {
                     parts.extend(look_at_stored(&look, node, artifact).await);
                     let artifact = Artifact::clone(artifact);
-                    artifacts.push((node.descriptor.id().clone(), artifact));
+                    wholes.push((node.descriptor.id().clone(), artifact));
                 }
                 Err(error) => parts.push(stored_part(node, outcome_of(error))),
             }
         }
-        parts.extend(look.at_referrers(artifacts).await);
+        parts.extend(look.at_referrers(artifacts, wholes).await);
         Ok(CheckReport {
             component,
             repository: repository.location(),

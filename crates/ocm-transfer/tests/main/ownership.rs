@@ -2,8 +2,11 @@
 
 use ocm_digest::Digest;
 use ocm_model::Identity;
-use ocm_oci::{Delete as _, Referrers as _, RepositoryName};
-use ocm_repository::{AccessMethods, OWNER_NAME, OWNERSHIP};
+use ocm_oci::{
+    Delete as _, Fetch as _, ImageIndex, Push as _, RawManifest, Reference, Referrers as _,
+    RepositoryName, Tag,
+};
+use ocm_repository::{AccessMethods, Artifact, OWNER_NAME, OWNERSHIP};
 use ocm_transfer::{Error, ExecuteOptions, Transfer, TransferOptions, UploadAs};
 
 use crate::world::{Build, Place, id, image, plan, transfer};
@@ -122,4 +125,73 @@ async fn ownership_is_kept_where_an_artifact_is_uploaded() {
     let moved = transfer(&source.repository, &target.repository, options, &[ID]).await;
     moved.unwrap();
     check_owned(&target, "prefix/acme/app", artifact).await;
+}
+
+/// Returns where cosign keeps the signatures of a manifest.
+fn signatures_of(digest: &Digest) -> Tag {
+    let listing = Tag::for_referrers(digest);
+    format!("{}.sig", listing.as_str()).parse().unwrap()
+}
+
+/// Puts a component version with an index into a place, and what cosign makes of its signatures
+/// under tags. Returns the digests of the index and of its image.
+async fn signed_index(source: &Place) -> [Digest; 2] {
+    let image_of = |content| image(&source.store, "images/app", "1.0.0", content);
+    let signature = image_of("the signatures").await;
+    let app = image_of("the layer").await;
+    let index = RawManifest::index(&ImageIndex::new(vec![app.root.clone()]));
+    let (store, repository) = (&source.store, &app.repository);
+    store.push_manifest(repository, &index, None).await.unwrap();
+    let reference = Reference::Digest(signature.root.digest);
+    let signature = store.manifest(repository, &reference).await.unwrap();
+    let digests = [index.digest(), app.root.digest];
+    for digest in &digests {
+        let tag = signatures_of(digest);
+        let pushed = store.push_manifest(repository, &signature, Some(&tag));
+        pushed.await.unwrap();
+    }
+    let artifact = Artifact {
+        root: index.descriptor(),
+        ..app
+    };
+    let build = Build::new(source, ID).artifact("app", artifact, "acme/app:1.0.0");
+    build.await.stored().await;
+    digests
+}
+
+#[tokio::test]
+async fn what_cosign_keeps_under_tags_comes_with_artifacts_and_what_is_in_them() {
+    let (source, target) = (Place::new(), Place::new());
+    let digests = signed_index(&source).await;
+    let planned = plan(&source, &target, TransferOptions::default(), &[ID]);
+    let planned = planned.await.unwrap();
+    planned.execute(&ExecuteOptions::default()).await.unwrap();
+    planned.check_copy().await.unwrap();
+    let repository: RepositoryName = "component-descriptors/acme.org/notes".parse().unwrap();
+    // What is found last is taken away first.
+    for digest in digests.iter().rev() {
+        let tag = signatures_of(digest);
+        let removed = Reference::Tag(tag.clone());
+        let removed = target.store.delete_manifest(&repository, &removed);
+        removed.await.unwrap();
+        let missing = format!("{}, which refers to name=app", tag.as_str());
+        check_incomplete(planned.check_copy().await, &missing);
+    }
+}
+
+#[tokio::test]
+async fn what_cosign_keeps_under_tags_comes_where_an_artifact_is_uploaded() {
+    let (source, target) = (Place::new(), Place::reachable());
+    let digests = signed_index(&source).await;
+    let options = TransferOptions {
+        upload_as: UploadAs::OciArtifact,
+        ..TransferOptions::default()
+    };
+    let moved = transfer(&source.repository, &target.repository, options, &[ID]).await;
+    moved.unwrap();
+    let repository: RepositoryName = "prefix/acme/app".parse().unwrap();
+    for digest in &digests {
+        let tag = Reference::Tag(signatures_of(digest));
+        target.store.manifest(&repository, &tag).await.unwrap();
+    }
 }

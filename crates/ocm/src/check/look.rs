@@ -8,8 +8,8 @@ use ocm_blob::BlobRef;
 use ocm_digest::Digest;
 use ocm_model::{Access, ComponentVersionId, DigestSpec};
 use ocm_oci::{
-    CopyOptions, Depth, Descriptor as Entry, Moved, Outcome, Selection, Survey, check_blob,
-    look_at, survey,
+    CopyOptions, Depth, Descriptor as Entry, Moved, Outcome, Referrer, Selection, Survey,
+    check_blob, list_referrers, look_at, survey,
 };
 use ocm_repository::{AccessMethods, Artifact, Content, selection_of};
 use ocm_signing::references::RestateError;
@@ -24,6 +24,13 @@ use crate::verify::content::{Read, read};
 const MAX_REFERRERS: usize = 100_000;
 
 type Source = Box<dyn StdError + Send + Sync>;
+
+/// Of what in an artifact referrers are looked for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Within {
+    Everything,
+    Root,
+}
 
 /// How parts are looked at.
 pub(super) struct Look {
@@ -146,58 +153,90 @@ impl Look {
         Ok(PartOutcome::Present { size: blob.size() })
     }
 
-    /// Looks at what refers to artifacts, and to what refers to them.
+    /// Looks at what refers to artifacts, to what is in them, and to what refers to that.
+    ///
+    /// What is in the `stored` form of a component version is among the artifacts already.
     pub(super) async fn at_referrers(
         &self,
         artifacts: Vec<(ComponentVersionId, Artifact)>,
+        stored: Vec<(ComponentVersionId, Artifact)>,
     ) -> Vec<Part> {
+        let artifacts = artifacts.into_iter().map(|it| (it, Within::Everything));
+        let stored = stored.into_iter().map(|it| (it, Within::Root));
         let mut parts = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut open = artifacts;
-        open.reverse();
-        while let Some((id, artifact)) = open.pop() {
-            let Artifact {
-                store,
-                repository,
-                root,
-            } = &artifact;
+        for ((id, artifact), within) in artifacts.chain(stored) {
             let part =
                 |name: String, outcome| Part::new(id.clone(), PartKind::Referrer, name, outcome);
-            let place = (store.location(), repository.clone());
-            if !seen.insert((place, root.digest)) {
+            let place = |digest| {
+                (
+                    artifact.store.location(),
+                    artifact.repository.clone(),
+                    digest,
+                )
+            };
+            if !seen.insert(place(artifact.root.digest)) {
                 continue;
             }
-            let referrers = match store.referrers(repository, &root.digest).await {
+            let referrers = match self.referrers_of(&artifact, within).await {
                 Ok(referrers) => referrers,
                 Err(error) => {
-                    let name = format!("referrers of {}", root.digest);
+                    let name = format!("referrers of {}", artifact.root.digest);
                     parts.push(part(name, outcome_of(&error)));
                     continue;
                 }
             };
-            for entry in referrers {
+            for Referrer { manifest, tag } in referrers {
                 if parts.len() >= MAX_REFERRERS {
                     let reason = format!("there are more than {MAX_REFERRERS}");
-                    let name = format!("referrers of {}", root.digest);
+                    let name = format!("referrers of {}", artifact.root.digest);
                     parts.push(part(name, PartOutcome::Wrong { reason }));
                     return parts;
                 }
-                let name = match &entry.artifact_type {
-                    Some(artifact_type) => format!("{} ({artifact_type})", entry.digest),
-                    None => entry.digest.to_string(),
+                if !seen.insert(place(manifest.digest)) {
+                    continue;
+                }
+                let known_as = tag.map(|tag| tag.as_str().to_owned());
+                let name = match known_as.or(manifest.artifact_type.clone()) {
+                    Some(known_as) => format!("{} ({known_as})", manifest.digest),
+                    None => manifest.digest.to_string(),
                 };
                 let referrer = Artifact {
-                    root: entry.plain(),
+                    root: manifest,
                     ..artifact.clone()
                 };
                 let outcome = self
                     .at_artifact(&referrer, &BTreeSet::new(), Selection::all())
                     .await;
                 parts.push(part(name, outcome));
-                open.push((id.clone(), referrer));
             }
         }
         parts
+    }
+
+    async fn referrers_of(
+        &self,
+        artifact: &Artifact,
+        within: Within,
+    ) -> Result<Vec<Referrer>, ocm_oci::Error> {
+        let place = (&artifact.store, &artifact.repository);
+        let mut found = Vec::new();
+        let mut roots = vec![artifact.root.clone()];
+        if within == Within::Root {
+            roots = artifact
+                .store
+                .referrers(place.1, &artifact.root.digest)
+                .await?;
+            found.extend(roots.iter().map(|entry| Referrer {
+                manifest: entry.clone(),
+                tag: None,
+            }));
+        }
+        for root in &roots {
+            let listed = list_referrers(place, root, &self.copy).await?;
+            found.extend(listed.into_iter().flat_map(|(_, new)| new));
+        }
+        Ok(found)
     }
 
     fn outcome_of_survey(&self, survey: &Survey) -> PartOutcome {

@@ -76,8 +76,8 @@ async fn content_of(below: String, artifact: Artifact, copy: &CopyOptions) -> Re
         root,
     } = &artifact;
     let mut roots = vec![root.clone()];
-    for (_, referrers) in list_referrers((store, repository), root).await? {
-        roots.extend(referrers);
+    for (_, referrers) in list_referrers((store, repository), root, copy).await? {
+        roots.extend(referrers.into_iter().map(|referrer| referrer.manifest));
     }
     let mut blobs = BTreeMap::new();
     let nothing = BTreeSet::new();

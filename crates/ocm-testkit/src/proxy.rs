@@ -5,11 +5,12 @@ mod message;
 mod step;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
@@ -48,6 +49,9 @@ pub struct Line {
     /// How many of a thousand requests are cut, in the middle of their way there or back. The same
     /// ones in each run.
     pub cuts_per_mille: u64,
+    /// How many bytes the system takes at most that nobody has asked for yet; none leaves that to
+    /// the system.
+    pub receive_buffer: Option<u32>,
 }
 
 /// What has passed.
@@ -123,7 +127,7 @@ impl FaultProxy {
                 .build()
                 .expect("a runtime");
             runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let listener = listen(line.receive_buffer).expect("a free port");
                 let address = listener.local_addr().expect("an address");
                 bound.send(address).expect("a test that listens");
                 tokio::select! {
@@ -311,6 +315,16 @@ const fn mixed(number: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// Listens at a free port; connections have the buffer of the socket that they come to.
+fn listen(receive_buffer: Option<u32>) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(size) = receive_buffer {
+        socket.set_recv_buffer_size(size)?;
+    }
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    socket.listen(1024)
 }
 
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {

@@ -197,6 +197,10 @@ fn build(
         .no_deflate()
         .no_brotli()
         .no_zstd();
+    // The system takes megabytes that may never arrive. Who waits for an answer to them cannot tell
+    // a line that is dead from a registry that works on a blob; the system can.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let builder = builder.tcp_user_timeout(options.timeouts.read);
     let builder = if compiled_in {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
         let roots = roots.filter_map(|der| Certificate::from_der(der).ok());

@@ -118,6 +118,11 @@ impl Exchange<'_> {
                 self.pass_request(Some(count)).await?;
                 Ok(false)
             }
+            Some(Disturbance::StallRequest(count)) => {
+                self.pass_request(Some(count)).await?;
+                // As long as there is a proxy: whether the client has left shows only who reads.
+                std::future::pending().await
+            }
             Some(Disturbance::Lost) => {
                 let target = self.head.second();
                 let (path, query) = target.split_once('?').unwrap_or((target, ""));

@@ -84,6 +84,8 @@ pub enum Disturbance {
     HalfAnswer,
     /// So many bytes of the answer come back, head included, then nothing more comes.
     Stall(u64),
+    /// So many bytes of the request's body reach the registry, then nothing more is taken.
+    StallRequest(u64),
     /// The registry is not asked: this status comes back, with these headers.
     Answer(u16, Vec<(String, String)>),
     /// The registry is not asked: the client is sent to where it is (307).
@@ -131,6 +133,7 @@ impl fmt::Debug for Disturbance {
             Self::CutRequest(count) => write!(f, "request cut after {count}"),
             Self::CutAnswer(count) => write!(f, "answer cut after {count}"),
             Self::Stall(count) => write!(f, "silence after {count}"),
+            Self::StallRequest(count) => write!(f, "nothing taken after {count}"),
             Self::HalfAnswer => f.write_str("half an answer"),
             Self::Answer(status, headers) => write!(f, "status {status} {headers:?}"),
             Self::Round => f.write_str("sent around"),

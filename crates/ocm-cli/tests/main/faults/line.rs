@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ocm_testkit::{Disturbance, FaultProxy, Line, Registry, Step};
 
-use super::resumed::{SIZE, check_arrived, world};
+use super::resumed::{SIZE, UNDER_WAY, check_arrived, digest, world};
 use crate::world::{LEAF_DATA, check_product, empty, registry, signed};
 
 /// A configuration that leaves who is silent for a short time.
@@ -57,6 +57,33 @@ fn a_line_that_falls_silent_is_left() {
     check_arrived(&cli, "far");
     let received = proxy.passed().received - before;
     assert!(received < 2 * SIZE, "{received}");
+}
+
+/// What is left of a blob may be more than what the system takes of it, or less, so that all of it
+/// seems to be on its way.
+#[test]
+fn a_line_that_takes_nothing_any_more_is_left() {
+    let (cli, registry, _) = world();
+    cli.write(".ocmconfig", HASTY);
+    let line = Line {
+        receive_buffer: Some(64 * 1024),
+        ..Line::default()
+    };
+    let proxy = FaultProxy::on(registry.host(), line);
+    for (number, taken) in [0, SIZE / 4 * 3].into_iter().enumerate() {
+        let before = proxy.passed();
+        let stall = Disturbance::StallRequest(taken);
+        proxy.disturb_where(Step::UploadPut, &digest(), 1, stall);
+        cli.ok(&format!(
+            "transfer ctf shop http://{}/p{number}",
+            proxy.host()
+        ));
+        proxy.heal();
+        assert_eq!(proxy.passed().disturbed, before.disturbed + 1, "{taken}");
+        check_arrived(&cli, &format!("http://{}/p{number}", registry.host()));
+        let sent = proxy.passed().sent - before.sent;
+        assert!(sent < SIZE + UNDER_WAY, "{taken}: {sent}");
+    }
 }
 
 /// Packs component versions that have nothing in common.

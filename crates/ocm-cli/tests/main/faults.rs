@@ -4,6 +4,7 @@
 
 mod line;
 mod others;
+mod restarted;
 mod resumed;
 mod together;
 mod tokens;

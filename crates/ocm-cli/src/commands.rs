@@ -124,6 +124,11 @@ impl Session {
                 operation: "deleting manifests" | "deleting tags",
                 ..
             } => Some(DELETION.to_owned()),
+            ocm::oci::Error::Remote { status: None, .. }
+                if causes(error.as_ref()).any(|it| it.to_string() == NO_HTTP) =>
+            {
+                Some(TLS.to_owned())
+            }
             ocm::oci::Error::Remote {
                 what, status: None, ..
             } => {
@@ -147,6 +152,12 @@ impl Session {
 /// What helps where a registry wants to know who asks.
 const CREDENTIALS: &str = "log in with `docker login`, or configure credentials for the host \
      in .ocmconfig; docs/guide/credentials.md shows both";
+
+/// What the HTTP client says of an answer that is none, such as that of a server that wants TLS.
+const NO_HTTP: &str = "invalid HTTP version parsed";
+
+/// What helps there.
+const TLS: &str = "if it speaks TLS, write `https://` before its host";
 
 /// What helps where an archive in one file has another writer that does not come to an end.
 const BUSY: &str = "an archive in one file has one writer at a time: run the same command again \

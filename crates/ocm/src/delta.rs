@@ -3,7 +3,7 @@
 mod placed;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -105,6 +105,14 @@ impl Ocm {
             Some(List::Digests(bytes)) => {
                 let digests = PlaceState::read_digests(&bytes).map_err(no_base)?;
                 return Ok(Base::of_digests(name(), digests));
+            }
+            // No registry has such a name, and no archive.
+            None if is_name_of_list(&path) && !path.exists() => {
+                return Err(Error::File {
+                    action: "read",
+                    path,
+                    source: ErrorKind::NotFound.into(),
+                });
             }
             None => {}
         }
@@ -342,4 +350,10 @@ fn list_in(path: &Path) -> Result<Option<List>, Error> {
     } else {
         List::Digests(bytes)
     }))
+}
+
+/// Tells whether a name is one that files with states and digests have.
+fn is_name_of_list(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "json" || extension == "txt")
 }

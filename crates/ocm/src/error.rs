@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ocm_digest::Digest;
-use ocm_model::{ComponentVersionId, Identity, NormalisationAlgorithm};
+use ocm_model::{ComponentName, ComponentVersionId, Identity, NormalisationAlgorithm};
 use ocm_signing::references::RestateError;
 
 use crate::address;
@@ -136,6 +136,14 @@ pub enum Error {
     /// A reference names no version where one is needed.
     #[error("`{reference}` names no version")]
     NoVersion { reference: String },
+
+    /// Of the versions of a component, none is wanted.
+    #[error("no version of {component} in {location} is admitted by `{constraint}`")]
+    NoneAdmitted {
+        component: ComponentName,
+        location: String,
+        constraint: String,
+    },
 
     /// A component descriptor breaks rules of its schema, and who reads it is strict.
     #[error("the component descriptor of {id} breaks rules of its schema")]

@@ -154,6 +154,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         Error::NoRepository { .. }
         | Error::BaseMissing { .. }
         | Error::Lookup(_)
+        | Error::NoneAdmitted { .. }
         | Error::NoContent { .. } => Some(Kind::NotFound),
         Error::Address(_)
         | Error::Config(_)

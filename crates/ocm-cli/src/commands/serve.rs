@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ocm::bucket::Place;
+use ocm::ctf::CtfFormat;
 use ocm::oci::{MemoryStore, StoreRef};
 use ocm::registry::{
     AccessEntry, AccessLog, Authentication, AuthenticationOptions, Delivery, Policy, Quota,
@@ -380,7 +381,13 @@ async fn open(args: &Args, ocm: &Ocm) -> anyhow::Result<(StoreRef, bool)> {
     if is_bucket(args) {
         return Ok((Arc::new(ocm.bucket(&text).await?), args.read_only));
     }
-    let is_file = ocm.path(path).is_file();
+    let full = ocm.path(path);
+    // A file is served as it is, so that there must be one.
+    let is_file = if full.exists() {
+        full.is_file()
+    } else {
+        CtfFormat::of_name(&full) != CtfFormat::Directory
+    };
     let usage = if args.read_only || is_file {
         Use::Read
     } else {

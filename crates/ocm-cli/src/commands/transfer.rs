@@ -207,18 +207,20 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             ocm.check_stored_digest(&repository, &located).await?;
         }
         let constraint = args.semver_constraint.as_ref();
-        for id in ocm
-            .versions(&repository, &located, constraint, args.latest)
-            .await?
-        {
-            roots.push(Root {
-                repository: RepositoryRef::clone(&repository),
-                id,
-            });
+        let versions = ocm.versions(&repository, &located, constraint, args.latest);
+        let versions = versions.await?;
+        if let (Some(constraint), []) = (constraint, versions.as_slice()) {
+            let none = ocm::Error::NoneAdmitted {
+                component: located.component,
+                location: located.repository.to_string(),
+                constraint: constraint.to_string(),
+            };
+            return Err(none.into());
         }
-    }
-    if roots.is_empty() {
-        return Err(usage("no version is admitted by the constraint"));
+        roots.extend(versions.into_iter().map(|id| Root {
+            repository: RepositoryRef::clone(&repository),
+            id,
+        }));
     }
     let (_, first) = &repositories[0];
     let resolvers = ocm.resolvers(first).await?;

@@ -141,6 +141,12 @@ fn a_list_of_digests_is_a_base() {
     cli.write("have.json", "{}");
     let refused = cli.run("transfer ctf new other.tar --since have.json");
     assert_eq!(refused.code, Some(2), "{refused}");
+    // What has the name of such a file, and is not there, is no registry.
+    for missing in ["gone.json", "gone.txt"] {
+        let refused = cli.run(&format!("transfer ctf new other.tar --since {missing}"));
+        assert_eq!(refused.code, Some(3), "{refused}");
+        assert!(refused.stderr.contains(missing), "{refused}");
+    }
     assert!(!cli.path("other.tar").exists());
 }
 

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use ocm_testkit::web::{Bucket, Web};
 use ocm_testkit::{Cli, Fault, Started};
 
-use crate::world::{self, LEAF_DATA, SMALL, check_product, signed, stored};
+use crate::world::{self, IMPATIENT, LEAF_DATA, SMALL, check_product, signed, stored};
 
 /// Starts a server, and returns it with the place for components in it.
 fn serve<'a>(cli: &'a Cli, arguments: &str) -> (Started<'a>, String) {
@@ -197,6 +197,42 @@ fn a_server_that_is_killed_keeps_what_was_complete() {
 }
 
 #[test]
+fn an_archive_that_is_not_there_is_not_served() {
+    let cli = signed();
+    for place in ["new.tar", "new.tgz", "new --read-only"] {
+        let run = cli.run(&format!("serve {place} --listen 127.0.0.1:0"));
+        assert_eq!(run.code, Some(3), "{run}");
+        assert!(
+            run.stderr.contains("there is no repository at new"),
+            "{run}"
+        );
+    }
+    assert!(!cli.path("new.tar").exists());
+}
+
+#[test]
+fn who_does_not_speak_tls_to_who_does_is_told() {
+    use std::io::{Read as _, Write as _};
+
+    let cli = signed();
+    cli.write(".ocmconfig", IMPATIENT);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            // What is read is no beginning of TLS: an alert, and the end.
+            connection.read_exact(&mut [0; 5]).unwrap();
+            connection.write_all(b"\x15\x03\x03\0\x02\x02\x32").unwrap();
+        }
+    });
+    let run = cli.run(&format!("transfer ctf shop {place}"));
+    assert_eq!(run.code, Some(7), "{run}");
+    let hint = "hint: if it speaks TLS, write `https://` before its host";
+    assert!(run.stderr.contains(hint), "{run}");
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let mut cli = signed();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -254,12 +290,11 @@ fn a_password_is_asked_for_and_given() {
 fn a_quota_is_for_a_directory_that_is_written_to() {
     let cli = signed();
     cli.ok("transfer ctf shop disk.tar");
-    for place in ["new.tar", "new.tgz", "disk.tar", "shop --read-only", ""] {
+    for place in ["disk.tar", "shop --read-only", ""] {
         let refused = cli.run(&format!("serve {place} --quota 100000000"));
         assert_eq!(refused.code, Some(2), "{refused}");
         assert!(refused.to_string().contains("--quota is for"), "{refused}");
     }
-    assert!(!cli.path("new.tar").exists());
     for place in ["shop", "new/directory"] {
         let (_server, place) = serve(&cli, &format!("{place} --quota 100000000"));
         cli.ok(&format!("transfer ctf shop {place}"));

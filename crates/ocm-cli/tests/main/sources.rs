@@ -77,3 +77,86 @@ fn a_reference_is_found_where_one_is_told_to_look() {
     cli.ok("transfer cv --plan plan.json");
     assert!(cli.ok("list farther").contains("acme.org/base"));
 }
+
+#[test]
+fn a_reference_is_found_where_the_configuration_says() {
+    let elsewhere = "type: CommonTransportFormat/v1, filePath: ./two";
+    for resolvers in [
+        format!(
+            "- type: resolvers.config.ocm.software/v1alpha1
+  resolvers:
+  - {{repository: {{{elsewhere}}}, componentNamePattern: 'acme.org/b*', versionConstraint: '>=1.0'}}"
+        ),
+        format!(
+            "- type: ocm.config.ocm.software
+  resolvers:
+  - {{repository: {{{elsewhere}}}, prefix: acme.org}}"
+        ),
+    ] {
+        let cli = two_places();
+        let configuration = |resolvers: &str| {
+            format!("type: generic.config.ocm.software/v1\nconfigurations:\n{resolvers}\n")
+        };
+        cli.write(".ocmconfig", configuration(&resolvers));
+        cli.ok("transfer cv -r one//acme.org/shop:1.0.0 far");
+        cli.ok("download resource far//acme.org/base:1.0.0 data -O data");
+        assert_eq!(cli.read("data"), b"base");
+        // Where it is not for this component, nobody looks there.
+        for (what, other) in [("acme.org/b*", "acme.org/c*"), (">=1.0", ">1.0"), ("prefix: acme", "prefix: bcme")] {
+            let others = resolvers.replace(what, other);
+            if others != resolvers {
+                cli.write(".ocmconfig", configuration(&others));
+                let run = cli.run("transfer cv -r one//acme.org/shop:1.0.0 other");
+                assert_eq!(run.code, Some(3), "{run}");
+            }
+        }
+    }
+}
+
+#[test]
+fn versions_are_chosen_where_a_reference_names_none() {
+    let cli = empty();
+    cli.write(
+        "app.yaml",
+        "name: acme.org/app\nversion: ${V}\nprovider: {name: acme}\n",
+    );
+    for version in ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0-rc.1"] {
+        cli.ok(&format!("add cv -r shop app.yaml V={version}"));
+    }
+    for (number, (flags, expected)) in [
+        ("", &["1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0-rc.1"][..]),
+        ("--latest", &["2.0.0"]),
+        ("--semver-constraint ~1.1||^2", &["1.1.0", "2.0.0"]),
+        ("--constraints ^1 --latest", &["1.2.0"]),
+        ("-c >=2.1.0-0", &["2.1.0-rc.1"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        cli.ok(&format!(
+            "transfer cv {flags} shop//acme.org/app far{number}"
+        ));
+        let listed = cli.ok(&format!("get cv far{number}//acme.org/app -o json"));
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        let listed = listed.as_array().unwrap().iter();
+        let mut versions: Vec<_> = listed
+            .map(|it| it["component"]["version"].as_str().unwrap())
+            .collect();
+        versions.reverse();
+        assert_eq!(versions, expected, "{flags}");
+    }
+    cli.write(
+        "other.yaml",
+        "name: acme.org/other\nversion: 4.0.0\nprovider: {name: acme}\n",
+    );
+    cli.ok("add cv -r shop other.yaml");
+    // Nothing is left out without a word, whatever else there is.
+    let both = "shop//acme.org/other shop//acme.org/app";
+    assert_snapshot!(cli.run(&format!("transfer cv --semver-constraint >3 {both} far")), @r"
+    $ ocm transfer cv --semver-constraint >3 shop//acme.org/other shop//acme.org/app far
+    exit 3
+    --- stderr
+    error: no version of acme.org/app in shop is admitted by `>3`
+    ");
+    assert!(!cli.path("far").exists());
+}

@@ -1,7 +1,9 @@
 //! `ocm check`: what of a component version is there.
 
 use insta::assert_snapshot;
+use ocm::digest::Digest;
 use ocm_testkit::Cli;
+use serde_json::{Value, json};
 
 use crate::world::{LEAF_DATA, PRODUCT, conformance, empty, odd, registry, signed, stored, tamper};
 
@@ -162,6 +164,54 @@ fn a_blob_of_another_size_shows_without_reading_it() {
 }
 
 #[test]
+fn what_is_attached_to_an_image_by_a_tag_is_looked_at_and_copied() {
+    let cli = signed();
+    let component: Value =
+        serde_json::from_str(&cli.ok(&format!("get cv {PRODUCT} -o json"))).unwrap();
+    let resources = component[0]["component"]["resources"].as_array().unwrap();
+    let image = resources.iter().find(|it| it["name"] == "image").unwrap();
+    let image = image["access"]["localReference"].as_str().unwrap();
+    // As cosign keeps the signatures of an image.
+    let tag = format!("{}.sig", image.replace(':', "-"));
+    let manifest_type = "application/vnd.oci.image.manifest.v1+json";
+    let put = |media_type: &str, content: &str| {
+        let digest = Digest::sha256(content).to_string();
+        let file = digest.replace(':', ".");
+        cli.write(format!("shop/blobs/{file}"), content);
+        json!({"mediaType": media_type, "digest": digest, "size": content.len()})
+    };
+    let layer = put("application/vnd.dev.cosign.simplesigning.v1+json", "signed");
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": manifest_type,
+        "config": put("application/vnd.oci.image.config.v1+json", "{}"), "layers": [layer],
+    });
+    let manifest = put(manifest_type, &manifest.to_string());
+    let index = cli.read("shop/artifact-index.json");
+    let mut index: Value = serde_json::from_slice(&index).unwrap();
+    index["artifacts"].as_array_mut().unwrap().push(json!({
+        "repository": "component-descriptors/acme.org/bar/product",
+        "tag": tag, "digest": manifest["digest"], "mediaType": manifest_type,
+    }));
+    cli.write("shop/artifact-index.json", index.to_string());
+    cli.ok("transfer ctf shop far.tar");
+    let far = PRODUCT.replacen("shop", "far.tar", 1);
+    for place in [PRODUCT, &far] {
+        let report = cli.ok(&format!("check --only-local {place}"));
+        let mut lines = report.lines().filter(|line| line.contains(&tag));
+        let line = lines.next().expect("it is looked at");
+        assert!(
+            line.starts_with("referrer ") && line.contains("present"),
+            "{line}"
+        );
+    }
+    let file = layer["digest"].as_str().unwrap().replace(':', ".");
+    std::fs::remove_file(cli.path(format!("shop/blobs/{file}"))).unwrap();
+    let run = cli.run(&format!("check --only-local {PRODUCT}"));
+    assert_eq!(run.code, Some(3), "{run}");
+    assert!(run.stdout.contains("MISSING"), "{run}");
+}
+
+#[test]
 fn references_are_looked_up() {
     let cli = signed();
     cli.ok(&format!("transfer cv {PRODUCT} alone"));
@@ -314,7 +364,7 @@ fn signatures_of_a_root_that_cannot_be_completed_are_reported() {
 fn signatures_of_a_root_are_not_compared_where_something_below_is_missing() {
     let cli = tree_top();
     let index = cli.read("tree/artifact-index.json");
-    let mut index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let mut index: Value = serde_json::from_slice(&index).unwrap();
     let artifacts = index["artifacts"].as_array_mut().unwrap();
     artifacts.retain(|it| it["repository"] != "component-descriptors/acme.org/leaf");
     cli.write("tree/artifact-index.json", index.to_string());

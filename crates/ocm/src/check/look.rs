@@ -196,10 +196,10 @@ impl Look {
                 if !seen.insert(place(manifest.digest)) {
                     continue;
                 }
-                let known_as = tag.map(|tag| tag.as_str().to_owned());
-                let name = match known_as.or(manifest.artifact_type.clone()) {
-                    Some(known_as) => format!("{} ({known_as})", manifest.digest),
-                    None => manifest.digest.to_string(),
+                let name = match (&tag, &manifest.artifact_type) {
+                    (Some(tag), _) => tag.as_str().to_owned(),
+                    (None, Some(kind)) => format!("{} ({kind})", manifest.digest),
+                    (None, None) => manifest.digest.to_string(),
                 };
                 let referrer = Artifact {
                     root: manifest,

@@ -22,7 +22,7 @@ pub(crate) mod verify;
 pub(crate) mod version;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,6 +142,10 @@ impl Session {
             }
             _ => None,
         });
+        let hint = hint.or_else(|| match error.downcast_ref() {
+            Some(ocm::Error::PartsAway { path, .. }) => Some(parts_away(path)),
+            _ => None,
+        });
         match hint {
             Some(hint) if !is_hinted(&error) => hinted(error, hint),
             _ => error,
@@ -162,6 +166,15 @@ const TLS: &str = "if it speaks TLS, write `https://` before its host";
 /// What helps where an archive in one file has another writer that does not come to an end.
 const BUSY: &str = "an archive in one file has one writer at a time: run the same command again \
      once the other one has ended";
+
+/// Returns what helps where an archive in parts cannot be continued.
+fn parts_away(archive: &Path) -> String {
+    let name = archive.file_name().unwrap_or_default().to_string_lossy();
+    format!(
+        "copy them back to be compared, and run the same command again; to begin anew instead, \
+         remove `.{name}.partial` and the parts that are there"
+    )
+}
 
 /// What helps where a registry does not show what it has.
 const CATALOGUE: &str = "name a component: `ocm list REPOSITORY COMPONENT` finds what it refers to as well; some \

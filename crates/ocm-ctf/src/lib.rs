@@ -6,7 +6,8 @@
 //! - [`CtfDirectory`]: read and written, by several processes at once;
 //! - [`CtfArchive`]: a tar read in place, or a compressed tar;
 //! - [`CtfArchiveWriter`]: either of them, written, and replaced as a whole, or a tar in parts;
-//! - [`PartList`]: the parts of an archive, which are read as the archive that they are;
+//! - [`PartList`]: the parts of an archive, which are read as the archive that they are, and
+//!   [`Obstacle`] what keeps some from being written;
 //! - [`Shrinking`]: any of them without some of its manifests, and what only they lead to;
 //! - [`OciLayout`]: an OCI image layout or artifact set, in a directory, a file or a blob;
 //!   [`write_layout`] makes one of an artifact in any store, [`check_passing`] checks one on its way.
@@ -63,4 +64,4 @@ pub use open::{Access, CtfFormat, open, open_in_parts, open_lacking};
 pub use packed::Scratch;
 pub use parts::{ArchivePart, PartList};
 pub use remove::{LeftOut, Removed, Shrinking, Unneeded};
-pub use writer::CtfArchiveWriter;
+pub use writer::{CtfArchiveWriter, Obstacle};

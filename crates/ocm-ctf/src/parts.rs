@@ -84,19 +84,6 @@ impl PartList {
         with_suffix(archive, SUFFIX)
     }
 
-    /// Returns where the first part of an archive stands.
-    pub fn first_part(archive: &Path) -> PathBuf {
-        part_path(archive, 0)
-    }
-
-    /// Returns whether a writer has begun an archive, and left it to the next one.
-    pub fn is_begun(archive: &Path) -> bool {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(archive.file_name().unwrap_or_default());
-        name.push(".partial");
-        archive.with_file_name(name).exists()
-    }
-
     /// Returns the list that a path is about: that of the list itself, or of a part. A part of
     /// which the list is missing has one, too, where its name tells that it is part of an archive.
     pub fn of(path: &Path) -> Option<PathBuf> {
@@ -247,6 +234,17 @@ pub(crate) fn part_path(archive: &Path, index: usize) -> PathBuf {
 pub(crate) fn directory_of(path: &Path) -> &Path {
     let directory = path.parent().filter(|path| *path != Path::new(""));
     directory.unwrap_or(Path::new("."))
+}
+
+/// Returns which part the end of a name is that of, such as `.001`: zero is the first.
+pub(crate) fn number_of(end: &[u8]) -> Option<usize> {
+    let [b'.', digits @ ..] = end else {
+        return None;
+    };
+    let digits = std::str::from_utf8(digits)
+        .ok()
+        .filter(|it| is_number(it))?;
+    digits.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// Returns whether the end of a name is the number of a part.

@@ -58,6 +58,7 @@ use self::opened::{Opened, copy_entries};
 pub(crate) use self::packing::EntryName;
 use self::packing::{Hold, Packing};
 use self::partial::Partial;
+pub use self::parts::Obstacle;
 use self::parts::PartPacking;
 use self::shelves::Shelves;
 use self::tar::TarPacking;

@@ -1,6 +1,6 @@
 //! Why an operation of [`Ocm`](crate::Ocm) did not do what it was asked to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ocm_digest::Digest;
 use ocm_model::{ComponentName, ComponentVersionId, Identity, NormalisationAlgorithm};
@@ -112,10 +112,21 @@ pub enum Error {
     #[error("{} is there already, and not part of this archive", path.display())]
     InTheWay { path: PathBuf },
 
+    /// An archive in parts was begun, and parts that were finished have been carried away.
+    #[error(
+        "{} goes on with what was begun, for which {} in {} again: {}",
+        path.display(), have_to_be(.parts.len()), directory_of(path), names(parts)
+    )]
+    PartsAway {
+        path: PathBuf,
+        /// Never empty.
+        parts: Vec<PathBuf>,
+    },
+
     /// The target does not have what a delta archive leaves out.
     #[error(
         "{delta} leaves out what is in {base}, and {target} lacks {} of it: {}",
-        count(.missing.len(), "blob"), shortened(.missing)
+        count(.missing.len(), "blob"), shortened(.missing.iter().map(Digest::to_string))
     )]
     BaseMissing {
         delta: String,
@@ -309,11 +320,30 @@ pub(crate) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
+fn have_to_be(parts: usize) -> String {
+    let have = if parts == 1 { "has" } else { "have" };
+    format!("{} {have} to be", count(parts, "finished part"))
+}
+
+fn directory_of(path: &Path) -> String {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    directory.unwrap_or(Path::new(".")).display().to_string()
+}
+
+/// Names the first few files.
+fn names(paths: &[PathBuf]) -> String {
+    shortened(paths.iter().map(|path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }))
+}
+
 /// Names the first few.
-fn shortened(digests: &[Digest]) -> String {
+fn shortened(all: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 5;
-    let shown: Vec<String> = digests.iter().take(SHOWN).map(Digest::to_string).collect();
-    match digests.len().saturating_sub(SHOWN) {
+    let more = all.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = all.take(SHOWN).collect();
+    match more {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }

@@ -153,6 +153,7 @@ fn of_operation(error: &Error) -> Option<Kind> {
         Error::File { source, .. } if is_missing(source) => Some(Kind::NotFound),
         Error::NoRepository { .. }
         | Error::BaseMissing { .. }
+        | Error::PartsAway { .. }
         | Error::Lookup(_)
         | Error::NoneAdmitted { .. }
         | Error::NoContent { .. } => Some(Kind::NotFound),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ocm_backends::OciComponentRepository;
-use ocm_ctf::{CtfFormat, Elsewhere, PartList, Scratch, open_in_parts};
+use ocm_ctf::{CtfFormat, Elsewhere, Obstacle, PartList, Scratch, open_in_parts};
 use ocm_model::RepositorySpec;
 use ocm_model::repository::CtfRepository;
 use ocm_oci::StoreRef;
@@ -21,7 +21,8 @@ impl Ocm {
     /// # Errors
     ///
     /// [`Error::NoParts`] if it is no tar, [`Error::InTheWay`] if there is something else under one
-    /// of its names; it cannot be opened.
+    /// of its names, [`Error::PartsAway`] if it was begun and what is finished is not there; it
+    /// cannot be opened.
     pub async fn parts_target(
         &self,
         spec: &RepositorySpec,
@@ -41,12 +42,17 @@ impl Ocm {
         let path = self.tar_of(spec).ok_or_else(|| Error::NoParts {
             location: spec.to_string(),
         })?;
-        let first = PartList::first_part(&path);
-        let is_known = PartList::beside(&path).exists() || PartList::is_begun(&path);
-        for taken in [path.clone(), first] {
-            if taken.exists() && (taken == path || !is_known) {
-                return Err(Error::InTheWay { path: taken });
-            }
+        if path.exists() {
+            return Err(Error::InTheWay { path });
+        }
+        let obstacle = Obstacle::find(&path, size);
+        let obstacle = obstacle.map_err(|source| {
+            ocm_oci::Error::blob("look for parts of", path.display().to_string(), source)
+        })?;
+        match obstacle {
+            Some(Obstacle::Foreign(path)) => return Err(Error::InTheWay { path }),
+            Some(Obstacle::Away(parts)) => return Err(Error::PartsAway { path, parts }),
+            None => {}
         }
         Ok(open_in_parts(&path, size, elsewhere, &Scratch::default()).await?)
     }

@@ -3,7 +3,8 @@
 use std::fs;
 
 use ocm::ctf::PartList;
-use ocm_testkit::Cli;
+use ocm::digest::Digest;
+use ocm_testkit::{Cli, Fault};
 
 use crate::world::{PRODUCT, check_product, noise, signed};
 
@@ -281,6 +282,104 @@ fn a_killed_transfer_into_parts_is_continued_to_the_same_parts() {
         let again: Vec<Vec<u8>> = names.iter().map(|it| cli.read(it)).collect();
         assert!(again == whole, "{kib}");
     }
+}
+
+/// Begins to write an archive in parts from two large contents, and kills that when the first parts
+/// are finished.
+fn begun(cli: &mut Cli) -> String {
+    let (registry, place) = crate::world::registry(cli);
+    cli.write("src/noise", noise(400 * 1024, 7));
+    cli.write("src/more", noise(300 * 1024, 8));
+    cli.write(
+        "src/two.yaml",
+        "name: acme.org/large\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
+         - {name: noise, type: blob, input: {type: file, path: noise}}\n\
+         - {name: more, type: blob, input: {type: file, path: more}}\n",
+    );
+    cli.ok("add cv -r two src/two.yaml");
+    cli.ok(&format!("transfer ctf two {place}"));
+    registry.take_requests();
+    let second = Digest::sha256(noise(300 * 1024, 8)).to_string();
+    registry.fail(usize::MAX, "GET", &second, Fault::Hold);
+    let command = format!("transfer ctf {place} new.tar --split-size 128KiB");
+    let started = cli.start(&command);
+    registry.wait_for(&format!(
+        "GET /v2/shop/component-descriptors/acme.org/large/blobs/{second}"
+    ));
+    assert_eq!(started.signal("KILL").code, None);
+    "transfer ctf two new.tar --split-size 128KiB".to_owned()
+}
+
+#[test]
+fn finished_parts_that_are_away_are_named_and_have_to_come_back() {
+    let mut cli = signed();
+    let command = begun(&mut cli);
+    let started: Vec<String> = files(&cli);
+    for part in ["new.tar.001", "new.tar.002", "new.tar.003"] {
+        assert!(started.contains(&part.to_owned()), "{started:?}");
+    }
+    fs::create_dir(cli.path("away")).unwrap();
+    for part in ["new.tar.001", "new.tar.003"] {
+        fs::rename(cli.path(part), cli.path(format!("away/{part}"))).unwrap();
+    }
+    let before = files(&cli);
+    let refused = cli.run(&command);
+    assert_eq!(refused.code, Some(3), "{refused}");
+    let place = cli.path("new.tar");
+    let place = place.parent().unwrap().display();
+    let expected = format!("finished parts have to be in {place} again: new.tar.001, new.tar.003");
+    assert!(refused.stderr.contains(&expected), "{refused}");
+    assert!(refused.stderr.contains("`.new.tar.partial`"), "{refused}");
+    assert_eq!(files(&cli), before);
+    for part in ["new.tar.001", "new.tar.003"] {
+        cli.copy(cli.path(format!("away/{part}")), part);
+    }
+    cli.ok(&command);
+    cli.ok("check new.tar.parts");
+    cli.ok("check --content new.tar.parts//acme.org/large:1.0.0");
+    // What is begun anew is the same, whatever a writer before has left.
+    let whole: Vec<Vec<u8>> = files(&cli).iter().map(|it| cli.read(it)).collect();
+    let names = files(&cli);
+    for name in &names {
+        fs::remove_file(cli.path(name)).unwrap();
+    }
+    cli.write(".new.tar.006", noise(128 * 1024, 9));
+    cli.ok(&command);
+    assert_eq!(files(&cli), names);
+    let again: Vec<Vec<u8>> = names.iter().map(|it| cli.read(it)).collect();
+    assert!(again == whole);
+}
+
+#[test]
+fn a_part_of_somebody_else_is_found_before_anything_is_written() {
+    let mut cli = signed();
+    // What a killed writer of a plain tar has left says nothing of parts.
+    for (left, foreign) in [
+        (None, "new.tar.002"),
+        (None, "new.tar.099"),
+        (Some(".new.tar.partial"), "new.tar.001"),
+    ] {
+        cli.write(foreign, "of somebody else");
+        if let Some(left) = left {
+            cli.write(left, noise(1000, 1));
+        }
+        let before = files(&cli);
+        let refused = cli.run(&format!("transfer cv {PRODUCT} new.tar --split-size 64KiB"));
+        assert_eq!(refused.code, Some(6), "{refused}");
+        assert!(refused.stderr.contains(foreign), "{refused}");
+        assert_eq!(files(&cli), before);
+        assert_eq!(cli.read(foreign), b"of somebody else");
+        fs::remove_file(cli.path(foreign)).unwrap();
+    }
+    fs::remove_file(cli.path(".new.tar.partial")).unwrap();
+    // Among those that a killed writer has left, it is found as well.
+    let command = begun(&mut cli);
+    cli.write("new.tar.005", "of somebody else");
+    let before = files(&cli);
+    let refused = cli.run(&command);
+    assert_eq!(refused.code, Some(6), "{refused}");
+    assert!(refused.stderr.contains("new.tar.005"), "{refused}");
+    assert_eq!(files(&cli), before);
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Partial {
 
     /// Creates the file unless somebody else is writing.
     fn try_create(target: &Path) -> Result<Option<Self>, Error> {
-        let path = beside(target, "partial");
+        let path = path_of(target);
         let failed = |action, source| Error::file(action, &path, source);
         loop {
             let file = File::options()
@@ -202,5 +202,10 @@ fn beside(target: &Path, suffix: &str) -> PathBuf {
     name.push(target.file_name().unwrap_or_default());
     name.push(".");
     name.push(suffix);
+/// Returns where the file stands that becomes an archive.
+pub(super) fn path_of(target: &Path) -> PathBuf {
+    beside(target, "partial")
+}
+
     target.with_file_name(name)
 }

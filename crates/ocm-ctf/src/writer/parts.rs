@@ -19,6 +19,7 @@
 
 mod files;
 mod journal;
+mod obstacle;
 mod pen;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use self::files::PartFiles;
 use self::journal::Journal;
+pub use self::obstacle::Obstacle;
 use self::pen::Pen;
 use super::loose::Loose;
 use super::packing::{Ending, EntryName, Hold, MODE, Packing, index_entry};

@@ -62,6 +62,17 @@ impl PartFiles {
         path.with_file_name(name)
     }
 
+    /// Returns whether a part is there that is not finished.
+    pub(super) fn is_hidden(&self, index: usize) -> bool {
+        self.hidden(index).exists()
+    }
+
+    /// Returns whether a part that is finished is there, under its name or about to get it.
+    pub(super) fn is_finished(&self, index: usize) -> bool {
+        let is_whole = |path| std::fs::metadata(path).is_ok_and(|it| it.len() == self.limit);
+        is_whole(self.name_of(index)) || is_whole(self.hidden(index))
+    }
+
     /// Returns where a part is; so many are finished.
     pub(super) fn path(&self, index: usize, finished: usize) -> PathBuf {
         if index < finished {
@@ -98,8 +109,8 @@ impl PartFiles {
         Joined::new(list.parts.iter().enumerate().map(part))
     }
 
-    /// Opens a part that is not finished, to write it.
-    pub(super) fn create(&self, index: usize) -> Result<OpenFile, Error> {
+    /// Opens a part that is not finished, to write it: from its start, or to go on with it.
+    pub(super) fn open(&self, index: usize, from_start: bool) -> Result<OpenFile, Error> {
         if index >= PartList::MOST {
             let reason = format!(
                 "it has more than {} parts of {} bytes",
@@ -113,7 +124,7 @@ impl PartFiles {
             .read(true)
             .write(true)
             .create(true)
-            .truncate(false)
+            .truncate(from_start)
             .open(&path);
         let file = file.map_err(|source| Error::file("create", &path, source))?;
         Ok(OpenFile::new(file, path))

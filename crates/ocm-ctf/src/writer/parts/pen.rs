@@ -62,7 +62,8 @@ impl Pen {
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             let file = match self.file.take() {
                 Some(file) => file,
-                None => files.create(self.full.len())?,
+                // What is there of a part that begins here is of an archive that was given up.
+                None => files.open(self.full.len(), files.within(self.end) == 0)?,
             };
             file.write_at(now, files.within(self.end))?;
             self.digester.update(now);

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use ocm_blob::CHUNK;
-use ocm_ctf::{Access, CtfArchive, CtfArchiveWriter, PartList, Scratch, open};
+use ocm_ctf::{Access, CtfArchive, CtfArchiveWriter, Obstacle, PartList, Scratch, open};
 use ocm_oci::{Delete as _, Error, Fetch as _, List as _, Push as _};
 
 use super::killed::{BREAKS, contents, copy_files, finish, in_bytes, push_all};
@@ -372,4 +372,76 @@ async fn there_are_no_more_parts_than_can_be_named_in_order() {
         "{}",
         chain(&error)
     );
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_of_parts_is_found_before_anything_is_written() {
+    let find = |place: &Place, size: u64| {
+        Obstacle::find(&place.path, NonZeroU64::new(size).unwrap()).unwrap()
+    };
+    let foreign = |place: &Place, name: &str| Some(Obstacle::Foreign(place.at(name)));
+    let place = Place::new();
+    assert_eq!(find(&place, SIZE), None);
+    for other in [
+        "shop.tar.01",
+        "shop.tar.0001",
+        "shop.tar.x01",
+        "shop.001",
+        "shop.tar.000",
+    ] {
+        fs::write(place.at(other), "").unwrap();
+    }
+    assert_eq!(find(&place, SIZE), None);
+    fs::write(place.at("shop.tar.017"), "").unwrap();
+    assert_eq!(find(&place, SIZE), foreign(&place, "shop.tar.017"));
+    fs::write(place.at(".shop.tar.partial"), noise(5000, 1)).unwrap();
+    assert_eq!(find(&place, SIZE), foreign(&place, "shop.tar.017"));
+
+    // What a killed writer has left is in nobody's way, as long as it is there.
+    let killed = Place::new();
+    let store = killed.writer().await;
+    push_all(&store, &in_bytes([9, 9, 999, 2, 9])).await;
+    let place = Place::new();
+    copy_files(killed.directory.path(), place.directory.path());
+    assert!(place.at("shop.tar.007").exists());
+    assert_eq!(find(&place, SIZE), None);
+    fs::write(place.at("shop.tar.009"), "").unwrap();
+    assert_eq!(find(&place, SIZE), foreign(&place, "shop.tar.009"));
+    fs::remove_file(place.at("shop.tar.009")).unwrap();
+    fs::rename(place.at("shop.tar.002"), place.at("carried")).unwrap();
+    fs::write(place.at("shop.tar.005"), "cut short").unwrap();
+    let away = ["shop.tar.002", "shop.tar.005"].map(|name| place.at(name));
+    assert_eq!(find(&place, SIZE), Some(Obstacle::Away(away.to_vec())));
+    // Parts of another size are begun anew.
+    assert_eq!(find(&place, SIZE + 1), None);
+}
+
+#[tokio::test]
+async fn what_a_writer_has_left_that_was_given_up_is_not_in_the_archive() {
+    let whole = undisturbed().await;
+    let place = Place::new();
+    // The last part, and one behind it, longer than what comes.
+    let last = PartList::read(&whole.last().unwrap().1)
+        .unwrap()
+        .parts
+        .len();
+    for number in [last, last + 1] {
+        let hidden = place.at(&format!(".shop.tar.{number:03}"));
+        fs::write(hidden, noise(usize::try_from(SIZE).unwrap(), 3)).unwrap();
+    }
+    let store = place.writer().await;
+    push_all(&store, &[]).await;
+    finish(&store).await;
+    drop(store);
+    let list = place.list();
+    for part in &list.parts {
+        part.check(&place.at("shop.tar.parts")).unwrap();
+    }
+    let left = format!(".shop.tar.{:03}", last + 1);
+    let files = place.files();
+    let files: Vec<_> = files
+        .into_iter()
+        .filter(|(name, _)| *name != left)
+        .collect();
+    assert!(files == whole, "{:?}", place.names());
 }

@@ -43,6 +43,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::chunks::{ChunkList, MOST_CHUNKS};
 pub use self::completed::Completed;
+pub use self::preview::Preview;
 pub use self::recipe::{Recipe, RecipeStep};
 pub use self::state::{PlaceState, StateError};
 pub use self::writer::DeltaWriter;

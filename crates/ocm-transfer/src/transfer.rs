@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ocm_digest::Digest;
 use ocm_oci::CopyOptions;
 use ocm_repository::{AccessMethods, RepositoryRef};
 
 use crate::arrival;
-use crate::delta::{Base, preview};
+use crate::delta::{Base, Preview, preview};
 use crate::error::Error;
 use crate::execute::{ExecuteOptions, execute};
 use crate::plan::{TransferPlan, VersionPlan};
@@ -126,9 +125,9 @@ impl Transfer {
         standing::inspect(self, inspector).await
     }
 
-    /// Returns the blobs, with their sizes in bytes, that carrying the plan out into a delta archive
-    /// would leave out, since a base has them: of local blobs, and of images that are copied by
-    /// value.
+    /// Returns what carrying the plan out into a delta archive would leave out, since a base has it:
+    /// of local blobs, and of images that are copied by value. With `chunks`, large blobs are read,
+    /// to know which parts of them.
     ///
     /// # Errors
     ///
@@ -136,9 +135,10 @@ impl Transfer {
     pub async fn left_out_by(
         &self,
         base: &Base,
+        chunks: bool,
         copy: &CopyOptions,
-    ) -> Result<BTreeMap<Digest, u64>, Error> {
-        preview::left_out(self, base, copy).await
+    ) -> Result<Preview, Error> {
+        preview::left_out(self, base, chunks, copy).await
     }
 
     /// Carries the plan out.

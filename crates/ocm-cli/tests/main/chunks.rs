@@ -83,6 +83,29 @@ fn of_a_blob_that_changed_only_what_is_new_crosses() {
 }
 
 #[test]
+fn a_dry_run_counts_what_would_be_written() {
+    let cli = released();
+    let transfer = "transfer ctf new delta.tar --since old --chunk-deltas";
+    let shown = cli.run(&format!("{transfer} --dry-run"));
+    assert_eq!(shown.code, Some(0), "{shown}");
+    assert!(!cli.path("delta.tar").exists());
+    let made = cli.run(transfer);
+    let left_out = |text: &str, marker: &str| {
+        let (_, rest) = text.split_once(marker).unwrap();
+        rest.lines().next().unwrap().to_owned()
+    };
+    let expected = left_out(&made.stderr, "leaves out ");
+    assert!(expected.contains("1 blob in part (2."), "{made}");
+    assert_eq!(
+        left_out(&shown.stderr, "would leave out up to "),
+        expected,
+        "{shown}"
+    );
+    let whole = cli.run("transfer ctf new delta.tar --since old --dry-run");
+    assert!(whole.stderr.contains("up to 0 blobs"), "{whole}");
+}
+
+#[test]
 fn every_form_of_archive_is_base_and_delta_and_target() {
     let cli = released();
     for (base, delta, target, more) in [

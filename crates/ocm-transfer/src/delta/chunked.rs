@@ -61,6 +61,26 @@ pub(super) async fn chunked(
     })
 }
 
+/// Reads a blob, and returns how many of its bytes no known chunk has; `None` if it is compressed.
+pub(super) async fn count_new_bytes(
+    blob: &BlobRef,
+    known: &KnownChunks,
+) -> Result<Option<u64>, ocm_blob::Error> {
+    let mut content = blob.open().await?;
+    let mut maker = Maker::new(known);
+    let mut is_first = true;
+    while let Some(bytes) = content.next().await {
+        let bytes = bytes?;
+        if std::mem::take(&mut is_first) && is_compressed(&bytes) {
+            return Ok(None);
+        }
+        maker.take(&bytes);
+        maker.new.clear();
+    }
+    maker.finish();
+    Ok(Some(maker.draft.finish().new_bytes()))
+}
+
 async fn store_piece(
     piece: Bytes,
     store: &StoreRef,

@@ -4,23 +4,38 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ocm_digest::Digest;
 use ocm_model::access::AccessKind;
-use ocm_oci::{CopyOptions, Depth, media_type, survey};
+use ocm_oci::{CopyOptions, Depth, Descriptor, media_type, survey};
 use ocm_repository::{Artifact, Content};
 
 use super::Base;
+use super::chunked::count_new_bytes;
+use super::chunks::{ChunkList, KnownChunks};
 use crate::error::Error;
 use crate::gather::{at, read};
 use crate::plan::{Action, VersionPlan};
 use crate::step::Step;
 use crate::transfer::Transfer;
 
-/// Looks at everything that a plan moves.
+/// What a delta archive would leave out.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Preview {
+    /// Blobs, with their sizes in bytes.
+    pub whole: BTreeMap<Digest, u64>,
+    /// Blobs of which parts are left out, with the size of these parts in bytes.
+    pub in_part: BTreeMap<Digest, u64>,
+}
+
+/// Looks at everything that a plan moves, and reads the blobs of which parts may be left out, where
+/// that is done.
 pub(crate) async fn left_out(
     transfer: &Transfer,
     base: &Base,
+    chunks: bool,
     copy: &CopyOptions,
-) -> Result<BTreeMap<Digest, u64>, Error> {
-    let (mut left_out, nothing) = (BTreeMap::new(), BTreeSet::new());
+) -> Result<Preview, Error> {
+    let (mut preview, nothing) = (Preview::default(), BTreeSet::new());
+    let known = chunks.then(|| KnownChunks::new(&base.chunks));
+    let mut compressed = BTreeSet::new();
     let versions = transfer.plan.component_versions.iter();
     for version in versions.filter(|version| version.action != Action::Skip) {
         for artifact in artifacts(transfer, version).await? {
@@ -30,16 +45,37 @@ pub(crate) async fn left_out(
                 root,
             } = &artifact;
             let found = survey(store, repository, root, &nothing, Depth::Presence, copy);
-            let found = found.await.map_err(|source| {
+            let failed = |source| {
                 let what = format!("artifact {}", root.digest);
                 let source = ocm_repository::Error::backend("read", what, source);
                 Error::repository("look at", at(&version.id, &transfer.target), source)
-            })?;
-            let blobs = found.found_blobs.into_iter();
-            left_out.extend(blobs.filter(|(digest, _)| base.has(digest)));
+            };
+            for (digest, size) in found.await.map_err(failed)?.found_blobs {
+                if base.has(&digest) {
+                    preview.whole.insert(digest, size);
+                    continue;
+                }
+                let is_seen = preview.in_part.contains_key(&digest) || compressed.contains(&digest);
+                let Some(known) = known
+                    .as_ref()
+                    .filter(|_| ChunkList::is_for(size) && !is_seen)
+                else {
+                    continue;
+                };
+                let blob = store.blob(repository, &Descriptor::new("", digest, size));
+                let new_bytes = count_new_bytes(&copy.watch(&blob), known).await;
+                let what = || format!("blob {digest}");
+                let new_bytes = new_bytes
+                    .map_err(|source| failed(ocm_oci::Error::blob("read", what(), source)))?;
+                if let Some(new) = new_bytes {
+                    preview.in_part.insert(digest, size.saturating_sub(new));
+                } else {
+                    compressed.insert(digest);
+                }
+            }
         }
     }
-    Ok(left_out)
+    Ok(preview)
 }
 
 /// Returns what a component version is stored as, and the images that are copied with it.

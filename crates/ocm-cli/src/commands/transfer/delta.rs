@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ocm::model::RepositorySpec;
 use ocm::oci::CopyOptions;
 use ocm::repository::RepositoryRef;
-use ocm::transfer::delta::{Base, DeltaWriter};
+use ocm::transfer::delta::{Base, DeltaWriter, Preview};
 use ocm::{DeltaOptions, Use};
 
 use super::{Planned, Shape};
@@ -71,14 +71,13 @@ pub(super) async fn preview(
         return Ok(());
     };
     let copy = CopyOptions::new(shape.concurrency_limit);
-    let left_out = planned.transfer.left_out_by(&delta.base, &copy).await?;
-    let size = left_out
-        .values()
-        .fold(0, |sum: u64, size| sum.saturating_add(*size));
+    let left_out = planned
+        .transfer
+        .left_out_by(&delta.base, shape.chunk_deltas, &copy);
+    let Preview { whole, in_part } = left_out.await?;
     session.ui.note(&format!(
-        "would leave out up to {} ({}), which {} has",
-        count(left_out.len() as u64, "blob"),
-        bytes(size),
+        "would leave out up to {}, which {} has",
+        described(whole.into_values(), in_part.into_values()),
         delta.base.name(),
     ));
     Ok(())
@@ -92,27 +91,30 @@ pub(super) fn note(planned: &Planned, session: &Session) {
     let record = delta.writer.record();
     let base: Vec<&str> = record.base.iter().map(String::as_str).collect();
     let whole = record.left_out.values().map(|left| left.size);
-    let mut what = format!(
-        "{} ({})",
-        count(record.left_out.len() as u64, "blob"),
-        bytes(whole.fold(0, u64::saturating_add)),
-    );
-    if !record.reassembled.is_empty() {
-        let parts = record.reassembled.values();
-        let parts = parts.map(|whole| whole.size.saturating_sub(whole.new_bytes));
-        let in_part = format!(
-            "{} in part ({})",
-            count(record.reassembled.len() as u64, "blob"),
-            bytes(parts.fold(0, u64::saturating_add)),
-        );
-        what = match record.left_out.len() {
-            0 => in_part,
-            _ => format!("{what} and {in_part}"),
-        };
-    }
+    let parts = record.reassembled.values();
+    let parts = parts.map(|whole| whole.size.saturating_sub(whole.new_bytes));
     session.ui.note(&format!(
-        "{} leaves out {what}, which {} has",
+        "{} leaves out {}, which {} has",
         planned.target,
+        described(whole, parts),
         base.join(", "),
     ));
+}
+
+/// Says what is left out, by the sizes of blobs, and of parts of blobs.
+fn described(
+    whole: impl ExactSizeIterator<Item = u64>,
+    in_part: impl ExactSizeIterator<Item = u64>,
+) -> String {
+    let blobs = |number: usize| count(number as u64, "blob");
+    let (number, parts) = (whole.len(), in_part.len());
+    let whole = bytes(whole.fold(0, u64::saturating_add));
+    let in_part = bytes(in_part.fold(0, u64::saturating_add));
+    let whole = format!("{} ({whole})", blobs(number));
+    let in_part = format!("{} in part ({in_part})", blobs(parts));
+    match (number, parts) {
+        (_, 0) => whole,
+        (0, _) => in_part,
+        _ => format!("{whole} and {in_part}"),
+    }
 }

@@ -185,7 +185,7 @@ impl Descriptor {
 
     /// Writes the descriptor as JSON: compact, keys sorted at every level, no final newline.
     pub fn write_json(&self) -> Vec<u8> {
-        json::compact(&self.to_document())
+        json::compact_object(&self.document)
     }
 
     /// Writes the descriptor as YAML, keys sorted at every level.

@@ -83,6 +83,13 @@ pub fn compact(value: &Value) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// Writes an object as [`compact`] does.
+pub(crate) fn compact_object(object: &Map<String, Value>) -> Vec<u8> {
+    let mut out = String::new();
+    write_compact_object(object, &mut out);
+    out.into_bytes()
+}
+
 /// Names the type of a value, with its article, for messages.
 pub(crate) fn describe(value: &Value) -> &'static str {
     match value {
@@ -177,21 +184,23 @@ fn write_compact(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            out.push('{');
-            for (index, (key, item)) in entries.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_text(key, Escapes::OfGo, out);
-                out.push(':');
-                write_compact(item, out);
-            }
-            out.push('}');
-        }
+        Value::Object(map) => write_compact_object(map, out),
     }
+}
+
+fn write_compact_object(map: &Map<String, Value>, out: &mut String) {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    out.push('{');
+    for (index, (key, item)) in entries.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_text(key, Escapes::OfGo, out);
+        out.push(':');
+        write_compact(item, out);
+    }
+    out.push('}');
 }
 
 /// Builds a [`Value`].

@@ -6,6 +6,7 @@ use ocm_model::{Access, Descriptor, DigestSpec, ElementKind, Identity};
 use ocm_oci::{ImageReference, PlatformFilter};
 use ocm_repository::{AccessMethods, platforms_of};
 
+use crate::contents::{Accesses, Incoming};
 use crate::decide::{Decision, Difference, decide};
 use crate::error::{BeyondReach, ElementId};
 use crate::options::TransferOptions;
@@ -32,12 +33,13 @@ pub(crate) struct Assessment {
 /// The target has other content, which must not be replaced.
 pub(crate) fn assess(
     existing: Option<&Descriptor>,
-    incoming: &Descriptor,
+    incoming: &Incoming<'_>,
     options: &TransferOptions,
     access: &AccessMethods,
     given: &[Option<Step>],
 ) -> Result<Assessment, Difference> {
-    let (action, reason) = match decide(existing, incoming, options.existing) {
+    let decision = decide(existing, incoming.descriptor, options.existing);
+    let (action, reason) = match decision {
         Decision::Refuse(difference) => return Err(difference),
         Decision::Add => (Action::Add, "the target does not have it".to_owned()),
         Decision::Replace(None) => (Action::Replace, "it is written again as asked".to_owned()),
@@ -48,42 +50,43 @@ pub(crate) fn assess(
         Decision::Skip { same: false } => {
             return Ok(skip("the target has a component version of this name"));
         }
-        Decision::Skip { same: true } => (Action::Skip, "the target has the same".to_owned()),
+        Decision::Skip { same: true } => (Action::Skip, String::new()),
         Decision::Update(merged) => (Action::Update, news(existing, &merged)),
     };
     // What the target has is only of use where it is the same content.
     let same = existing.filter(|_| matches!(action, Action::Skip | Action::Update));
-    let Elements {
-        resources,
-        sources,
-        beyond_reach,
-    } = elements(same, incoming, options, access, given);
-    if action != Action::Skip {
-        return Ok(Assessment {
-            action,
-            reason,
-            resources,
-            sources,
-            beyond_reach,
-        });
+    let same = same.map(Accesses::of).unwrap_or_default();
+    let elements = elements(&same, incoming, options, access, given);
+    if action == Action::Skip {
+        return Ok(same_at_target(elements));
     }
-    if resources
-        .iter()
-        .chain(&sources)
-        .any(|element| element.step.moves())
-    {
-        return Ok(Assessment {
-            action: Action::Update,
-            reason: "the target has the same, but not all content by value".to_owned(),
-            resources,
-            sources,
-            beyond_reach,
-        });
+    Ok(elements.with(action, reason))
+}
+
+/// Decides what is to be done where the target has a copy of what comes, in which nothing but
+/// accesses differs. That need not be found out once more, which takes most of the time of a
+/// transfer that has nothing to do.
+pub(crate) fn assess_copy(
+    copy: &Accesses,
+    incoming: &Incoming<'_>,
+    options: &TransferOptions,
+    access: &AccessMethods,
+    given: &[Option<Step>],
+) -> Assessment {
+    same_at_target(elements(copy, incoming, options, access, given))
+}
+
+/// Says what is to be done where the target has all but maybe some content.
+fn same_at_target(elements: Elements) -> Assessment {
+    let mut all = elements.resources.iter().chain(&elements.sources);
+    if all.any(|element| element.step.moves()) {
+        let reason = "the target has the same, but not all content by value";
+        return elements.with(Action::Update, reason.to_owned());
     }
-    Ok(Assessment {
-        beyond_reach,
-        ..skip(&reason)
-    })
+    Assessment {
+        beyond_reach: elements.beyond_reach,
+        ..skip("the target has the same")
+    }
 }
 
 fn skip(reason: &str) -> Assessment {
@@ -123,15 +126,35 @@ struct Elements {
     beyond_reach: Vec<BeyondReach>,
 }
 
+impl Elements {
+    fn with(self, action: Action, reason: String) -> Assessment {
+        let Self {
+            resources,
+            sources,
+            beyond_reach,
+        } = self;
+        Assessment {
+            action,
+            reason,
+            resources,
+            sources,
+            beyond_reach,
+        }
+    }
+}
+
+/// Says what is to be done with the content, given what of it the target has.
 fn elements(
-    existing: Option<&Descriptor>,
-    incoming: &Descriptor,
+    there: &Accesses,
+    incoming: &Incoming<'_>,
     options: &TransferOptions,
     methods: &AccessMethods,
     given: &[Option<Step>],
 ) -> Elements {
     let fetchable = |access: Option<&Access>| {
-        access.is_some_and(|access| methods.method(access, "reading").is_ok())
+        // What is local is read from the source itself.
+        let elsewhere = access.filter(|access| !access.is_local());
+        elsewhere.is_some_and(|access| methods.method(access, "reading").is_ok())
     };
     let mut beyond_reach = Vec::new();
     let mut check = |kind, element: &ElementPlan, is_beyond_reach: bool| {
@@ -147,10 +170,8 @@ fn elements(
             });
         }
     };
-    // Where the same is covered by signatures, element by element corresponds.
-    let old: Vec<_> = existing.map(Descriptor::resources).unwrap_or_default();
-    let mut resources = Vec::new();
-    for (index, resource) in incoming.resources().iter().enumerate() {
+    let mut resources = Vec::with_capacity(incoming.resources.len());
+    for (index, resource) in incoming.resources.iter().enumerate() {
         let access = resource.access.as_ref();
         let digest = resource.digest.as_ref();
         let fetchable = fetchable(access);
@@ -159,7 +180,8 @@ fn elements(
             _ => resource_step(&resource.name, access, digest, fetchable, options),
         };
         let is_beyond_reach = choice.is_beyond_reach;
-        let at_target = old.get(index).and_then(|old| old.access.as_ref());
+        // Where the same is covered by signatures, element by element corresponds.
+        let at_target = there.resources.get(index).and_then(Option::as_ref);
         let element = element(
             resource.identity(),
             access,
@@ -171,13 +193,12 @@ fn elements(
         check(ElementKind::Resource, &element, is_beyond_reach);
         resources.push(element);
     }
-    let old: Vec<_> = existing.map(Descriptor::sources).unwrap_or_default();
-    let mut sources = Vec::new();
-    for (index, source) in incoming.sources().iter().enumerate() {
+    let mut sources = Vec::with_capacity(incoming.sources.len());
+    for (index, source) in incoming.sources.iter().enumerate() {
         let access = source.access.as_ref();
         let choice = source_step(&source.name, access, fetchable(access), options);
         let is_beyond_reach = choice.is_beyond_reach;
-        let at_target = old.get(index).and_then(|old| old.access.as_ref());
+        let at_target = there.sources.get(index).and_then(Option::as_ref);
         let element = element(source.identity(), access, None, choice, at_target, options);
         check(ElementKind::Source, &element, is_beyond_reach);
         sources.push(element);
@@ -299,13 +320,18 @@ mod tests {
         };
         let assessment = assess(
             Some(existing),
-            incoming,
+            &Incoming::new(incoming),
             &options,
             &AccessMethods::new(),
             &[],
         )
         .unwrap();
         assert_eq!(assessment.action, action, "{}", assessment.reason);
+        // What is known to be a copy need not be compared.
+        let copy = Accesses::of(existing);
+        let methods = AccessMethods::new();
+        let known = assess_copy(&copy, &Incoming::new(incoming), &options, &methods, &[]);
+        assert_eq!(known, assessment);
     }
 
     #[test]
@@ -338,6 +364,7 @@ mod tests {
             ..TransferOptions::default()
         };
         let beyond_reach = |existing: Option<&Descriptor>| {
+            let incoming = Incoming::new(&incoming);
             let assessment = assess(existing, &incoming, &options, &AccessMethods::new(), &[]);
             assessment.unwrap().beyond_reach.len()
         };
@@ -359,7 +386,8 @@ mod tests {
                 ..TransferOptions::default()
             };
             let methods = AccessMethods::new();
-            assess(Some(existing), incoming, &options, &methods, &[])
+            let incoming = Incoming::new(incoming);
+            assess(Some(existing), &incoming, &options, &methods, &[])
                 .unwrap()
                 .action
         };
@@ -389,8 +417,10 @@ mod tests {
             ..TransferOptions::default()
         };
         let other = descriptor(&component(json!({"provider": "other.org"})));
-        let assessment =
-            assess(Some(&other), &local(), &options, &AccessMethods::new(), &[]).unwrap();
+        let incoming = local();
+        let incoming = Incoming::new(&incoming);
+        let methods = AccessMethods::new();
+        let assessment = assess(Some(&other), &incoming, &options, &methods, &[]).unwrap();
         assert_eq!(
             (assessment.action, assessment.resources.len()),
             (Action::Skip, 0)

@@ -13,7 +13,8 @@ use ocm_repository::{
     AccessMethods, Artifact, Content, RepositoryRef, StoredVersion, selection_of,
 };
 
-use crate::assess::{Assessment, assess};
+use crate::assess::{Assessment, assess, assess_copy};
+use crate::contents::{Accesses, Incoming};
 use crate::decide::Difference;
 use crate::error::Error;
 use crate::options::{Policy, TransferOptions};
@@ -53,6 +54,18 @@ pub(crate) struct Promise {
     pub(crate) digest: Option<DigestSpec>,
 }
 
+/// What the target has of a component version.
+#[derive(Debug)]
+enum Existing {
+    Nothing,
+    /// Something that is not looked at.
+    Something,
+    /// What comes, or a copy of it, which differs in accesses alone: these.
+    Copy(Accesses),
+    /// This, which has been read.
+    Read(Box<StoredVersion>),
+}
+
 /// What it takes to read component versions.
 #[derive(Clone, Debug)]
 pub(crate) struct Gatherer {
@@ -81,37 +94,44 @@ impl Gatherer {
             })?;
         }
         let StoredVersion {
-            descriptor: incoming,
+            descriptor,
             stored_digest: source_digest,
             ..
         } = stored;
-
+        let incoming = Incoming::new(&descriptor);
         let existing = self
             .existing(&source, &incoming, source_digest, at_target)
             .await?;
-        let (target_digest, existing) = existing.unzip();
         let given = self.given.get(&wanted.id).map_or(&[][..], Vec::as_slice);
-        let mut assessment = assess(
-            existing.as_ref(),
-            &incoming,
-            &self.options,
-            &self.access,
-            given,
-        );
+        let (options, access) = (&self.options, &self.access);
+        let mut assessment = match &existing {
+            Existing::Copy(copy) => Ok(assess_copy(copy, &incoming, options, access, given)),
+            Existing::Something => assess(Some(&descriptor), &incoming, options, access, given),
+            Existing::Nothing => assess(None, &incoming, options, access, given),
+            Existing::Read(stored) => {
+                let existing = Some(&stored.descriptor);
+                assess(existing, &incoming, options, access, given)
+            }
+        };
+        let target_digest = match existing {
+            Existing::Nothing => None,
+            Existing::Read(stored) => Some(stored.stored_digest),
+            Existing::Copy(_) | Existing::Something => at_target,
+        };
         if let Ok(assessment) = &mut assessment {
-            let accesses = incoming.resources().into_iter();
-            let accesses = accesses.map(|resource| resource.access);
-            self.sizes(&source, &incoming, accesses, &mut assessment.resources)
+            let id = incoming.id();
+            let accesses = incoming.resources.iter().map(|it| it.access.as_ref());
+            self.sizes(&source, id, accesses, &mut assessment.resources)
                 .await?;
-            let accesses = incoming.sources().into_iter().map(|source| source.access);
-            self.sizes(&source, &incoming, accesses, &mut assessment.sources)
+            let accesses = incoming.sources.iter().map(|it| it.access.as_ref());
+            self.sizes(&source, id, accesses, &mut assessment.sources)
                 .await?;
         }
         Ok(Gathered {
             source,
             source_digest,
-            digest: KnownDigest::of(&incoming),
-            references: promises(&incoming),
+            digest: KnownDigest::of(&descriptor),
+            references: promises(&descriptor),
             target_digest,
             assessment,
             id: wanted.id,
@@ -164,25 +184,27 @@ impl Gatherer {
     async fn existing(
         &self,
         source: &RepositoryRef,
-        incoming: &Descriptor,
+        incoming: &Incoming<'_>,
         source_digest: Digest,
         at_target: Option<Digest>,
-    ) -> Result<Option<(Digest, Descriptor)>, Error> {
+    ) -> Result<Existing, Error> {
         let Some(digest) = at_target else {
-            return Ok(None);
+            return Ok(Existing::Nothing);
         };
-        let blind = matches!(self.options.existing, Policy::Skip | Policy::Enforce);
-        if blind || digest == source_digest {
-            return Ok(Some((digest, incoming.clone())));
+        if matches!(self.options.existing, Policy::Skip | Policy::Enforce) {
+            return Ok(Existing::Something);
+        }
+        if digest == source_digest {
+            return Ok(Existing::Copy(incoming.accesses()));
         }
         if let Some(copy) = foreseen(source, &self.target, incoming).await
             && copy.stored_digest == digest
         {
-            return Ok(Some((digest, copy.descriptor)));
+            return Ok(Existing::Copy(copy.accesses));
         }
         match read(&self.target, incoming.id()).await {
-            Ok(stored) => Ok(Some((stored.stored_digest, stored.descriptor))),
-            Err(error) if error.is_not_found() => Ok(None),
+            Ok(stored) => Ok(Existing::Read(Box::new(stored))),
+            Err(error) if error.is_not_found() => Ok(Existing::Nothing),
             Err(error) => Err(error),
         }
     }
@@ -192,11 +214,10 @@ impl Gatherer {
     async fn sizes(
         &self,
         source: &RepositoryRef,
-        descriptor: &Descriptor,
-        accesses: impl Iterator<Item = Option<Access>> + Send,
+        id: &ComponentVersionId,
+        accesses: impl Iterator<Item = Option<&Access>> + Send,
         elements: &mut [ElementPlan],
     ) -> Result<(), Error> {
-        let id = descriptor.id();
         let moving = elements
             .iter_mut()
             .zip(accesses)
@@ -204,10 +225,10 @@ impl Gatherer {
             .filter(|(element, _)| element.step.moves());
         for (element, access) in moving {
             let content = if access.is_local() {
-                let content = source.local_content(id, &access).await;
+                let content = source.local_content(id, access).await;
                 content.map_err(|error| Error::repository("read", at(id, source), error))?
-            } else if self.measures && is_image(&access) {
-                match self.access.content(&access).await {
+            } else if self.measures && is_image(access) {
+                match self.access.content(access).await {
                     Ok(content) => content,
                     // Carrying out the plan says what is wrong, if it still is.
                     Err(_) => continue,
@@ -218,7 +239,7 @@ impl Gatherer {
             element.size = match content {
                 Content::Blob(blob) => blob.size(),
                 Content::Artifact(artifact) if self.measures => {
-                    let selection = selection_of(&access).of(&self.options.platforms);
+                    let selection = selection_of(access).of(&self.options.platforms);
                     size_of(&artifact, selection).await
                 }
                 Content::Artifact(_) => None,

@@ -57,6 +57,7 @@
 
 mod arrival;
 mod assess;
+mod contents;
 mod decide;
 pub mod delta;
 pub mod diff;

@@ -1,10 +1,19 @@
 //! Where content is reached once it has moved, and how a component version is stored then.
 
 use ocm_ctf::is_oci_layout;
+use ocm_digest::Digest;
 use ocm_model::access::LocalBlob;
-use ocm_model::{Access, Descriptor, TypedSpec};
-use ocm_repository::{Content, ForeseenBlob, RepositoryRef, StoredVersion};
+use ocm_model::{Access, ComponentVersionId, TypedSpec};
+use ocm_repository::{Content, ForeseenBlob, RepositoryRef};
 use serde_json::{Map, Value};
+
+use crate::contents::{Accesses, Incoming};
+
+/// How a component version will be stored at a target.
+pub(crate) struct Foreseen {
+    pub(crate) stored_digest: Digest,
+    pub(crate) accesses: Accesses,
+}
 
 /// Returns how a component version will be stored at a target once its local blobs have moved there,
 /// as far as it is known without asking anybody. Nobody has to believe it: what is stored has the
@@ -12,32 +21,30 @@ use serde_json::{Map, Value};
 pub(crate) async fn foreseen(
     source: &RepositoryRef,
     target: &RepositoryRef,
-    incoming: &Descriptor,
-) -> Option<StoredVersion> {
-    let mut descriptor = incoming.clone();
+    incoming: &Incoming<'_>,
+) -> Option<Foreseen> {
+    let mut descriptor = incoming.descriptor.clone();
+    let mut accesses = incoming.accesses();
     let mut blobs = Vec::new();
-    let mut foresee = async |access: Option<Access>| {
-        let Some(access) = access.filter(Access::is_local_blob) else {
-            return Some(None);
-        };
-        let (access, blob) = at_target(source, target, incoming, &access).await?;
-        blobs.push(blob);
-        Some(Some(access))
-    };
-    for (index, resource) in incoming.resources().into_iter().enumerate() {
-        if let Some(access) = foresee(resource.access).await? {
-            descriptor.set_resource_access(index, access).ok()?;
+    for (index, access) in accesses.resources.iter_mut().enumerate() {
+        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
+            let (new, blob) = at_target(source, target, incoming.id(), access).await?;
+            descriptor.set_resource_access(index, new.clone()).ok()?;
+            *access = new;
+            blobs.push(blob);
         }
     }
-    for (index, source) in incoming.sources().into_iter().enumerate() {
-        if let Some(access) = foresee(source.access).await? {
-            descriptor.set_source_access(index, access).ok()?;
+    for (index, access) in accesses.sources.iter_mut().enumerate() {
+        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
+            let (new, blob) = at_target(source, target, incoming.id(), access).await?;
+            descriptor.set_source_access(index, new.clone()).ok()?;
+            *access = new;
+            blobs.push(blob);
         }
     }
-    Some(StoredVersion {
+    Some(Foreseen {
         stored_digest: target.foreseen_digest(&descriptor, &blobs)?,
-        descriptor,
-        yaml: None,
+        accesses,
     })
 }
 
@@ -45,10 +52,9 @@ pub(crate) async fn foreseen(
 async fn at_target(
     source: &RepositoryRef,
     target: &RepositoryRef,
-    incoming: &Descriptor,
+    id: &ComponentVersionId,
     access: &Access,
 ) -> Option<(Access, ForeseenBlob)> {
-    let id = incoming.id();
     let content = source.local_content(id, access).await.ok()?;
     let Content::Blob(blob) = content else {
         return None;

@@ -11,6 +11,7 @@ use ocm_repository::{Expected, RepositoryRef};
 
 use super::content::{Brought, Mover};
 use crate::assess::assess;
+use crate::contents::Incoming;
 use crate::decide::difference;
 use crate::error::{Conflict, ElementId, Error};
 use crate::gather::{at, read};
@@ -162,16 +163,20 @@ impl Worker {
         let given = steps.map(|step| (*step != Step::Present).then(|| step.clone()));
         let given: Vec<_> = given.collect();
         let access = &self.transfer.access;
-        let assessment =
-            assess(existing.as_ref(), incoming, options, access, &given).map_err(|difference| {
-                Error::Conflict {
-                    target: self.transfer.target.location(),
-                    conflicts: vec![Conflict {
-                        id: id.clone(),
-                        difference,
-                    }],
-                }
-            })?;
+        let assessment = assess(
+            existing.as_ref(),
+            &Incoming::new(incoming),
+            options,
+            access,
+            &given,
+        )
+        .map_err(|difference| Error::Conflict {
+            target: self.transfer.target.location(),
+            conflicts: vec![Conflict {
+                id: id.clone(),
+                difference,
+            }],
+        })?;
         if !assessment.beyond_reach.is_empty() {
             return Err(Error::BeyondReach {
                 elements: assessment.beyond_reach,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use ocm_digest::Digest;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -121,6 +122,19 @@ impl Cli {
     /// in the middle of writing, so that it cannot tidy up.
     pub fn run_until_killed(&self, kib: u64, arguments: &str) -> Run {
         self.run_limited("ulimit -c 0;", kib, arguments)
+    }
+
+    /// Runs the program, and kills it right before it does something to files that counts: before
+    /// it removes, renames or cuts one or makes it durable for the `nth` time. On Linux alone, with a
+    /// program that is linked to the C library of the system, and with a C compiler.
+    pub fn run_killed_at(&self, nth: usize, arguments: &str) -> Run {
+        let mut command = Command::new(&self.program);
+        command.args(arguments.split_whitespace());
+        self.prepare(&mut command);
+        command
+            .env("LD_PRELOAD", killer(&self.program))
+            .env("OCM_TEST_KILL_AT", nth.to_string());
+        self.wait(self.spawn_prepared(command), arguments.to_owned())
     }
 
     /// Starts the program as [`Self::run_short_of_space`] does, and returns without waiting for it.
@@ -247,6 +261,33 @@ impl Cli {
             names: self.names.clone(),
         }
     }
+}
+
+/// Returns the library that counts what a program does to files. It is built beside the program,
+/// once for all tests.
+fn killer(program: &Path) -> PathBuf {
+    const SOURCE: &str = include_str!("killer.c");
+    let directory = program.parent().expect("a program in a directory");
+    let name = format!("killer-{}.so", &Digest::sha256(SOURCE).to_hex()[..16]);
+    let library = directory.join(name);
+    if library.exists() {
+        return library;
+    }
+    let scratch = TempDir::new_in(directory).expect("a temporary directory");
+    let (source, built) = (scratch.path().join("killer.c"), scratch.path().join("so"));
+    std::fs::write(&source, SOURCE).expect("a file that can be written");
+    let output = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-O2", "-o"])
+        .args([&built, &source])
+        .output()
+        .expect("a C compiler");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    std::fs::rename(built, &library).expect("a library with a name");
+    library
 }
 
 /// A program that runs.

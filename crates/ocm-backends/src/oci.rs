@@ -473,6 +473,10 @@ impl ComponentRepository for OciComponentRepository {
         self.carry_out(removal).await
     }
 
+    async fn has_unfinished_removal(&self, component: &ComponentName) -> Result<bool, Error> {
+        self.is_removal_unfinished(component).await
+    }
+
     async fn commit(&self) -> Result<(), Error> {
         self.store
             .commit()

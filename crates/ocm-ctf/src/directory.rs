@@ -105,7 +105,12 @@ enum Change {
         /// Only if it points here.
         only: Option<Digest>,
     },
-    RemoveManifest(RepositoryName, Digest),
+    /// With these tags, which are those that whoever removes it has seen.
+    RemoveManifest {
+        repository: RepositoryName,
+        digest: Digest,
+        tags: BTreeSet<Tag>,
+    },
     /// Only if it has no tag.
     RemoveUntagged(RepositoryName, Digest),
 }
@@ -192,7 +197,11 @@ impl Change {
                 let is_other = |only: &Digest| tagged(index, repository, tag) != Some(*only);
                 !only.as_ref().is_some_and(is_other) && index.remove_tag(repository, tag)
             }
-            Self::RemoveManifest(repository, digest) => index.remove_manifest(repository, digest),
+            Self::RemoveManifest {
+                repository,
+                digest,
+                tags,
+            } => index.remove_with_tags(repository, digest, tags),
             Self::RemoveUntagged(repository, digest) => index.remove_untagged(repository, digest),
         }
     }
@@ -274,7 +283,17 @@ impl CtfDirectory {
             self.remove_tag_of(repository, tag, digest)?;
         }
         for (repository, digest) in &left_out.manifests {
-            self.change(Change::RemoveManifest(repository.clone(), *digest))?;
+            let tags = self.with_index(|index| {
+                let tags = index.tags_of(repository, digest).flatten();
+                let seen =
+                    tags.filter(|tag| left_out.names.contains(&(repository.clone(), tag.clone())));
+                seen.collect()
+            })?;
+            self.change(Change::RemoveManifest {
+                repository: repository.clone(),
+                digest: *digest,
+                tags,
+            })?;
         }
         let mut young = 0;
         let is_old = self.is_old(grace)?;
@@ -488,8 +507,9 @@ impl Push for CtfDirectory {
 
 #[async_trait]
 impl Delete for CtfDirectory {
-    /// Removes a tag, or a manifest with its tags. The manifest's blob is removed with the next
-    /// commit unless something else refers to it.
+    /// Removes a tag, or a manifest with its tags: those that it has now. Where somebody else gives
+    /// it another one before the next commit, it stays under that. The manifest's blob is removed
+    /// with the next commit unless something else refers to it.
     async fn delete_manifest(
         &self,
         repository: &RepositoryName,
@@ -502,7 +522,12 @@ impl Delete for CtfDirectory {
                 tag: tag.clone(),
                 only: None,
             },
-            Reference::Digest(digest) => Change::RemoveManifest(repository.clone(), *digest),
+            Reference::Digest(digest) => Change::RemoveManifest {
+                repository: repository.clone(),
+                digest: *digest,
+                tags: self
+                    .with_index(|index| index.tags_of(repository, digest).flatten().collect())?,
+            },
         };
         if !self.change(change)? {
             return Err(reading::missing(self, repository, reference));

@@ -11,8 +11,8 @@
 
 mod file;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ocm_digest::Digest;
 use ocm_oci::{Error, Reference, RepositoryName, Tag};
@@ -232,6 +232,38 @@ impl ArtifactIndex {
         let has_tag = positions
             .any(|position| matches!(&self.entries[*position], Some(entry) if entry.tag.is_some()));
         !has_tag && self.remove_manifest(repository, digest)
+    }
+
+    /// Removes a manifest with some tags. If it has others as well, it stays under those. Returns
+    /// whether the index changed.
+    pub(crate) fn remove_with_tags(
+        &mut self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        tags: &BTreeSet<Tag>,
+    ) -> bool {
+        let mut changed = false;
+        for tag in tags {
+            let reference = Reference::Tag(tag.clone());
+            let listed = self.resolve(repository, &reference);
+            if listed.is_some_and(|listed| listed.digest == *digest) {
+                changed |= self.remove_tag(repository, tag);
+            }
+        }
+        changed | self.remove_untagged(repository, digest)
+    }
+
+    /// Returns the tags of a manifest. What OCI does not allow as a tag is `None`.
+    pub(crate) fn tags_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> impl Iterator<Item = Option<Tag>> {
+        let names = self.repositories.get(repository);
+        let positions = names.and_then(|names| names.digests.get(digest));
+        let entries = positions.into_iter().flatten();
+        let tags = entries.filter_map(|position| self.entries[*position].as_ref()?.tag.as_deref());
+        tags.map(|tag| tag.parse().ok())
     }
 
     /// Removes a manifest and its tags. Returns whether it was listed.

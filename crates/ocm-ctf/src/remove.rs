@@ -19,6 +19,7 @@ use crate::packed::Scratch;
 use crate::parts::PartList;
 use crate::reach::{self, Entries, Reach};
 use crate::reading::Archive;
+use crate::stamp::Stamp;
 use crate::tags::tagged;
 use crate::writer::CtfArchiveWriter;
 
@@ -31,8 +32,10 @@ const ATTEMPTS: u32 = 20;
 /// What is to be taken out of an archive.
 #[derive(Clone, Debug, Default)]
 pub struct LeftOut {
-    /// Manifests with their tags, each in its repository.
+    /// Manifests, each in its repository.
     pub manifests: BTreeSet<(RepositoryName, Digest)>,
+    /// The tags of these manifests. One that has another tag by then loses these, and stays.
+    pub names: BTreeSet<(RepositoryName, Tag)>,
     /// Manifests that have no tag, and go only as long as they have none. Where somebody else writes
     /// to a directory who may be about to name them, they stay until they are older than a day.
     pub nameless: BTreeSet<(RepositoryName, Digest)>,
@@ -45,12 +48,19 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// Returns the entries that nothing is reached by.
-    pub(crate) fn entries(&self) -> Entries {
+    /// Returns the entries of an index that nothing is reached by.
+    pub(crate) fn entries(&self, index: &ArtifactIndex) -> Entries {
         let lists = self.lists.iter();
         let lists = lists.map(|((repository, _), digest)| (repository.clone(), *digest));
+        let is_known = |repository: &RepositoryName, tag: Option<Tag>| {
+            tag.is_some_and(|tag| self.names.contains(&(repository.clone(), tag)))
+        };
         let manifests = self.manifests.iter().chain(&self.nameless);
-        manifests.cloned().chain(lists).collect()
+        let going = manifests.filter(|(repository, digest)| {
+            let mut tags = index.tags_of(repository, digest);
+            tags.all(|tag| is_known(repository, tag))
+        });
+        going.cloned().chain(lists).collect()
     }
 
     pub(crate) fn apply(&self, index: &mut ArtifactIndex) {
@@ -59,8 +69,15 @@ impl LeftOut {
                 index.remove_tag(repository, tag);
             }
         }
-        for (repository, digest) in &self.entries() {
+        for (repository, digest) in &self.entries(index) {
             index.remove_manifest(repository, digest);
+        }
+        // What has got another name is left, and loses those that it had.
+        for (repository, tag) in &self.names {
+            let named = tagged(index, repository, tag);
+            if named.is_some_and(|it| self.manifests.contains(&(repository.clone(), it))) {
+                index.remove_tag(repository, tag);
+            }
         }
     }
 }
@@ -105,7 +122,8 @@ pub struct Shrinking {
 #[derive(Clone, Debug)]
 enum Now {
     Directory(CtfDirectory),
-    File(CtfArchive),
+    /// With what tells it from another one that takes its place.
+    File(CtfArchive, Option<Stamp>),
 }
 
 impl Shrinking {
@@ -121,7 +139,11 @@ impl Shrinking {
         let now = if format_of(path)? == CtfFormat::Directory {
             Now::Directory(CtfDirectory::open(path, Access::ReadOnly)?)
         } else {
-            Now::File(CtfArchive::open(path, scratch).await?)
+            let stamp = Stamp::at(path).map_err(|source| {
+                let source = ocm_blob::Error::file("read", path, source);
+                Error::blob("open", path.display().to_string(), source)
+            })?;
+            Now::File(CtfArchive::open(path, scratch).await?, stamp)
         };
         Ok(Self {
             path: path.to_owned(),
@@ -134,7 +156,7 @@ impl Shrinking {
     pub fn store(&self) -> StoreRef {
         match &self.now {
             Now::Directory(directory) => Arc::new(directory.clone()),
-            Now::File(archive) => Arc::new(archive.clone()),
+            Now::File(archive, _) => Arc::new(archive.clone()),
         }
     }
 
@@ -148,7 +170,7 @@ impl Shrinking {
     pub fn unnamed(&self) -> Result<BTreeSet<(RepositoryName, Digest)>, Error> {
         match &self.now {
             Now::Directory(directory) => reach::unnamed(directory),
-            Now::File(archive) => reach::unnamed(archive),
+            Now::File(archive, _) => reach::unnamed(archive),
         }
     }
 
@@ -168,7 +190,7 @@ impl Shrinking {
             Now::Directory(directory) => {
                 return directory.unneeded(&reach_without(directory, left_out, kept)?, sizes);
             }
-            Now::File(archive) => archive,
+            Now::File(archive, _) => archive,
         };
         let reach = reach_without(archive, left_out, kept)?;
         let mut unneeded = Unneeded::default();
@@ -190,15 +212,21 @@ impl Shrinking {
     ///
     /// # Errors
     ///
-    /// The archive cannot be read or written, or has a manifest that cannot be understood.
+    /// [`Error::Changed`] if an archive in one file is not the one any more that was opened: then
+    /// nothing is changed. The archive cannot be read or written, or has a manifest that cannot be
+    /// understood.
     pub async fn leave_out(&self, left_out: &LeftOut) -> Result<Removed, Error> {
         let Self { path, scratch, now } = self;
-        if let Now::File(_) = now {
+        if let Now::File(_, stamp) = now {
             let lists = self.lists_without(left_out).await?;
             let kept = listed_by(&lists)?;
             let format = format_of(path)?;
-            let (writer, unneeded) =
-                CtfArchiveWriter::open_without(path, format, scratch, left_out, &kept).await?;
+            let writer = CtfArchiveWriter::open(path, format, scratch).await?;
+            if !writer.is_as(*stamp) {
+                let what = path.display().to_string();
+                return Err(Error::Changed { what });
+            }
+            let unneeded = writer.begin_without(left_out, &kept).await?;
             for (repository, tag, list) in &lists {
                 writer.push_manifest(repository, list, Some(tag)).await?;
             }
@@ -339,7 +367,10 @@ fn reach_without(
     also_kept: BTreeSet<Digest>,
 ) -> Result<Reach, Error> {
     let mut reach = Reach::default();
-    reach.follow(archive, &left_out.entries())?;
+    reach.follow(
+        archive,
+        &archive.with_index(|index| left_out.entries(index))?,
+    )?;
     reach.follow_also(archive, also_kept)?;
     Ok(reach)
 }

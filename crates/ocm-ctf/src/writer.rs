@@ -71,6 +71,7 @@ use crate::reach::Reach;
 use crate::reading::{self, Archive as _};
 use crate::remove::{LeftOut, Unneeded};
 use crate::sink::write_stream;
+use crate::stamp::Stamp;
 use crate::tags::{Replaces, changed, tagged};
 
 /// How long a writer waits for another one.
@@ -197,32 +198,36 @@ impl CtfArchiveWriter {
         Ok(writer)
     }
 
-    /// Opens an existing archive to write it anew without some manifests, and without what nothing
+    /// Tells whether the archive was this one when it was opened, as long as nothing is written.
+    pub(crate) fn is_as(&self, stamp: Option<Stamp>) -> bool {
+        let opened = lock(&self.0.opened);
+        opened.as_ref().is_some_and(|it| it.partial.was(stamp))
+    }
+
+    /// Begins to write an existing archive anew without some manifests, and without what nothing
     /// needs then. Returns what that is. Some manifests are needed although no entry leads to them.
     ///
     /// # Errors
     ///
-    /// As [`CtfArchiveWriter::open`]; a manifest cannot be understood.
-    pub(crate) async fn open_without(
-        path: &Path,
-        format: CtfFormat,
-        scratch: &Scratch,
+    /// There is no archive; a manifest cannot be understood.
+    pub(crate) async fn begin_without(
+        &self,
         left_out: &LeftOut,
         also_kept: &BTreeSet<Digest>,
-    ) -> Result<(Self, Unneeded), Error> {
-        let writer = Self::open(path, format, scratch).await?;
-        let is_there = lock(&writer.0.opened)
+    ) -> Result<Unneeded, Error> {
+        let is_there = lock(&self.0.opened)
             .as_ref()
             .is_some_and(|it| it.base.is_some());
         if !is_there {
-            return Err(Error::not_found(format!("archive {}", writer.0.name)));
+            return Err(Error::not_found(format!("archive {}", self.0.name)));
         }
         let mut reach = Reach::default();
-        reach.follow(&writer, &left_out.entries())?;
-        reach.follow_also(&writer, also_kept.iter().copied())?;
+        let without = self.with_index(|index| left_out.entries(index))?;
+        reach.follow(self, &without)?;
+        reach.follow_also(self, also_kept.iter().copied())?;
         let mut unneeded = Unneeded::default();
-        let mut session = Arc::clone(&writer.0.session).write_owned().await;
-        let begun = writer.begin(|name, size| {
+        let mut session = Arc::clone(&self.0.session).write_owned().await;
+        let begun = self.begin(|name, size| {
             let is_needed = name.digest().is_none_or(|digest| reach.contains(&digest));
             if !is_needed {
                 unneeded.count(size);
@@ -231,9 +236,9 @@ impl CtfArchiveWriter {
         });
         *session = Some(Arc::new(begun.await?));
         drop(session);
-        writer.0.shelves.forget_base();
-        left_out.apply(&mut lock(&writer.0.names));
-        Ok((writer, unneeded))
+        self.0.shelves.forget_base();
+        left_out.apply(&mut lock(&self.0.names));
+        Ok(unneeded)
     }
 
     /// Shows what was opened as long as nothing is written.

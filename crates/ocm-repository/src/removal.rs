@@ -32,6 +32,14 @@ pub struct Removal {
 }
 
 impl Removal {
+    /// Returns the tags that name manifests that go.
+    pub fn names(&self) -> impl Iterator<Item = Tag> {
+        let versions = self.versions.iter();
+        let tags = versions.filter_map(|version| version.to_tag().parse().ok());
+        let going = tags.filter(|tag| !self.tags_alone.contains_key(tag));
+        going.chain(self.other_tags.iter().cloned())
+    }
+
     /// Returns the size of the content in bytes.
     pub fn bytes(&self) -> u64 {
         let sizes = self.content.values();

@@ -250,6 +250,17 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
         })
     }
 
+    /// Tells whether a removal of versions of a component broke off, and has left something that no
+    /// version has: [`removal`](Self::removal) of no versions says what, and goes on.
+    ///
+    /// # Errors
+    ///
+    /// The repository cannot be asked.
+    async fn has_unfinished_removal(&self, component: &ComponentName) -> Result<bool, Error> {
+        let _ = component;
+        Ok(false)
+    }
+
     /// Makes durable what has been written so far. Called at the end of the work.
     ///
     /// # Errors

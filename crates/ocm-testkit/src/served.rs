@@ -74,6 +74,8 @@ struct Seen {
 
 #[derive(Debug)]
 struct Rule {
+    /// How many requests pass before.
+    passes: usize,
     times: usize,
     method: String,
     fragment: String,
@@ -125,7 +127,20 @@ impl Served {
 
     /// Fails the next requests with this method whose path contains a text.
     pub fn fail(&self, times: usize, method: &str, fragment: &str, fault: Fault) {
+        self.fail_after(0, times, method, fragment, fault);
+    }
+
+    /// Lets some requests pass with this method whose path contains a text, and fails the next.
+    pub fn fail_after(
+        &self,
+        passes: usize,
+        times: usize,
+        method: &str,
+        fragment: &str,
+        fault: Fault,
+    ) {
         self.shared.lock().rules.push(Rule {
+            passes,
             times,
             method: method.to_owned(),
             fragment: fragment.to_owned(),
@@ -155,7 +170,19 @@ impl Served {
     ///
     /// There is none for half a minute.
     pub fn wait_for(&self, fragment: &str) {
-        let missing = |seen: &mut Seen| !seen.requests.iter().any(|seen| seen.contains(fragment));
+        self.wait_for_times(1, fragment);
+    }
+
+    /// Waits for so many requests whose method and path contain a text.
+    ///
+    /// # Panics
+    ///
+    /// There are fewer for half a minute.
+    pub fn wait_for_times(&self, times: usize, fragment: &str) {
+        let missing = |seen: &mut Seen| {
+            let found = seen.requests.iter().filter(|it| it.contains(fragment));
+            found.count() < times
+        };
         let waited = self
             .shared
             .changed
@@ -209,6 +236,10 @@ impl Shared {
         let rule = seen.rules.iter_mut().find(|rule| {
             rule.times > 0 && rule.method == method && path.contains(&rule.fragment)
         })?;
+        if rule.passes > 0 {
+            rule.passes -= 1;
+            return None;
+        }
         rule.times -= 1;
         Some(rule.fault.clone())
     }

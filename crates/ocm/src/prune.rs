@@ -9,7 +9,7 @@ use ocm_repository::{Error as RepositoryError, RepositoryRef};
 use crate::error::Error;
 use crate::kind::causes;
 use crate::remove::{PARALLEL, RemovalReport, versions_of_all};
-use crate::session::{Ocm, Use};
+use crate::session::Ocm;
 
 /// A component version that stays, with all that it refers to.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -49,24 +49,25 @@ impl Ocm {
         spec: &RepositorySpec,
         options: &PruneOptions,
     ) -> Result<RemovalReport, Error> {
-        let repository = self.open(spec, Use::Read).await?;
+        let place = self.shrinking(spec).await?;
+        let repository = &place.repository;
         let mut report = RemovalReport::new(spec, options.dry_run);
         // What comes while this looks around is in no list of what may go.
         let components: BTreeSet<ComponentName> = match repository.components().await {
             Err(error) if is_unlisted(&error) => {
                 report.unlisted = true;
                 let mut first = report.clone();
-                retain(&repository, roots(&repository, options).await?, &mut first).await?;
+                retain(repository, roots(repository, options).await?, &mut first).await?;
                 first.retained.into_iter().map(|id| id.name).collect()
             }
             components => components?.into_iter().collect(),
         };
-        let all = versions_of_all(&repository, components).await?;
-        let roots = roots(&repository, options).await?;
-        retain(&repository, roots, &mut report).await?;
+        let all = versions_of_all(repository, components.iter().cloned()).await?;
+        let roots = roots(repository, options).await?;
+        retain(repository, roots, &mut report).await?;
         let gone = all.into_iter().filter(|id| !report.retained.contains(id));
         report.removed = gone.collect();
-        self.shrink(spec, &repository, &mut report).await?;
+        place.shrink(&mut report, &components).await?;
         Ok(report)
     }
 }

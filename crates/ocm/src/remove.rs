@@ -1,9 +1,10 @@
 //! Removing component versions from a place, and what nothing needs there any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use ocm_backends::is_component_version;
+use ocm_backends::{OciComponentRepository, is_component_version};
 use ocm_ctf::{LeftOut, Removed, Scratch, Shrinking, Unneeded};
 use ocm_digest::Digest;
 use ocm_model::{
@@ -99,28 +100,64 @@ impl Ocm {
         ids: &BTreeSet<ComponentVersionId>,
         options: DeleteOptions,
     ) -> Result<RemovalReport, Error> {
-        let repository = self.open(spec, Use::Read).await?;
+        let place = self.shrinking(spec).await?;
         if !options.force {
-            refuse_referred(&repository, ids).await?;
+            refuse_referred(&place.repository, ids).await?;
         }
         let mut report = RemovalReport::new(spec, options.dry_run);
         report.removed.clone_from(ids);
-        self.shrink(spec, &repository, &mut report).await?;
+        place.shrink(&mut report, &BTreeSet::new()).await?;
         Ok(report)
     }
 
-    /// Removes what a report says that is to be removed, unless it says that nothing is changed, and
-    /// reports what that is.
+    /// Opens a place to remove something from it. An archive in one file is looked at as it is now:
+    /// if another one takes its place, nothing is removed from that.
+    pub(crate) async fn shrinking(&self, spec: &RepositorySpec) -> Result<Place, Error> {
+        let repository = self.open(spec, Use::Read).await?;
+        let RepositorySpec::Ctf(ctf) = spec else {
+            return Ok(Place {
+                repository,
+                archive: None,
+            });
+        };
+        let archive = Shrinking::open(self.path(&ctf.path), &Scratch::default()).await?;
+        Ok(Place {
+            repository: Arc::new(OciComponentRepository::new(archive.store(), None)),
+            archive: Some(archive),
+        })
+    }
+}
+
+/// A place that something is removed from.
+pub(crate) struct Place {
+    pub(crate) repository: RepositoryRef,
+    /// The archive, where it is one.
+    archive: Option<Shrinking>,
+}
+
+impl Place {
+    /// Removes what a report says that is to be removed, and of some components what a removal has
+    /// left that broke off, unless it says that nothing is changed. Reports what that is.
     pub(crate) async fn shrink(
         &self,
-        spec: &RepositorySpec,
-        repository: &RepositoryRef,
         report: &mut RemovalReport,
+        components: &BTreeSet<ComponentName>,
     ) -> Result<(), Error> {
+        let repository = &self.repository;
         let mut gone: BTreeMap<&ComponentName, BTreeSet<Version>> = BTreeMap::new();
         for id in &report.removed {
             let versions = gone.entry(&id.name).or_default();
             versions.insert(id.version.clone());
+        }
+        let others = components.iter().filter(|name| !gone.contains_key(*name));
+        let unfinished = stream::iter(others.collect::<Vec<_>>())
+            .map(|name| async move { (name, repository.has_unfinished_removal(name).await) })
+            .buffered(PARALLEL);
+        let unfinished: Vec<_> = unfinished.collect().await;
+        for (name, is_unfinished) in unfinished {
+            if is_unfinished? {
+                gone.insert(name, BTreeSet::new());
+            }
         }
         let removals = stream::iter(gone).map(|(component, versions)| async move {
             repository.removal(component, &versions).await
@@ -132,10 +169,9 @@ impl Ocm {
             report.manifests += removal.manifests.len() as u64;
             report.bytes += removal.bytes();
         }
-        if let RepositorySpec::Ctf(ctf) = spec {
-            let archive = Shrinking::open(self.path(&ctf.path), &Scratch::default()).await?;
+        if let Some(archive) = &self.archive {
             let mut left_out = left_out_of(&removals);
-            let nameless = nameless(&archive).await?.into_iter();
+            let nameless = nameless(archive).await?.into_iter();
             left_out.nameless = nameless
                 .filter(|entry| !left_out.manifests.contains(entry))
                 .collect();
@@ -211,6 +247,8 @@ fn left_out_of(removals: &[Removal]) -> LeftOut {
         left_out
             .manifests
             .extend(manifests.map(|entry| (repository(), entry.digest)));
+        let going = removal.names();
+        left_out.names.extend(going.map(|tag| (repository(), tag)));
         let tags = removal.tags_alone.iter();
         left_out
             .tags

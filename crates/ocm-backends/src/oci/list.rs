@@ -6,6 +6,7 @@ use ocm_model::{ComponentName, Version};
 use ocm_oci::{RepositoryName, Tag};
 use ocm_repository::{ComponentRepository as _, Error};
 
+use super::removal::is_note;
 use super::{COMPONENTS, OciComponentRepository, read};
 
 /// How many tags are looked at at a time.
@@ -46,7 +47,9 @@ impl OciComponentRepository {
                 return Err(Error::backend("list the versions of", what, source));
             }
         };
-        let tags = tags.into_iter().filter(|tag| !keeps_referrers(tag));
+        let tags = tags
+            .into_iter()
+            .filter(|tag| !keeps_referrers(tag) && !is_note(tag));
         let tags = tags.filter_map(|tag| Some((Version::from_tag(tag.as_str()).ok()?, tag)));
         let (mut versions, others): (Vec<_>, Vec<_>) =
             tags.partition(|(version, _)| version.is_semver());

@@ -1,5 +1,7 @@
 //! Removing component versions, and what only they have.
 
+mod note;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -11,6 +13,8 @@ use ocm_oci::{
 };
 use ocm_repository::{Error, Removal};
 
+use self::note::Note;
+pub(super) use self::note::is_note;
 use super::list::subject_of;
 use super::{OciComponentRepository, lock, tag_of};
 
@@ -19,12 +23,21 @@ const PARALLEL: usize = 8;
 
 impl OciComponentRepository {
     /// Finds out what goes with versions of a component. Each tag is looked at, as any may name what
-    /// a version has.
+    /// a version has. What a removal has left that broke off goes as well.
     pub(super) async fn plan_removal(
         &self,
         component: &ComponentName,
         versions: &BTreeSet<Version>,
     ) -> Result<Removal, Error> {
+        let planned = self.plan(component, versions).await?;
+        Ok(planned.removal)
+    }
+
+    async fn plan(
+        &self,
+        component: &ComponentName,
+        versions: &BTreeSet<Version>,
+    ) -> Result<Planned, Error> {
         let failed = |source| Error::backend("look at", component.as_str(), source);
         let repository = self.repository(component)?;
         let mut wanted = BTreeMap::new();
@@ -36,6 +49,15 @@ impl OciComponentRepository {
             Err(error) if error.is_not_found() => Vec::new(),
             tags => tags.map_err(failed)?,
         };
+        let named_note = tags.iter().find(|tag| is_note(tag)).cloned();
+        let note = if named_note.is_some() {
+            let note = Note::read(&self.store, &repository).await;
+            note.map_err(failed)?
+        } else {
+            None
+        };
+        let tags = tags.into_iter();
+        let tags = tags.filter(|tag| note.is_none() || !is_note(tag)).collect();
         let mut tagged = top(&self.store, &repository, tags).await.map_err(failed)?;
         let mut gone = BTreeMap::new();
         for (tag, id) in wanted {
@@ -60,7 +82,11 @@ impl OciComponentRepository {
         let owners = tagged.iter().filter(|(tag, _)| !listing(tag));
         let owners = owners.map(|(_, node)| node.clone()).collect();
         let staying = place.staying(owners).await.map_err(failed)?;
-        let going = gone.values().cloned().collect();
+        let mut going: Vec<Node> = gone.values().cloned().collect();
+        if let Some(note) = &note {
+            let left = place.read_all(note.digests.clone()).await;
+            going.extend(left.map_err(failed)?);
+        }
         let going = place.going(going, &staying, &mut tagged).await;
         let mut going = going.map_err(failed)?;
         other_tags.append(&mut going.tags);
@@ -96,40 +122,74 @@ impl OciComponentRepository {
             .filter(|(_, node)| !removed.contains(&node.entry.digest))
             .map(|(tag, node)| (tag.clone(), node.entry.digest))
             .collect();
-        Ok(Removal {
+        let mut manifests: Vec<Entry> = going.order.into_iter().map(|node| node.entry).collect();
+        if let Some(note) = &note {
+            let entry = note.entry();
+            content.insert(entry.digest, entry.size);
+            manifests.push(entry);
+            other_tags.extend(named_note);
+        }
+        let removal = Removal {
             component: component.clone(),
             versions: versions.clone(),
             other_tags,
             tags_alone,
             stale_lists: stale.map(|(tag, list)| (tag, list.entry.digest)).collect(),
-            manifests: going.order.into_iter().map(|node| node.entry).collect(),
+            manifests,
             content,
             repository,
+        };
+        Ok(Planned {
+            removal,
+            named: roots,
+            note,
         })
     }
 
     /// Removes what points before what is pointed to, so that no version is there in part. What
     /// something has come to need since it was planned stays, and so does a version that is another
-    /// one now.
+    /// one now. What is without a name as soon as the versions are gone is noted before, so that it
+    /// is found where this breaks off.
     pub(super) async fn carry_out(&self, removal: &Removal) -> Result<(), Error> {
         let repository = &removal.repository;
         let there = self.still_there(removal).await?;
-        let now = self.plan_removal(&removal.component, &there).await?;
-        let still: BTreeSet<Digest> = now.manifests.iter().map(|entry| entry.digest).collect();
+        let Planned {
+            removal: now,
+            named,
+            note: before,
+        } = self.plan(&removal.component, &there).await?;
         let tags = removal.tags_alone.iter();
         let tags = tags.filter(|(tag, digest)| now.tags_alone.get(*tag) == Some(digest));
         let tags = tags.map(|(tag, _)| Reference::Tag(tag.clone()));
-        let manifests = removal.manifests.iter();
-        let manifests = manifests.filter(|entry| still.contains(&entry.digest));
-        let manifests = manifests.map(|entry| Reference::Digest(entry.digest));
-        for reference in tags.chain(manifests).collect::<Vec<_>>() {
-            match self.store.delete_manifest(repository, &reference).await {
-                Err(error) if !error.is_not_found() => {
-                    let what = format!("{reference} of {repository}");
-                    return Err(Error::backend("delete", what, error));
-                }
+        let mut planned: BTreeSet<Digest> = digests_of(&removal.manifests).collect();
+        if let Some(before) = &before {
+            planned.extend(before.digests.iter().copied());
+            planned.insert(before.entry().digest);
+        }
+        let manifests: Vec<Digest> = digests_of(&now.manifests)
+            .filter(|digest| planned.contains(digest))
+            .collect();
+        let references = manifests.iter().copied().map(Reference::Digest);
+        let references: Vec<Reference> = tags.chain(references).collect();
+        let failed = |reference: &Reference| {
+            let what = format!("{reference} of {repository}");
+            |error| Error::backend("delete", what, error)
+        };
+        let mut note = None;
+        if let Some(first) = references.first() {
+            let nameless = manifests.iter().filter(|digest| !named.contains(digest));
+            let left = self.leave_note(repository, nameless.copied(), before.as_ref());
+            note = left.await.map_err(failed(first))?;
+        }
+        for reference in &references {
+            match self.store.delete_manifest(repository, reference).await {
+                Err(error) if !error.is_not_found() => return Err(failed(reference)(error)),
                 _ => {}
             }
+        }
+        if let Some(note) = note {
+            let away = note.take_away(&self.store, repository).await;
+            away.map_err(failed(&Reference::Digest(note.entry().digest)))?;
         }
         let mut versions = lock(&self.versions);
         for version in &removal.versions {
@@ -140,6 +200,49 @@ impl OciComponentRepository {
         }
         Ok(())
     }
+
+    /// Returns whether a removal from the repository of a component broke off, and has left something
+    /// that has no name.
+    pub(super) async fn is_removal_unfinished(
+        &self,
+        component: &ComponentName,
+    ) -> Result<bool, Error> {
+        let repository = self.repository(component)?;
+        let note = Note::read(&self.store, &repository).await;
+        note.map(|note| note.is_some())
+            .map_err(|source| Error::backend("look at", component.as_str(), source))
+    }
+
+    /// Leaves a note of what is going to be without a name, unless that is nothing, or the note of
+    /// a removal that broke off says the same. Where that is not possible, what has no name stays if
+    /// this breaks off.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be deleted here, so that the note would stay for ever.
+    async fn leave_note(
+        &self,
+        repository: &RepositoryName,
+        nameless: impl Iterator<Item = Digest>,
+        before: Option<&Note>,
+    ) -> Result<Option<Note>, StoreError> {
+        let itself = before.map(|before| before.entry().digest);
+        let note = Note::new(nameless.filter(|digest| Some(*digest) != itself));
+        if note.digests.is_empty() || Some(note.entry().digest) == itself {
+            return Ok(None);
+        }
+        note.take_away(&self.store, repository).await?;
+        if let Err(error) = note.leave(&self.store, repository).await {
+            tracing::warn!(
+                %error,
+                "no note can be left in {repository} of what is being removed: if this breaks \
+                 off, artifacts stay there without a name"
+            );
+            return Ok(None);
+        }
+        Ok(Some(note))
+    }
+
     /// Returns the versions of a removal that nobody else has removed meanwhile.
     async fn still_there(&self, removal: &Removal) -> Result<BTreeSet<Version>, Error> {
         let repository = &removal.repository;
@@ -156,6 +259,19 @@ impl OciComponentRepository {
         }
         Ok(there)
     }
+}
+
+/// A removal, and what it takes to carry it out.
+struct Planned {
+    removal: Removal,
+    /// What the versions name that go.
+    named: BTreeSet<Digest>,
+    /// The note of a removal that broke off.
+    note: Option<Note>,
+}
+
+fn digests_of(entries: &[Entry]) -> impl Iterator<Item = Digest> {
+    entries.iter().map(|entry| entry.digest)
 }
 
 /// A manifest that has been read.
@@ -296,7 +412,10 @@ impl Place<'_> {
     }
 
     /// Reads manifests. Those that are not there are left out: an index may lack some.
-    async fn read_all(&self, digests: BTreeSet<Digest>) -> Result<Vec<Node>, StoreError> {
+    async fn read_all(
+        &self,
+        digests: impl IntoIterator<Item = Digest>,
+    ) -> Result<Vec<Node>, StoreError> {
         let Self(store, repository) = *self;
         let nodes = stream::iter(digests)
             .map(|digest| async move { read(store, repository, &Reference::Digest(digest)).await });

@@ -106,6 +106,11 @@ impl Partial {
         Ok(now == self.before)
     }
 
+    /// Tells whether the archive was this one when this file was locked.
+    pub(super) fn was(&self, stamp: Option<Stamp>) -> bool {
+        self.before == stamp
+    }
+
     pub(super) const fn file(&self) -> &OpenFile {
         &self.file
     }
@@ -197,15 +202,15 @@ pub(super) fn copy_range(
     }
 }
 
-fn beside(target: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".");
-    name.push(suffix);
 /// Returns where the file stands that becomes an archive.
 pub(super) fn path_of(target: &Path) -> PathBuf {
     beside(target, "partial")
 }
 
+fn beside(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".");
+    name.push(suffix);
     target.with_file_name(name)
 }

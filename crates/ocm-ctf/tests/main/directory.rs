@@ -477,6 +477,27 @@ async fn referrers_are_found_by_their_subject_and_by_the_fallback_tag() {
 }
 
 #[tokio::test]
+async fn a_tag_that_somebody_puts_on_what_is_being_removed_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let (store, other) = (writable(place.path()), writable(place.path()));
+    let name = repository("a");
+    let manifest = push_image(&store, &name, "1.0", memory("one"));
+    let manifest = manifest.await.unwrap();
+    store.commit().await.unwrap();
+    let by_digest = Reference::Digest(manifest.digest());
+    store.delete_manifest(&name, &by_digest).await.unwrap();
+    other
+        .push_manifest(&name, &manifest, Some(&tag("kept")))
+        .await
+        .unwrap();
+    other.commit().await.unwrap();
+    store.commit().await.unwrap();
+    let reader = readable(place.path());
+    assert_eq!(reader.tags(&name).await.unwrap(), [tag("kept")]);
+    read_back(&reader, &name, b"one").await;
+}
+
+#[tokio::test]
 async fn what_is_needed_is_not_removed() {
     let place = tempfile::tempdir().unwrap();
     let store = writable(place.path());

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ocm_ctf::{Access, CtfArchiveWriter, CtfDirectory, CtfFormat, LeftOut, Scratch, Shrinking};
 use ocm_digest::Digest;
 use ocm_oci::{
-    Document, Fetch as _, ImageIndex, Push as _, RawManifest, Reference, RepositoryName, Store, Tag,
+    Document, Error, Fetch as _, ImageIndex, Push as _, RawManifest, Reference, RepositoryName,
+    Store, StoreRef, Tag,
 };
 
 use crate::support::{by_tag, image, memory, noise, push_image, read_back, repository, tag};
@@ -250,5 +252,84 @@ async fn what_stays_in_a_list_stays_in_the_archive_and_no_preview_counts_it() {
         let expected = [list.entries[1].digest()];
         assert_eq!(entries(&*store, &name, &list.tag).await, expected);
         read_back(&*store, &name, &noise(1000, 2)).await;
+    }
+}
+
+/// Whatever is to be removed with one name stays whole under another, which nobody has looked at.
+#[tokio::test]
+async fn what_has_got_another_name_meanwhile_stays_under_that() {
+    for format in [None, Some(CtfFormat::Tar)] {
+        let place = Place::new();
+        let name = repository("acme/a");
+        let store: StoreRef = match format {
+            None => Arc::new(place.open()),
+            Some(format) => {
+                let scratch = Scratch::default();
+                let writer = CtfArchiveWriter::open(place.path(), format, &scratch);
+                Arc::new(writer.await.unwrap())
+            }
+        };
+        let content = noise(1000, 1);
+        let raw = push_image(&*store, &name, "1.0", memory(content.clone()));
+        let raw = raw.await.unwrap();
+        let kept = tag("kept");
+        store.push_manifest(&name, &raw, Some(&kept)).await.unwrap();
+        store.commit().await.unwrap();
+        drop(store);
+        let left_out = LeftOut {
+            manifests: BTreeSet::from([(name.clone(), raw.digest())]),
+            names: BTreeSet::from([(name.clone(), tag("1.0"))]),
+            ..LeftOut::default()
+        };
+        let shrinking = place.shrinking().await;
+        let preview = shrinking.preview(&left_out, &BTreeMap::new()).await;
+        assert_eq!(preview.unwrap().blobs, 0, "{format:?}");
+        shrinking.leave_out(&left_out).await.unwrap();
+        let store = place.shrinking().await.store();
+        assert_eq!(store.tags(&name).await.unwrap(), [kept], "{format:?}");
+        read_back(&*store, &name, &content).await;
+        // With all of its names, it goes.
+        let mut left_out = left_out;
+        left_out.names.insert((name.clone(), tag("kept")));
+        let removed = place.shrinking().await.leave_out(&left_out).await;
+        assert_eq!(removed.unwrap().unneeded.blobs, 3, "{format:?}");
+        let store = place.shrinking().await.store();
+        assert!(store.repositories().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_taken_out_of_an_archive_that_has_taken_the_place_of_another() {
+    for format in [CtfFormat::Tar, CtfFormat::TarGzip] {
+        let place = Place::new();
+        let name = repository("acme/a");
+        let scratch = Scratch::default();
+        let open = || CtfArchiveWriter::open(place.path(), format, &scratch);
+        let store = open().await.unwrap();
+        let old = push_image(&store, &name, "1.0", memory("old"));
+        let old = old.await.unwrap();
+        store.commit().await.unwrap();
+        drop(store);
+        let shrinking = place.shrinking().await;
+        let store = open().await.unwrap();
+        let new = push_image(&store, &name, "2.0", memory("new"));
+        new.await.unwrap();
+        store.commit().await.unwrap();
+        drop(store);
+        let before = std::fs::read(place.path()).unwrap();
+        let left_out = LeftOut {
+            manifests: BTreeSet::from([(name.clone(), old.digest())]),
+            names: BTreeSet::from([(name.clone(), tag("1.0"))]),
+            ..LeftOut::default()
+        };
+        let refused = shrinking.leave_out(&left_out).await;
+        assert!(matches!(refused, Err(Error::Changed { .. })), "{refused:?}");
+        assert!(std::fs::read(place.path()).unwrap() == before);
+        let files = std::fs::read_dir(place.root.path()).unwrap();
+        assert_eq!(files.count(), 1, "nothing is left beside it");
+        place.shrinking().await.leave_out(&left_out).await.unwrap();
+        let store = place.shrinking().await.store();
+        assert_eq!(store.tags(&name).await.unwrap(), [tag("2.0")]);
+        read_back(&*store, &name, b"new").await;
     }
 }

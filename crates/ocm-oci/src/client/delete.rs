@@ -57,11 +57,10 @@ impl RegistryClient {
         digest: &Digest,
     ) -> Result<Option<Digest>, Error> {
         let reference = Reference::Digest(*digest);
-        let manifest = match self.manifest(repository, &reference).await {
-            Ok(manifest) => manifest,
-            Err(error) if error.is_not_found() => return Err(error),
-            // What cannot be read can be removed all the same.
-            Err(_) => return Ok(None),
+        let Ok(manifest) = self.manifest(repository, &reference).await else {
+            // What cannot be read can be removed all the same. What is not there is asked for all the
+            // same, so that a registry that deletes nothing says so.
+            return Ok(None);
         };
         let subject = manifest
             .parse()

@@ -52,6 +52,11 @@ fn a_registry_that_keeps_everything_says_so() {
     ");
     registry.heal();
     check(&cli, &place, &ALL);
+    let requests = registry.take_requests();
+    assert!(
+        !requests.iter().any(|it| it.contains("ocm-removal")),
+        "nothing is left there for ever: {requests:?}"
+    );
 }
 
 #[test]

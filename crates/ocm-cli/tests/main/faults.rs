@@ -193,11 +193,12 @@ const PUSHED: [Step; 5] = [
     Step::ManifestPut,
 ];
 
-const PULLED: [Step; 4] = [
+const PULLED: [Step; 5] = [
     Step::List,
     Step::ManifestGet,
     Step::BlobGet,
     Step::Referrers,
+    Step::ManifestHead,
 ];
 
 /// What a line does to single messages, whatever they say.
@@ -352,6 +353,15 @@ fn a_pull_that_cannot_go_on_says_so() {
     Referrers: status 429 [("retry-after", "0")]: exit 7
     Referrers: status 503 []: exit 7
     Referrers: sent around: exit 7
+    ManifestHead: request cut after 0: exit 7
+    ManifestHead: answer cut after 0: exit 7
+    ManifestHead: half an answer: exit 7
+    ManifestHead: status 401 []: exit 5
+    ManifestHead: status 403 []: exit 5
+    ManifestHead: status 404 []: completes
+    ManifestHead: status 429 [("retry-after", "0")]: exit 7
+    ManifestHead: status 503 []: exit 7
+    ManifestHead: sent around: exit 7
     "#);
 }
 

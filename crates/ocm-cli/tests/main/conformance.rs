@@ -122,7 +122,7 @@ fn what_go_transfers_of_ours_stays_what_it_was() {
     }
 }
 
-/// What Go has packed has the same bytes wherever ours brings it, and Go's copy of it is ours.
+/// What Go has packed has the same digests and bytes where ours brings it.
 #[test]
 fn what_is_transferred_of_go_stays_what_it_was() {
     const PRODUCT: &str = "acme.org/bar/product:1.0.0";

@@ -61,6 +61,7 @@ impl Reconcile for Deployer {
         "delivery.ocm.software/applyset-prune",
         "delivery.ocm.software/watch",
     ];
+    const KEPT_BY_WORK: bool = true;
     const LABEL: &'static str = "deployer";
     const ANNOTATION: &'static str = "resource_version";
 
@@ -82,12 +83,15 @@ impl Reconcile for Deployer {
         let Deployments { sets, turns, limit } = &context.services;
         let apply = async {
             let objects = self.objects(&resource, known, bytes, *limit).await?;
-            let report = sets.apply(self, objects).await;
+            let report = sets
+                .apply(self, objects, status.applied_digest.clone())
+                .await;
             report.map_err(|error| Failure::new(Reason::ApplyFailed, &error, true))
         };
         let report = turns.take(Box::pin(apply)).await?;
 
         status.deployed = decide::deployed(&status.deployed, &report);
+        status.applied_digest.clone_from(&report.left);
         let verdict = verdict(&report.outcomes);
         let since = self.state_health(context, status, &verdict);
         if let Some(message) = decide::failure(&report) {

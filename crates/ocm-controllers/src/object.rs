@@ -81,6 +81,11 @@ pub(crate) trait Status:
     fn observe(&mut self, generation: Option<i64>);
 
     fn effective_config(&self) -> &[EffectiveConfig];
+
+    /// Tells whether this says something to anybody that another one does not.
+    fn is_news_after(&self, before: &Self) -> bool {
+        self != before
+    }
 }
 
 /// Tells whether others may build on an object: it is ready in the generation that it has now, and
@@ -99,7 +104,7 @@ pub(crate) fn is_judged<K: Object>(object: &K) -> bool {
 }
 
 macro_rules! status {
-    ($($status:ty),*) => {$(
+    ($($status:ty $({ $($more:tt)* })?),*) => {$(
         impl Status for $status {
             fn conditions(&self) -> &Vec<Condition> {
                 &self.conditions
@@ -116,6 +121,8 @@ macro_rules! status {
             fn effective_config(&self) -> &[EffectiveConfig] {
                 &self.effective_ocm_config
             }
+
+            $($($more)*)?
         }
     )*};
 }
@@ -124,7 +131,11 @@ status!(
     RepositoryStatus,
     ComponentStatus,
     ResourceStatus,
-    DeployerStatus,
+    DeployerStatus {
+        fn is_news_after(&self, before: &Self) -> bool {
+            Self::is_news_after(self, before)
+        }
+    },
     ReplicationStatus
 );
 

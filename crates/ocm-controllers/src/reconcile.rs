@@ -49,6 +49,9 @@ pub(crate) trait Reconcile: Object {
     /// What keeps an object until it may go.
     const FINALIZERS: &'static [&'static str];
 
+    /// Whether the work writes the finalizers, before there is anything to keep the object for.
+    const KEPT_BY_WORK: bool = false;
+
     /// What messages call an object.
     const LABEL: &'static str;
 
@@ -215,19 +218,20 @@ impl<K: Reconcile> Pass<'_, K> {
             }
             return Ok((Action::await_change(), "suspended"));
         }
-        if !self.keep().await? {
+        if !K::KEPT_BY_WORK && !self.keep().await? {
             return Ok((Action::await_change(), "gone"));
         }
         let before = self.context.status_of(self.object);
         let mut after = before.clone();
         let outcome = self.object.reconcile(self.context, &mut after).await;
+        let mut is_first = false;
         let ended = match outcome {
             Ok(Done {
                 message,
                 warnings,
                 again,
             }) => {
-                self.context.succeeded(self.object);
+                is_first = self.context.succeeded(self.object);
                 self.state(
                     &mut after,
                     ConditionStatus::True,
@@ -246,7 +250,10 @@ impl<K: Reconcile> Pass<'_, K> {
             }
             Err(failure) => self.failed(&before, &mut after, failure),
         };
-        self.write(&before, after).await?;
+        // What is no news is written along with news, or once, when a process begins.
+        if after.is_news_after(&before) || is_first {
+            self.write(&before, after).await?;
+        }
         Ok(ended)
     }
 

@@ -7,9 +7,11 @@
 //!
 //! An object is written by server-side apply with one field manager, so that the fields of others
 //! stay as they are. The API server writes nothing where nothing changes, yet works through each
-//! request; a [`Memory`] saves the requests themselves where the object is as it was left.
+//! request; a [`Memory`] saves the requests themselves where the object is as it was left, also by
+//! an earlier process where that is certain.
 
 mod memory;
+mod plain;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +20,12 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::core::GroupVersionKind;
 use kube::runtime::wait::await_condition;
 use kube::{Client, ResourceExt as _};
+use ocm_digest::Digest;
+use serde_json::Value;
 use thiserror::Error as ThisError;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -32,6 +36,7 @@ use crate::object_key::{ObjectKey, kind_of};
 use crate::turns::Turns;
 
 pub use self::memory::Memory;
+use self::plain::is_plain;
 pub(crate) use self::stage::{Stage, stage};
 
 /// Applies objects. Clones share the bound on requests.
@@ -95,6 +100,15 @@ pub struct Applied {
     pub change: Change,
     /// Whether it is ready.
     pub health: Health,
+}
+
+impl Applied {
+    fn live(&self) -> Live {
+        Live {
+            uid: self.uid.clone(),
+            resource_version: self.resource_version.clone(),
+        }
+    }
 }
 
 /// What was done to an object.
@@ -164,6 +178,9 @@ impl Applier {
         membership: &Membership,
         memory: &Memory,
     ) -> Vec<Outcome> {
+        if memory.has_earlier() {
+            self.recall_earlier(&objects, membership, memory).await;
+        }
         let wanted: Vec<_> = objects.iter().map(kind_of).collect();
         let mut stages: BTreeMap<Stage, Vec<(usize, DynamicObject)>> = BTreeMap::new();
         for (index, object) in objects.into_iter().enumerate() {
@@ -213,6 +230,33 @@ impl Applier {
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
+    /// Remembers what an earlier process has left, unless something is different: one object of
+    /// another version, one that is missing, or one that is wanted otherwise.
+    async fn recall_earlier(
+        &self,
+        objects: &[DynamicObject],
+        membership: &Membership,
+        memory: &Memory,
+    ) {
+        let mut there = BTreeMap::new();
+        for object in objects {
+            let kind = kind_of(object);
+            if !is_plain(&kind.group, &kind.kind) {
+                continue;
+            }
+            let Ok(Some(mapped)) = self.mapping.find(&kind).await else {
+                return;
+            };
+            let mut key = ObjectKey::of(object);
+            default_namespace(&mut key.namespace, mapped.namespaced);
+            let Some(live) = membership.live.get(&key) else {
+                return;
+            };
+            there.insert(key, (memory::fingerprint(object), live));
+        }
+        memory.remember_earlier(membership.id.as_deref(), there);
+    }
+
     /// Finds the resource of an object, and gives it the namespace that it has by default.
     async fn place(&self, mut object: DynamicObject) -> Result<Placed, Outcome> {
         let kind = kind_of(&object);
@@ -232,15 +276,12 @@ impl Applier {
             }
             Err(error) => return Err(failed(&object, error.into())),
         };
-        let namespace = &mut object.metadata.namespace;
-        if !namespaced {
-            *namespace = None;
-        } else if namespace.as_ref().is_none_or(String::is_empty) {
-            *namespace = Some("default".to_owned());
-        }
+        let fingerprint = memory::fingerprint(&object);
+        default_namespace(&mut object.metadata.namespace, namespaced);
         Ok(Placed {
             key: ObjectKey::of(&object),
             resource,
+            fingerprint,
             object,
         })
     }
@@ -257,8 +298,8 @@ impl Applier {
             labels.insert(PART_OF.to_owned(), id.clone());
         }
         let live = membership.live.get(&placed.key);
-        let fingerprint = memory::fingerprint(&placed.object);
-        if let Some(applied) = live.and_then(|it| memory.recall(&placed.key, &fingerprint, it)) {
+        let recalled = live.and_then(|it| memory.recall(&placed.key, &placed.fingerprint, it));
+        if let Some(applied) = recalled {
             return placed.ends(Ok(applied));
         }
         let deadline = Instant::now() + self.options.patience;
@@ -277,7 +318,9 @@ impl Applier {
             }
         };
         match &result {
-            Ok(applied) => memory.remember(&placed.key, fingerprint, applied),
+            Ok(applied) => {
+                memory.remember(&placed.key, placed.fingerprint, applied);
+            }
             Err(Error::Api(error)) if error.is_not_found() => {
                 let resource = &placed.resource;
                 self.mapping.forget(&resource.group, &resource.version);
@@ -312,7 +355,7 @@ impl Applier {
             }
             existing.and_then(|it| it.resource_version())
         };
-        let written = self.patch(&api, &placed.object).await;
+        let written = self.patch(&api, placed, &placed.object).await;
         let written = written.map_err(ApiError::from)?;
         let change = match before {
             None => Change::Created,
@@ -332,7 +375,7 @@ impl Applier {
     ) -> Result<Option<DynamicObject>, ApiError> {
         let mut object = placed.object.clone();
         object.metadata.resource_version = Some(NO_VERSION.to_owned());
-        match self.patch(api, &object).await {
+        match self.patch(api, placed, &object).await {
             Ok(created) => Ok(Some(created)),
             // Whatever else it may be about is said again.
             Err(kube::Error::Api(_)) => Ok(None),
@@ -340,14 +383,27 @@ impl Applier {
         }
     }
 
+    /// Applies an object; of a plain one the answer is the metadata alone.
     async fn patch(
         &self,
         api: &Api<DynamicObject>,
+        placed: &Placed,
         object: &DynamicObject,
     ) -> kube::Result<DynamicObject> {
-        let params = PatchParams::apply(&self.manager).force();
-        api.patch(&object.name_any(), &params, &Patch::Apply(object))
-            .await
+        let mut params = PatchParams::apply(&self.manager).force();
+        // Fields that a kind does not have are refused all the same. To be warned of those that are
+        // there twice, the API server would read what we have written once more.
+        params.field_validation = Some(ValidationDirective::Ignore);
+        let (name, patch) = (&placed.key.name, Patch::Apply(object));
+        if !is_plain(&placed.key.group, &placed.key.kind) {
+            return api.patch(name, &params, &patch).await;
+        }
+        let written = api.patch_metadata(name, &params, &patch).await?;
+        Ok(DynamicObject {
+            types: written.types,
+            metadata: written.metadata,
+            data: Value::Null,
+        })
     }
 
     /// Asks the API server something when it is its turn.
@@ -450,10 +506,21 @@ fn defined_kind(definition: &DynamicObject) -> Option<(String, String)> {
     Some((text("/spec/group")?, text("/spec/names/kind")?))
 }
 
+/// Gives an object of a kind with namespaces the one that it is in where it states none.
+fn default_namespace(namespace: &mut Option<String>, namespaced: bool) {
+    if !namespaced {
+        *namespace = None;
+    } else if namespace.as_ref().is_none_or(String::is_empty) {
+        *namespace = Some("default".to_owned());
+    }
+}
+
 /// An object, and where it goes.
 struct Placed {
     key: ObjectKey,
     resource: ApiResource,
+    /// What is wanted of it.
+    fingerprint: Digest,
     object: DynamicObject,
 }
 

@@ -12,6 +12,7 @@
 //! [KEP-3659]: https://git.k8s.io/enhancements/keps/sig-cli/3659-kubectl-apply-prune
 
 mod members;
+mod recorded;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,13 +20,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures::{StreamExt as _, stream};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
-use kube::{Resource as _, ResourceExt as _};
+use kube::Resource as _;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions,
+};
 use ocm_digest::Digest;
 use serde_json::json;
 use thiserror::Error as ThisError;
 
 use self::members::{Listing, Member};
+pub(crate) use self::recorded::Recorded;
 use self::scope::Scope;
 use crate::api_error::ApiError;
 use crate::apply::{Applier, Membership, Memory, Outcome, stage};
@@ -48,6 +52,10 @@ pub struct ApplySet {
     applier: Applier,
     parent: Parent,
     tooling: String,
+    /// What keeps the parent while there are members.
+    finalizers: Vec<String>,
+    /// The parent as it was seen last, where it is watched.
+    seen: Option<ObjectMeta>,
 }
 
 /// The object that a set belongs to.
@@ -87,6 +95,11 @@ pub struct Report {
     /// Why members that are no longer wanted may still be there. Empty also where nothing was
     /// pruned because not everything that is wanted could be applied.
     pub prune_errors: Vec<PruneError>,
+    /// How the members were left, apart from those of kinds with a status, for the memory of a
+    /// [later process](Memory::of_earlier). It says what was wanted, and which version of which
+    /// object that has become, so that it holds as long as it fits. `None` if there are no such
+    /// members, or not all is applied.
+    pub left: Option<String>,
 }
 
 impl Report {
@@ -107,7 +120,25 @@ impl ApplySet {
             applier,
             parent,
             tooling: tooling.to_owned(),
+            finalizers: Vec::new(),
+            seen: None,
         }
+    }
+
+    /// Gives the parent finalizers, along with what it says of its members before there are any.
+    /// Whoever deletes the set takes them away.
+    #[must_use]
+    pub fn kept_by(mut self, finalizers: &[&str]) -> Self {
+        self.finalizers = finalizers.iter().map(|&it| it.to_owned()).collect();
+        self
+    }
+
+    /// Has the parent not read before objects are applied: this is how it was seen last. What the
+    /// [`Memory`] has of it that is later counts.
+    #[must_use]
+    pub fn seen_as(mut self, parent: ObjectMeta) -> Self {
+        self.seen = Some(parent);
+        self
     }
 
     /// Applies objects, and deletes the members of the set that are not among them. If an object
@@ -125,7 +156,11 @@ impl ApplySet {
         objects: Vec<DynamicObject>,
         memory: &Memory,
     ) -> Result<Report, Error> {
-        let Some(recorded) = self.recorded().await? else {
+        let recorded = match &self.seen {
+            Some(seen) => Some(memory.recorded(|| self.read(seen))),
+            None => self.recorded().await?,
+        };
+        let Some(recorded) = recorded else {
             return Err(self.parent_gone());
         };
         let kinds: Vec<_> = objects.iter().map(kind_of).collect();
@@ -145,7 +180,7 @@ impl ApplySet {
         }
         let whole = recorded.scope.union(&wanted);
         if whole != recorded.scope || !recorded.by_us {
-            self.record(&whole).await?;
+            self.record(&whole, memory).await?;
         }
         // A set that has never been recorded has no members yet.
         let listing = if recorded.is_new {
@@ -163,15 +198,17 @@ impl ApplySet {
             pruned: Vec::new(),
             terminating: Vec::new(),
             prune_errors: Vec::new(),
+            left: None,
         };
         let keys: BTreeSet<_> = report.outcomes.iter().map(|it| it.key.clone()).collect();
         memory.retain(|key| keys.contains(key));
         if report.is_applied() {
+            report.left = memory.left(&self.parent.id());
             self.prune(listing, &keys, &mut report).await;
             if report.prune_errors.is_empty() {
                 let left = Scope::of(keys.iter().chain(&report.terminating));
                 if left != whole {
-                    self.record(&left).await?;
+                    self.record(&left, memory).await?;
                 }
             }
         }
@@ -300,25 +337,35 @@ impl ApplySet {
             .in_turn(api.get_metadata_opt(&self.parent.name));
         let parent = parent.await.map_err(|error| self.parent_error(error))?;
         let parent = parent.filter(|it| it.meta().uid.as_deref() == Some(&*self.parent.uid));
-        Ok(parent.map(|parent| {
-            let annotation = |key| parent.annotations().get(key).map_or("", String::as_str);
-            let id = parent.labels().get(ID_LABEL);
-            Recorded {
-                scope: Scope::parse(annotation(KINDS), annotation(NAMESPACES)),
-                by_us: id == Some(&self.parent.id()) && annotation(TOOLING) == self.tooling,
-                is_new: id.is_none() && annotation(TOOLING).is_empty(),
-            }
-        }))
+        Ok(parent.map(|parent| self.read(&parent.metadata)))
+    }
+
+    /// Reads what a parent says of its set.
+    fn read(&self, parent: &ObjectMeta) -> Recorded {
+        let annotations = parent.annotations.as_ref();
+        let annotation = |key| annotations.and_then(|it| it.get(key)).map_or("", |it| it);
+        let id = parent.labels.as_ref().and_then(|it| it.get(ID_LABEL));
+        let finalizers = parent.finalizers.as_deref().unwrap_or_default();
+        Recorded {
+            scope: Scope::parse(annotation(KINDS), annotation(NAMESPACES)),
+            by_us: id == Some(&self.parent.id())
+                && annotation(TOOLING) == self.tooling
+                && self.finalizers.iter().all(|it| finalizers.contains(it)),
+            is_new: id.is_none() && annotation(TOOLING).is_empty(),
+            version: parent.resource_version.clone().unwrap_or_default(),
+        }
     }
 
     /// Writes where members may be.
-    async fn record(&self, scope: &Scope) -> Result<(), Error> {
+    async fn record(&self, scope: &Scope, memory: &Memory) -> Result<(), Error> {
         let Parent {
             resource,
             namespace,
             name,
             uid,
         } = &self.parent;
+        // What is not stated any more would be taken away.
+        let finalizers = Some(&self.finalizers).filter(|it| !it.is_empty());
         let patch = json!({
             "apiVersion": resource.api_version,
             "kind": resource.kind,
@@ -333,6 +380,7 @@ impl ApplySet {
                     KINDS: scope.kinds(),
                     NAMESPACES: scope.namespaces(namespace.as_deref()),
                 },
+                "finalizers": finalizers,
             },
         });
         let params = PatchParams::apply(self.applier.manager()).force();
@@ -341,7 +389,8 @@ impl ApplySet {
         let written = self
             .applier
             .in_turn(api.patch_metadata(name, &params, &patch));
-        written.await.map_err(|error| self.parent_error(error))?;
+        let written = written.await.map_err(|error| self.parent_error(error))?;
+        memory.remember_recorded(self.read(&written.metadata));
         Ok(())
     }
 
@@ -359,15 +408,6 @@ impl ApplySet {
             source: error.into(),
         }
     }
-}
-
-/// What a parent says of its set.
-struct Recorded {
-    scope: Scope,
-    /// Whether all of it is as we write it.
-    by_us: bool,
-    /// Whether nobody has ever written anything.
-    is_new: bool,
 }
 
 fn uid(outcome: &Outcome) -> Option<String> {

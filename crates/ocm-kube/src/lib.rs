@@ -25,6 +25,7 @@ pub mod manifest;
 pub mod mapping;
 pub mod metrics;
 pub mod object_key;
+mod resource_version;
 pub mod serve;
 pub mod shutdown;
 pub mod status;

@@ -1,7 +1,10 @@
 //! The status of an object, written where it differs.
 
+use http::HeaderValue;
+use http::header::ACCEPT;
 use kube::Resource;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams, ValidationDirective};
+use kube::core::{PartialObjectMeta, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -11,6 +14,10 @@ use crate::api_error::ApiError;
 
 /// How often a write is tried that others come in between of.
 const TRIES: usize = 4;
+
+/// Asks for metadata instead of the object.
+const METADATA: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 
 /// Writes the difference between two statuses of an object. Returns whether there was one, and so a
 /// request.
@@ -51,15 +58,13 @@ where
     let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "status": difference}));
     let params = PatchParams {
         field_manager: Some(manager.to_owned()),
+        // The fields are those of our own definition.
+        field_validation: Some(ValidationDirective::Ignore),
         ..PatchParams::default()
     };
     for _ in 1..TRIES {
-        match api
-            .patch_status(name, &params, &patch)
-            .await
-            .map_err(ApiError::from)
-        {
-            Ok(_) => return Ok(true),
+        match patch_status(api, name, &params, &patch).await {
+            Ok(()) => return Ok(true),
             Err(error) if error.is_conflict() => {
                 let now = api.get_metadata_opt(name).await;
                 let now = now.map_err(|error| failed(error.into()))?;
@@ -70,9 +75,25 @@ where
             Err(error) => return Err(failed(error)),
         }
     }
-    let written = api.patch_status(name, &params, &patch).await;
-    written.map_err(|error| failed(error.into()))?;
+    let written = patch_status(api, name, &params, &patch).await;
+    written.map_err(failed)?;
     Ok(true)
+}
+
+/// Writes a status. The answer, which nobody needs, is the metadata alone.
+async fn patch_status<K: Clone + Resource>(
+    api: &Api<K>,
+    name: &str,
+    params: &PatchParams,
+    patch: &Patch<Value>,
+) -> Result<(), ApiError> {
+    let request = Request::new(api.resource_url());
+    let request = request.patch_subresource("status", name, params, patch);
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    request.headers_mut().insert(ACCEPT, METADATA);
+    let client = api.clone().into_client();
+    client.request::<PartialObjectMeta<K>>(request).await?;
+    Ok(())
 }
 
 /// Drops fields that are null: a merge patch cannot write them.

@@ -51,6 +51,19 @@ pub struct DeployerStatus {
     /// All objects that are applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deployed: Vec<DeployedObject>,
+    /// What was applied, and how it was left, as a digest. While the objects are still like that, they
+    /// are not applied again when the controllers start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_digest: Option<String>,
+}
+
+impl DeployerStatus {
+    /// Tells whether this says something else than another one, whatever the digest is.
+    pub(crate) fn is_news_after(&self, before: &Self) -> bool {
+        let mut without = self.clone();
+        without.applied_digest.clone_from(&before.applied_digest);
+        without != *before
+    }
 }
 
 /// An object that is applied.

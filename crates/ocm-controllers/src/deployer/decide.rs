@@ -289,6 +289,7 @@ mod tests {
             pruned: pruned.collect(),
             terminating: Vec::new(),
             prune_errors: Vec::new(),
+            left: None,
         }
     }
 

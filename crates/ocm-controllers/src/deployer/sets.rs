@@ -17,6 +17,7 @@ use ocm_kube::watches::{self, Owner, OwnerKind, Watches};
 
 use super::metadata::MANAGER;
 use crate::api::{Deployer, GROUP};
+use crate::reconcile::Reconcile as _;
 
 /// The field manager of what is applied: that of the Go controllers, whose objects are taken over.
 const FIELD_MANAGER: &str = "delivery.ocm.software/applyset";
@@ -71,14 +72,17 @@ impl Sets {
     /// Makes these the objects of a deployer.
     ///
     /// They are watched before the first of them is written, so that nobody changes one unseen.
+    ///
+    /// `left` is how an earlier process has left them.
     pub(crate) async fn apply(
         &self,
         deployer: &Deployer,
         objects: Vec<DynamicObject>,
+        left: Option<String>,
     ) -> Result<Report, Error> {
         let watched = self.resources(objects.iter().filter_map(kind_of)).await;
         let pass = self.watches.begin(&owner(deployer), &watched);
-        let memory = self.memory(deployer);
+        let memory = self.memory(deployer, left);
         let report = self.set(deployer).apply(objects, &memory).await?;
 
         let kinds = report.outcomes.iter().map(|outcome| {
@@ -155,12 +159,15 @@ impl Sets {
             uid: deployer.metadata.uid.clone().unwrap_or_default(),
         };
         ApplySet::new(self.applier.clone(), parent, TOOLING)
+            .kept_by(Deployer::FINALIZERS)
+            .seen_as(deployer.metadata.clone())
     }
 
-    fn memory(&self, deployer: &Deployer) -> Arc<Memory> {
+    fn memory(&self, deployer: &Deployer, left: Option<String>) -> Arc<Memory> {
         let uid = deployer.metadata.uid.clone().unwrap_or_default();
         let mut memories = self.memories();
-        Arc::clone(memories.entry(uid).or_default())
+        let new = || Arc::new(Memory::of_earlier(left));
+        Arc::clone(memories.entry(uid).or_insert_with(new))
     }
 
     /// Returns what kinds are served as. Those that are not served, or cannot be looked up, are left
@@ -230,7 +237,7 @@ mod tests {
         let sets = Sets::new(Client::try_from(config).expect("a client"));
         let (there, mut writer) = reflector::store();
         for uid in ["a", "b"] {
-            sets.memory(&deployer(uid));
+            sets.memory(&deployer(uid), None);
             writer.apply_watcher_event(&Event::Apply(deployer(uid)));
         }
         let known = || sets.memories().keys().cloned().collect::<Vec<_>>();

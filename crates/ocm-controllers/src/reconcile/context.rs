@@ -75,6 +75,8 @@ struct Memory<S> {
     /// When it was found or made sure that it has its finalizers.
     kept: Option<Instant>,
     failures: u32,
+    /// Whether it was found to be as it asks.
+    succeeded: bool,
     /// What was written and may not have been seen yet.
     written: Option<(S, Instant)>,
 }
@@ -85,6 +87,7 @@ impl<S> Default for Memory<S> {
             since: Instant::now(),
             kept: None,
             failures: 0,
+            succeeded: false,
             written: None,
         }
     }
@@ -280,10 +283,12 @@ impl<K: Reconcile> Context<K> {
         delay(memory.failures)
     }
 
-    pub(super) fn succeeded(&self, object: &K) {
-        if let Some(memory) = self.memory().get_mut(&uid(object)) {
-            memory.failures = 0;
-        }
+    /// Notes that an object is as it asks; returns whether this process finds so for the first time.
+    pub(super) fn succeeded(&self, object: &K) -> bool {
+        let mut memory = self.memory();
+        let memory = memory.entry(uid(object)).or_default();
+        memory.failures = 0;
+        !std::mem::replace(&mut memory.succeeded, true)
     }
 
     /// Forgets an object that has gone.

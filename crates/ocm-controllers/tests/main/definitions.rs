@@ -17,7 +17,7 @@ const BEYOND: &[(&str, &[&str])] = &[
             "/properties/spec/x-kubernetes-validations",
         ],
     ),
-    ("Deployer", &[]),
+    ("Deployer", &["/properties/status/properties/appliedDigest"]),
     (
         "Replication",
         &[

@@ -4,6 +4,7 @@ mod bounds;
 mod kills;
 mod leader;
 mod registry;
+mod restart;
 mod server;
 mod storm;
 

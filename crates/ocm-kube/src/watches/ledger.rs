@@ -8,6 +8,7 @@ use ocm_digest::Digest;
 use serde_json::json;
 
 use super::{Owner, OwnerKind};
+use crate::resource_version::is_newer;
 
 /// A kind of objects.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -296,14 +297,6 @@ impl Ledger {
                 .flatten(),
             name: reference.name.clone(),
         })
-    }
-}
-
-/// Tells whether a version is later than another one. The API server's are numbers.
-fn is_newer(version: &str, than: &str) -> bool {
-    match (version.parse::<u64>(), than.parse::<u64>()) {
-        (Ok(version), Ok(than)) => version > than,
-        _ => version != than,
     }
 }
 

@@ -141,6 +141,60 @@ async fn a_new_member_costs_one_request_and_an_unchanged_one_none() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_process_has_left_is_not_applied_again_unless_something_differs() {
+    let namespace = Cluster::shared().namespace();
+    kubectl(&format!("-n {namespace} create configmap parent"));
+    let (client, asked) = noting_client().await;
+    let mut it = Fixture::of(&namespace, "parent", client);
+    let service = format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: s, namespace: {namespace}}}\n\
+         spec: {{ports: [{{port: 80}}]}}\n"
+    );
+    let manifest = settings(&namespace, &["a", "b"]) + &service;
+    let applied = || {
+        let mut asked = asked.take();
+        asked.retain(|it| it.starts_with("PATCH") && !it.ends_with("/parent"));
+        let names = asked.iter().filter_map(|it| it.rsplit_once('/'));
+        names.map(|(_, name)| name.to_owned()).collect::<Vec<_>>()
+    };
+    let left = it.apply(&manifest).await.left;
+    assert_eq!(applied(), ["a", "b", "s"]);
+
+    // Of a kind with a status it is not certain.
+    it.memory = Memory::of_earlier(left.clone());
+    let report = it.apply(&manifest).await;
+    assert_eq!(changes(&report), [Change::Unchanged; 3]);
+    assert_eq!(applied(), ["s"]);
+    assert_eq!(report.left, left);
+    it.apply(&manifest).await;
+    assert_eq!(applied(), [""; 0]);
+
+    // Somebody has taken one away, or changed one, or it is not wanted any more as it was.
+    kubectl(&format!("-n {namespace} delete configmap a"));
+    it.memory = Memory::of_earlier(left);
+    let report = it.apply(&manifest).await;
+    assert_eq!(changes(&report)[0], Change::Created);
+    assert_eq!(applied(), ["a", "b", "s"]);
+    let left = report.left;
+    kubectl(&format!(
+        "-n {namespace} patch configmap a --type=merge -p {{\"data\":{{\"value\":\"9\"}}}}"
+    ));
+    it.memory = Memory::of_earlier(left);
+    let report = it.apply(&manifest).await;
+    assert_eq!(changes(&report)[0], Change::Configured);
+    assert_eq!(applied(), ["a", "b", "s"]);
+    it.memory = Memory::of_earlier(report.left);
+    let report = it.apply_settings(&["a"]).await;
+    assert_eq!(applied(), ["a"]);
+    assert_eq!(report.pruned.len() + report.terminating.len(), 2);
+
+    // Nobody knows how it was left by an earlier version of ours.
+    it.memory = Memory::of_earlier(None);
+    it.apply_settings(&["a"]).await;
+    assert_eq!(applied(), ["a"]);
+}
+
+#[tokio::test]
 async fn other_namespaces_are_named_until_they_are_left() {
     let it = Fixture::new().await;
     let other = Cluster::shared().namespace();

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Resource as _;
-use kube::api::Api;
+use kube::api::{Api, Patch, PatchParams};
 use ocm_kube::events::{Event, Events, Severity};
 use ocm_kube::metrics::Metrics;
 use ocm_kube::{serve, shutdown, status};
 use ocm_testkit::Cluster;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +73,61 @@ async fn the_status_of_another_object_of_the_name_is_not_touched() {
     assert!(other.is_err());
     let status = api.get("d").await.unwrap().status.unwrap_or_default();
     assert_eq!(status.replicas, None);
+}
+
+#[tokio::test]
+async fn conditions_that_others_write_meanwhile_stay() {
+    let (_, api) = deployment().await;
+    // Nothing of what follows is in it.
+    let object = api.get("d").await.unwrap();
+    let condition = |kind: &str, status: &str| json!({"type": kind, "status": status});
+    let theirs = |conditions: Value| {
+        let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
+        let api = api.clone();
+        async move {
+            let params = PatchParams::default();
+            api.patch_status("d", &params, &patch).await.unwrap();
+        }
+    };
+    let ours = |before: &[Value], after: &[Value]| {
+        let (before, after) = (json!({"conditions": before}), json!({"conditions": after}));
+        let (api, object) = (api.clone(), object.clone());
+        async move {
+            let written = status::write(&api, &object, &before, &after, "test").await;
+            assert!(written.unwrap());
+            let conditions = api.get("d").await.unwrap().status.unwrap().conditions;
+            let conditions = conditions.unwrap().into_iter();
+            let conditions: Vec<_> = conditions.map(|it| (it.type_, it.status)).collect();
+            conditions
+        }
+    };
+    let pairs = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter();
+        let pairs: Vec<_> = pairs
+            .map(|(kind, status)| ((*kind).to_owned(), (*status).to_owned()))
+            .collect();
+        pairs
+    };
+    theirs(json!([condition("Theirs", "True")])).await;
+    let (ready, unready) = (condition("Ready", "True"), condition("Ready", "False"));
+    let written = ours(&[], std::slice::from_ref(&ready)).await;
+    assert_eq!(written, pairs(&[("Theirs", "True"), ("Ready", "True")]));
+    let written = ours(std::slice::from_ref(&ready), std::slice::from_ref(&unready)).await;
+    assert_eq!(written, pairs(&[("Theirs", "True"), ("Ready", "False")]));
+    let known = [condition("Theirs", "True"), unready];
+    let wanted = [
+        condition("Theirs", "True"),
+        ready,
+        condition("Healthy", "True"),
+    ];
+    theirs(json!([
+        condition("Theirs", "False"),
+        condition("Ready", "False")
+    ]))
+    .await;
+    let written = ours(&known, &wanted).await;
+    let all = [("Theirs", "False"), ("Ready", "True"), ("Healthy", "True")];
+    assert_eq!(written, pairs(&all));
 }
 
 #[tokio::test]

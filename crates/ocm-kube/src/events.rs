@@ -39,8 +39,9 @@ const MAX_EVENTS: usize = 8192;
 const PAUSE: u32 = 8;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest message in bytes.
+/// The longest message in bytes, and the longest name of an event.
 const MESSAGE_LIMIT: usize = 1024;
+const NAME_LIMIT: usize = 253;
 
 /// Takes the events of one component.
 pub struct Events {
@@ -211,7 +212,7 @@ impl Events {
         let name = object.name.as_deref().unwrap_or(&self.component);
         CoreEvent {
             metadata: ObjectMeta {
-                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+                name: Some(event_name(name, now)),
                 annotations: Some(event.annotations).filter(|it| !it.is_empty()),
                 ..ObjectMeta::default()
             },
@@ -357,13 +358,16 @@ impl Budget {
     }
 }
 
+/// Names an event after its object and the time. Of a long name it has the beginning.
+fn event_name(object: &str, now: Timestamp) -> String {
+    let suffix = format!(".{:x}", now.as_nanosecond());
+    let object = &object[..object.floor_char_boundary(NAME_LIMIT - suffix.len())];
+    // No part of a name ends in one of these.
+    format!("{}{suffix}", object.trim_end_matches(['.', '-']))
+}
+
 fn limited(message: &str) -> &str {
-    if message.len() <= MESSAGE_LIMIT {
-        return message;
-    }
-    let fits = |at: &usize| message.is_char_boundary(*at);
-    let end = (0..=MESSAGE_LIMIT).rev().find(fits).unwrap_or(0);
-    &message[..end]
+    &message[..message.floor_char_boundary(MESSAGE_LIMIT)]
 }
 
 #[cfg(test)]
@@ -433,5 +437,15 @@ mod tests {
         assert_eq!(limited(&message).len(), MESSAGE_LIMIT);
         assert_eq!(limited(&format!("x{message}")).len(), MESSAGE_LIMIT - 1);
         assert_eq!(limited("short"), "short");
+    }
+
+    #[test]
+    fn an_event_about_an_object_with_a_long_name_has_a_name_that_is_allowed() {
+        let now = Timestamp::from_nanosecond(0x1234).expect("a time");
+        assert_eq!(event_name("shop", now), "shop.1234");
+        let long = event_name(&"a".repeat(253), now);
+        assert_eq!(long, format!("{}.1234", "a".repeat(248)));
+        let dotted = event_name(&format!("{}.{}", "a".repeat(247), "b".repeat(5)), now);
+        assert_eq!(dotted, format!("{}.1234", "a".repeat(247)));
     }
 }

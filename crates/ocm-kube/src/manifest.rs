@@ -61,10 +61,13 @@ impl Default for Limits {
 /// What has been read is parsed to its end on a thread of its own, for nobody.
 pub async fn read(mut content: ByteStream, limits: Limits) -> Result<Vec<DynamicObject>, Error> {
     let mut start = Bytes::new();
-    while start.is_empty() {
+    // Chunks may be as small as they like.
+    while start.len() < GZIP_MAGIC {
         match content.try_next().await? {
-            Some(chunk) => start = chunk,
-            None => return Err(Error::Empty),
+            Some(chunk) if start.is_empty() => start = chunk,
+            Some(chunk) => start = [start, chunk].concat().into(),
+            None if start.is_empty() => return Err(Error::Empty),
+            None => break,
         }
     }
     let compressed = is_gzip(&start);
@@ -109,6 +112,9 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Vec<DynamicObject>, Error> 
     }
     Ok(objects.found)
 }
+
+/// How many bytes tell that something is compressed.
+const GZIP_MAGIC: usize = 3;
 
 /// Enough for values that nest as deep as they may, without optimisation.
 const STACK_SIZE: usize = 16 * 1024 * 1024;

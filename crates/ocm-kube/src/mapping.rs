@@ -140,15 +140,12 @@ impl Mapping {
 
     fn group(&self, group: &str, version: &str) -> Arc<Group> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (group.to_owned(), version.to_owned());
         // Manifests may name any number of groups that are not there.
-        if groups.len() >= MAX_GROUPS {
+        if groups.len() >= MAX_GROUPS && !groups.contains_key(&key) {
             groups.clear();
         }
-        Arc::clone(
-            groups
-                .entry((group.to_owned(), version.to_owned()))
-                .or_default(),
-        )
+        Arc::clone(groups.entry(key).or_default())
     }
 
     /// The versions of a group, the preferred one first.
@@ -242,4 +239,28 @@ pub enum Error {
         /// The kind.
         kind: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Config;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_known_stays_known_however_much_that_is_and_has_a_bound() {
+        // Nobody is asked anything.
+        let config = Config::new("http://localhost:1".parse().expect("an address"));
+        let mapping = Mapping::new(Client::try_from(config).expect("a client"));
+        let names: Vec<_> = (0..MAX_GROUPS).map(|it| format!("{it}.acme.org")).collect();
+        for name in &names {
+            mapping.group(name, "v1");
+        }
+        let known = |mapping: &Mapping| mapping.groups.lock().expect("groups").len();
+        let first = mapping.group(&names[0], "v1");
+        assert!(Arc::ptr_eq(&first, &mapping.group(&names[0], "v1")));
+        assert_eq!(known(&mapping), MAX_GROUPS);
+        mapping.group("one.more", "v1");
+        assert_eq!(known(&mapping), 1);
+    }
 }

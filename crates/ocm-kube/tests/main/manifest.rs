@@ -1,6 +1,7 @@
 //! What content is read as objects, and what is refused with which words.
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use ocm_blob::{TAR_END, collect, gzip, once, tar_header, tar_padding};
@@ -47,6 +48,17 @@ fn tar(files: &[(&str, &str)]) -> Vec<u8> {
 async fn zipped(content: &[u8]) -> Bytes {
     let content = gzip(once(Bytes::copy_from_slice(content)));
     collect(content, u64::MAX).await.unwrap()
+}
+
+#[tokio::test]
+async fn content_is_recognised_however_it_comes() {
+    for content in [Bytes::from(SETTINGS), zipped(SETTINGS.as_bytes()).await] {
+        let bytes = content.into_iter().map(|byte| Ok(Bytes::from(vec![byte])));
+        let stream = futures::stream::iter(bytes).boxed();
+        let objects = read(stream, Limits::default()).await.unwrap();
+        assert_eq!(objects[0].name_any(), "settings");
+    }
+    assert!(matches!(try_read("").await, Err(Error::Empty)));
 }
 
 #[tokio::test]

@@ -98,6 +98,11 @@ impl Reconcile for Deployer {
             return Err(Failure {
                 retry: Retry::Soon,
                 ..Failure::text(Reason::ApplyFailed, message)
+            let retry = if decide::is_final(&report) {
+                Retry::AtInterval
+            } else {
+                Retry::Soon
+            };
             });
         }
         let id = located.found().descriptor.id();

@@ -7,6 +7,13 @@ use std::fmt;
 #[derive(Debug)]
 pub struct ApiError(Box<kube::Error>);
 
+/// What the database says of objects that are larger than it takes, which the API server hands on as
+/// a fault of its own.
+const TOO_LARGE: [&str; 2] = [
+    "etcdserver: request is too large",
+    "trying to send message larger than max",
+];
+
 impl ApiError {
     /// Returns the status of the answer, if there was one.
     pub const fn code(&self) -> Option<u16> {
@@ -31,10 +38,18 @@ impl ApiError {
         matches!(self.code(), Some(401 | 403))
     }
 
+    /// Tells whether what was sent is larger than the API server takes, or its database.
+    pub fn is_too_large(&self) -> bool {
+        let kube::Error::Api(status) = &*self.0 else {
+            return false;
+        };
+        status.code == 413 || TOO_LARGE.iter().any(|it| status.message.contains(it))
+    }
+
     /// Tells whether the same request may succeed later, without anything else being changed.
     pub fn is_transient(&self) -> bool {
         match self.code() {
-            Some(code) => code == 429 || code >= 500,
+            Some(code) => code == 429 || code >= 500 && !self.is_too_large(),
             None => !matches!(*self.0, kube::Error::SerdeError(_)),
         }
     }
@@ -56,6 +71,13 @@ impl fmt::Display for ApiError {
                     status.code, status.reason
                 )
             }
+            kube::Error::Api(status) if self.is_too_large() => {
+                write!(
+                    f,
+                    "it is larger than the API server takes: {}",
+                    status.message
+                )
+            }
             kube::Error::Api(status) => f.write_str(&status.message),
             kube::Error::SerdeError(_) => f.write_str("the API server's answer is malformed"),
             kube::Error::BuildRequest(_) => f.write_str("the request cannot be made"),
@@ -71,5 +93,34 @@ impl Error for ApiError {
             // Its text is that of its own source, with a word before.
             error => error.source(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn error(code: u16, message: &str) -> ApiError {
+        let status = Status {
+            code,
+            ..Status::failure(message, "Reason")
+        };
+        kube::Error::Api(Box::new(status)).into()
+    }
+
+    #[test]
+    fn what_is_too_large_stays_so_whatever_the_code_is() {
+        let large = error(500, "etcdserver: request is too large");
+        assert!(large.is_too_large() && !large.is_transient());
+        assert_eq!(
+            large.to_string(),
+            "it is larger than the API server takes: etcdserver: request is too large"
+        );
+        assert!(error(413, "limit is 3145728").is_too_large());
+        let other = error(500, "etcdserver: leader changed");
+        assert!(other.is_transient() && !other.is_too_large());
+        assert_eq!(other.to_string(), "etcdserver: leader changed");
     }
 }

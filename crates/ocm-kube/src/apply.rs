@@ -607,3 +607,11 @@ pub enum Error {
         id: String,
     },
 }
+
+impl Error {
+    /// Tells whether the object is larger than the API server takes, so that it cannot be applied as
+    /// it is.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Api(error) if error.is_too_large())
+    }
+}

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use ocm::model::DigestSpec;
 use ocm_kube::ObjectKey;
-use ocm_kube::apply::{Change, Outcome};
+use ocm_kube::apply::{self, Change, Outcome};
 use ocm_kube::applyset::Report;
 use ocm_kube::health::State;
 
@@ -140,6 +140,15 @@ pub(super) fn failure(report: &Report) -> Option<String> {
     });
     let left = report.prune_errors.iter().map(|error| with_causes(error));
     let messages: Vec<_> = failed.chain(left).collect();
+/// Tells whether trying again soon does not help: what has failed is too large.
+pub(super) fn is_final(report: &Report) -> bool {
+    let mut failed = report
+        .outcomes
+        .iter()
+        .filter_map(|it| it.result.as_ref().err());
+    report.prune_errors.is_empty() && failed.all(apply::Error::is_too_large)
+}
+
     (!messages.is_empty()).then(|| shortened(&messages, "; "))
 }
 

@@ -7,7 +7,6 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
-use ocm::blob::gzip_writer;
 use ocm_controllers::api::{Deployer, Resource};
 use ocm_testkit::{Fault, Registry};
 use serde_json::json;
@@ -23,19 +22,19 @@ use crate::world::{COMPONENT, apply, client, cluster};
 
 const YAML: &str = "application/yaml";
 
-fn applied(version: &str) -> String {
+pub(crate) fn applied(version: &str) -> String {
     format!("True Succeeded: Applied {COMPONENT}:{version}, resource manifests")
 }
 
-async fn says(name: &str, readiness: &str) -> Deployer {
+pub(crate) async fn says(name: &str, readiness: &str) -> Deployer {
     wait_everywhere(name, |it: &Deployer| of_deployer(it) == readiness).await
 }
 
-async fn begins(name: &str, readiness: &str) -> Deployer {
+pub(crate) async fn begins(name: &str, readiness: &str) -> Deployer {
     wait_everywhere(name, |it: &Deployer| of_deployer(it).starts_with(readiness)).await
 }
 
-async fn publish(registry: &Registry, version: &str, manifests: &str) {
+pub(crate) async fn publish(registry: &Registry, version: &str, manifests: &str) {
     let packing = Packing::start(registry, version).await;
     let packing = packing.blob("manifests", YAML, manifests.as_bytes()).await;
     packing.put().await;
@@ -227,7 +226,7 @@ async fn what_a_new_version_has_no_longer_goes_and_is_no_longer_looked_for() {
 }
 
 /// A namespace, a definition, and an object of its kind.
-fn with_definition(group: &str, namespace: &str) -> String {
+pub(crate) fn with_definition(group: &str, namespace: &str) -> String {
     format!(
         "apiVersion: {group}/v1
 kind: Widget
@@ -439,44 +438,6 @@ async fn content_that_is_replaced_under_its_version_is_applied_once_its_resource
         json!(annotations["digest.resource.delivery.ocm.software/value"]),
         digest_of(map.as_bytes())["value"]
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn manifests_are_large_up_to_the_bound_and_may_be_compressed() {
-    operator();
-    let (namespace, registry) = (cluster().namespace(), Registry::start());
-    let maps = |number: usize| {
-        let value = "0123456789abcdef".repeat(16 << 10);
-        (0..number).fold(String::new(), |mut text, index| {
-            text += &config_map(&namespace, &format!("map-{index}"), &value);
-            text
-        })
-    };
-    // Three MiB, while the bound of these tests is four.
-    publish(&registry, "1.0.0", &maps(12)).await;
-    publish(&registry, "2.0.0", &maps(17)).await;
-    let mut compressed = gzip_writer(Vec::new());
-    std::io::Write::write_all(&mut compressed, maps(17).as_bytes()).unwrap();
-    let compressed = compressed.finish().unwrap();
-    let packing = Packing::start(&registry, "3.0.0").await;
-    let packing = packing
-        .blob("manifests", "application/gzip", &compressed)
-        .await;
-    packing.put().await;
-    apply(&namespace, &chain(&registry, &namespace, "1.0.0"));
-    let ready = says(&namespace, &applied("1.0.0")).await;
-    assert_eq!(ready.status.unwrap().deployed.len(), 12);
-    apply(&namespace, &component("2.0.0", ""));
-    let refused = begins(&namespace, "False GetOCMResourceFailed: ").await;
-    let message = of_deployer(&refused);
-    assert!(
-        message.contains(" exceeds maximum allowed size of 4Mi"),
-        "{message}"
-    );
-    assert_eq!(refused.status.unwrap().deployed.len(), 12);
-    apply(&namespace, &component("3.0.0", ""));
-    let ready = says(&namespace, &applied("3.0.0")).await;
-    assert_eq!(ready.status.unwrap().deployed.len(), 17);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ mod examples;
 mod faults;
 mod gate;
 mod keys;
+mod large;
 mod process;
 mod replication;
 mod repository;

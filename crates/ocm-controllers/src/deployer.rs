@@ -32,9 +32,11 @@ pub(crate) use self::sets::Sets;
 /// How long until a deployer is looked at again whose objects cannot be watched.
 const WHILE_UNWATCHED: Duration = Duration::from_mins(5);
 
-/// How many manifests are applied at a time, and for how long one counts among them.
+/// How many manifests are applied at a time, and for how long one counts among them. One counts as
+/// several that has more bytes: its objects take many times as much memory.
 const APPLYING: usize = 16;
 const TURN: Duration = Duration::from_secs(5);
+const BYTES: usize = 256 << 10;
 
 /// What deployers share.
 pub(crate) struct Deployments {
@@ -81,6 +83,7 @@ impl Reconcile for Deployer {
         let located = self.locate(context, &resource, known, status).await?;
         let bytes = self.content(context, &resource, known, &located).await?;
         let Deployments { sets, turns, limit } = &context.services;
+        let weight = bytes.len() / BYTES;
         let apply = async {
             let objects = self.objects(&resource, known, bytes, *limit).await?;
             let report = sets
@@ -88,21 +91,21 @@ impl Reconcile for Deployer {
                 .await;
             report.map_err(|error| Failure::new(Reason::ApplyFailed, &error, true))
         };
-        let report = turns.take(Box::pin(apply)).await?;
+        let report = turns.take_several(weight, Box::pin(apply)).await?;
 
         status.deployed = decide::deployed(&status.deployed, &report);
         status.applied_digest.clone_from(&report.left);
         let verdict = verdict(&report.outcomes);
         let since = self.state_health(context, status, &verdict);
         if let Some(message) = decide::failure(&report) {
-            return Err(Failure {
-                retry: Retry::Soon,
-                ..Failure::text(Reason::ApplyFailed, message)
             let retry = if decide::is_final(&report) {
                 Retry::AtInterval
             } else {
                 Retry::Soon
             };
+            return Err(Failure {
+                retry,
+                ..Failure::text(Reason::ApplyFailed, message)
             });
         }
         let id = located.found().descriptor.id();

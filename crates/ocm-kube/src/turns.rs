@@ -11,21 +11,32 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub struct Turns {
     semaphore: Semaphore,
+    number: usize,
     patience: Duration,
 }
 
 impl Turns {
     /// Lets so much work go on at a time, and each have its turn for so long at most.
     pub fn new(number: usize, patience: Duration) -> Self {
+        let number = number.max(1);
         Self {
-            semaphore: Semaphore::new(number.max(1)),
+            semaphore: Semaphore::new(number),
+            number,
             patience,
         }
     }
 
     /// Does something when it is its turn, in the order of asking.
     pub async fn take<T>(&self, work: impl Future<Output = T>) -> T {
-        let turn = self.semaphore.acquire().await;
+        self.take_several(1, work).await
+    }
+
+    /// The same for work that is as much as several others. What is more than all together goes on
+    /// by itself.
+    pub async fn take_several<T>(&self, weight: usize, work: impl Future<Output = T>) -> T {
+        let weight = weight.clamp(1, self.number);
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        let turn = self.semaphore.acquire_many(weight).await;
         let mut work = pin!(work);
         if let Ok(done) = timeout(self.patience, &mut work).await {
             return done;
@@ -51,6 +62,19 @@ mod tests {
             () = &mut hangs => panic!("it hangs"),
             () = turns.take(async {}) => {}
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_much_takes_the_turns_of_several() {
+        let turns = Turns::new(3, Duration::from_hours(1));
+        let mut much = Box::pin(turns.take_several(9, future::pending::<()>()));
+        assert!(much.as_mut().now_or_never().is_none());
+        assert!(turns.take(async {}).now_or_never().is_none());
+        drop(much);
+        let mut some = Box::pin(turns.take_several(2, future::pending::<()>()));
+        assert!(some.as_mut().now_or_never().is_none());
+        assert!(turns.take(async {}).now_or_never().is_some());
+        assert!(turns.take_several(2, async {}).now_or_never().is_none());
     }
 
     #[tokio::test]

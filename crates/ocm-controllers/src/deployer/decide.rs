@@ -38,14 +38,11 @@ pub(super) fn states_all(stated: &[ConfigReference]) -> bool {
     !stated.is_empty() && !stated.iter().any(is_object)
 }
 
-/// Tells whether an object of a manifest is the deployer that applies it.
+/// Tells whether an object of a manifest is the deployer that applies it. Deployers are in no
+/// namespace, whatever a manifest says.
 pub(super) fn is_deployer(object: &DynamicObject, deployer: &Deployer) -> bool {
     let key = ObjectKey::of(object);
-    let namespace = key.namespace.filter(|it| !it.is_empty());
-    key.group == GROUP
-        && key.kind == Deployer::KIND
-        && key.name == deployer.name_any()
-        && namespace.as_deref().unwrap_or("default") == deployer.namespace().unwrap_or_default()
+    key.group == GROUP && key.kind == Deployer::KIND && key.name == deployer.name_any()
 }
 
 /// Tells whether a resource states another digest than the resource object has found: its content
@@ -140,6 +137,9 @@ pub(super) fn failure(report: &Report) -> Option<String> {
     });
     let left = report.prune_errors.iter().map(|error| with_causes(error));
     let messages: Vec<_> = failed.chain(left).collect();
+    (!messages.is_empty()).then(|| shortened(&messages, "; "))
+}
+
 /// Tells whether trying again soon does not help: what has failed is too large.
 pub(super) fn is_final(report: &Report) -> bool {
     let mut failed = report
@@ -147,9 +147,6 @@ pub(super) fn is_final(report: &Report) -> bool {
         .iter()
         .filter_map(|it| it.result.as_ref().err());
     report.prune_errors.is_empty() && failed.all(apply::Error::is_too_large)
-}
-
-    (!messages.is_empty()).then(|| shortened(&messages, "; "))
 }
 
 /// Names the first of several.
@@ -318,30 +315,19 @@ mod tests {
 
     #[test]
     fn a_deployer_knows_itself_in_a_manifest() {
-        let object = |kind: &str, name: &str, namespace: &str| -> DynamicObject {
-            let metadata = serde_json::json!({"name": name, "namespace": namespace});
-            let object = serde_json::json!({
+        let object = |kind: &str, name: &str, namespace: Option<&str>| {
+            object(serde_json::json!({
                 "apiVersion": "delivery.ocm.software/v1alpha1", "kind": kind,
-                "metadata": metadata, "spec": {"resourceRef": {"name": "r"}},
-            });
-            serde_json::from_value(object).unwrap()
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"resourceRef": {"name": "r"}},
+            }))
         };
-        let deployer = |namespace: &str| -> Deployer {
-            let object = object("Deployer", "d", namespace);
-            serde_json::from_value(serde_json::to_value(object).unwrap()).unwrap()
-        };
-        assert!(is_deployer(&object("Deployer", "d", "n"), &deployer("n")));
-        assert!(is_deployer(
-            &object("Deployer", "d", ""),
-            &deployer("default")
-        ));
-        for other in [
-            object("Deployer", "e", "n"),
-            object("Deployer", "d", "m"),
-            object("Resource", "d", "n"),
-        ] {
-            assert!(!is_deployer(&other, &deployer("n")));
-        }
+        let deployer = serde_json::to_value(object("Deployer", "d", None)).expect("as JSON");
+        let deployer: Deployer = serde_json::from_value(deployer).expect("a deployer");
+        assert!(is_deployer(&object("Deployer", "d", None), &deployer));
+        assert!(is_deployer(&object("Deployer", "d", Some("n")), &deployer));
+        assert!(!is_deployer(&object("Deployer", "e", None), &deployer));
+        assert!(!is_deployer(&object("Resource", "d", None), &deployer));
     }
 
     #[test]

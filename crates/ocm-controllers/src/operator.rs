@@ -264,7 +264,8 @@ impl Worker<'_> {
         services: K::Services,
         concurrency: u16,
     ) {
-        let context = Arc::new(Context::new(Arc::clone(self.shared), services));
+        let context = Context::new(Arc::clone(self.shared), services, store.clone());
+        let context = Arc::new(context);
         let next = next.take_until(self.stop.clone().cancelled_owned());
         let look = |object: Arc<K>, context| {
             let span = tracing::info_span!("pass", kind = K::KIND, object = object.key().path());

@@ -11,6 +11,7 @@
 
 mod context;
 mod finalizer;
+mod memory;
 mod timing;
 
 use std::collections::BTreeMap;
@@ -188,7 +189,10 @@ pub(crate) async fn pass<K: Reconcile>(object: Arc<K>, context: Arc<Context<K>>)
         Err(error) => {
             let error = with_causes(&*error);
             tracing::warn!(error, "what came of a pass cannot be written");
-            (Action::requeue(context.next_delay(&*object)), "error")
+            (
+                Action::requeue(context.memories.next_delay(&*object)),
+                "error",
+            )
         }
     };
     measured.end(result);
@@ -221,7 +225,7 @@ impl<K: Reconcile> Pass<'_, K> {
         if !K::KEPT_BY_WORK && !self.keep().await? {
             return Ok((Action::await_change(), "gone"));
         }
-        let before = self.context.status_of(self.object);
+        let before = self.context.memories.status_of(self.object);
         let mut after = before.clone();
         let outcome = self.object.reconcile(self.context, &mut after).await;
         let mut is_first = false;
@@ -231,7 +235,7 @@ impl<K: Reconcile> Pass<'_, K> {
                 warnings,
                 again,
             }) => {
-                is_first = self.context.succeeded(self.object);
+                is_first = self.context.memories.succeeded(self.object);
                 self.state(
                     &mut after,
                     ConditionStatus::True,
@@ -260,13 +264,13 @@ impl<K: Reconcile> Pass<'_, K> {
     /// Makes sure that the object stays until it is let go; returns false if it has gone already.
     async fn keep(&self) -> Result<bool, PassError> {
         // What was written a moment ago may not be seen yet.
-        if self.context.is_kept(self.object) {
+        if self.context.memories.is_kept(self.object) {
             return Ok(true);
         }
         let _request = self.context.shared.request().await;
         let kept = finalizer::add(&self.api, self.object, K::FINALIZERS).await?;
         if kept {
-            self.context.kept(self.object);
+            self.context.memories.kept(self.object);
         }
         Ok(kept)
     }
@@ -286,7 +290,7 @@ impl<K: Reconcile> Pass<'_, K> {
             Retry::WhenJudged => {
                 conditions.is_ready(generation)
                     || conditions.condition(ConditionType::Ready).is_none()
-                        && self.context.known_for(self.object) < UNSAID
+                        && self.context.memories.known_for(self.object) < UNSAID
             }
         };
         if !holds {
@@ -295,7 +299,7 @@ impl<K: Reconcile> Pass<'_, K> {
         }
         match retry {
             Retry::Soon => (
-                Action::requeue(self.context.next_delay(self.object)),
+                Action::requeue(self.context.memories.next_delay(self.object)),
                 "failed",
             ),
             Retry::AtInterval => (
@@ -311,15 +315,19 @@ impl<K: Reconcile> Pass<'_, K> {
 
     /// Lets an object go that nothing depends on.
     async fn let_go(&self) -> Result<Ended, PassError> {
-        let before = self.context.status_of(self.object);
+        let before = self.context.memories.status_of(self.object);
         let mut after = before.clone();
-        let kept = self.object.finalizers().iter();
-        let is_kept = { kept }.any(|it| K::FINALIZERS.contains(&it.as_str()));
+        let is_ours = |it: &String| K::FINALIZERS.contains(&it.as_str());
+        let finalizers = self.object.finalizers();
         let keepers = self.object.keepers(&self.context.shared);
-        let failure = if !is_kept {
+        let of_others = || {
             let label = K::LABEL;
-            let message = format!("{label} is being deleted and still has existing finalizers");
-            waits(message)
+            waits(format!(
+                "{label} is being deleted and still has existing finalizers"
+            ))
+        };
+        let failure = if !finalizers.iter().any(is_ours) {
+            of_others()
         } else if let Some(dependents) = K::DEPENDENTS.filter(|_| !keepers.is_empty()) {
             let keepers: Vec<_> = keepers.iter().map(ObjectKey::path).collect();
             waits(format!(
@@ -332,8 +340,11 @@ impl<K: Reconcile> Pass<'_, K> {
                 Ok(()) => {
                     let _request = self.context.shared.request().await;
                     finalizer::remove(&self.api, self.object, K::FINALIZERS).await?;
-                    self.context.forget(self.object);
-                    return Ok((Action::await_change(), "gone"));
+                    if finalizers.iter().all(is_ours) {
+                        self.context.memories.forget(self.object);
+                        return Ok((Action::await_change(), "gone"));
+                    }
+                    of_others()
                 }
                 Err(failure) => failure,
             }
@@ -347,7 +358,7 @@ impl<K: Reconcile> Pass<'_, K> {
         self.announce(&before, &after);
         self.write(&before, after).await?;
         let again = match retry {
-            Retry::Soon => self.context.next_delay(self.object),
+            Retry::Soon => self.context.memories.next_delay(self.object),
             Retry::AtInterval | Retry::WhenWoken | Retry::WhenJudged | Retry::WhenFinished => {
                 WAITING
             }
@@ -423,7 +434,7 @@ impl<K: Reconcile> Pass<'_, K> {
         let _request = self.context.shared.request().await;
         match status::write(&self.api, self.object, before, &after, MANAGER).await {
             Ok(_) => {
-                self.context.wrote(self.object, after);
+                self.context.memories.wrote(self.object, after);
                 Ok(())
             }
             // It has gone meanwhile.

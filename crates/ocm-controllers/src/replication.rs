@@ -24,7 +24,7 @@ use crate::api::{
 use crate::config::Loaded;
 use crate::object::{Object as _, beside};
 use crate::reconcile::{
-    ConfigSources, Context, Done, Failure, Reconcile, Retry, parse_interval, with_causes,
+    ConfigSources, Context, Done, Failure, Reconcile, Retry, Shared, parse_interval, with_causes,
 };
 use crate::repository::decode;
 use crate::resource::available;
@@ -45,6 +45,8 @@ impl Reconcile for Replication {
         context: &Context<Self>,
         status: &mut ReplicationStatus,
     ) -> Result<Done, Failure> {
+        let Shared { stores, .. } = &*context.shared;
+        context.services.end_of_gone(&stores.replications);
         let interval = self.check()?;
         let (component, target) = self.ends(context)?;
         let sources = ConfigSources {

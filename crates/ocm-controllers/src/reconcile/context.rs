@@ -1,9 +1,10 @@
 //! What a pass works with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt as _};
 use ocm::Timestamp;
 use ocm_kube::events::Events;
@@ -11,20 +12,16 @@ use ocm_kube::metrics::{Counter, Histogram, Metrics};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::timing::delay;
+use super::memory::Memories;
 use super::{Failure, Reconcile, Retry};
 use crate::api::{EffectiveConfig, Reason};
 use crate::config::{self, Loaded, Referrer, Rules, Source, SourceKind, Used};
-use crate::object::Object;
 use crate::relations::Relations;
 use crate::resolution::{Outcome, Resolutions, Ticket};
 use crate::watch::Stores;
 
 /// How long a pass waits for a repository before it says so and goes on when it is woken.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long what was written may be missing from what is watched.
-const UNSEEN: Duration = Duration::from_secs(10);
 
 /// What passes over objects of all kinds share.
 pub(crate) struct Shared {
@@ -53,7 +50,7 @@ impl Shared {
 pub(crate) struct Context<K: Reconcile> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) services: K::Services,
-    memory: Mutex<BTreeMap<String, Memory<K::Status>>>,
+    pub(super) memories: Memories<K>,
     passes: Counter,
     took: Histogram,
 }
@@ -67,30 +64,6 @@ pub(crate) struct ConfigSources<'a> {
     pub(crate) also: &'a [EffectiveConfig],
     /// The secrets of its namespace that have keys. They are no configuration, but used as well.
     pub(crate) secrets: &'a [&'a str],
-}
-
-/// What is remembered of an object between two passes.
-struct Memory<S> {
-    since: Instant,
-    /// When it was found or made sure that it has its finalizers.
-    kept: Option<Instant>,
-    failures: u32,
-    /// Whether it was found to be as it asks.
-    succeeded: bool,
-    /// What was written and may not have been seen yet.
-    written: Option<(S, Instant)>,
-}
-
-impl<S> Default for Memory<S> {
-    fn default() -> Self {
-        Self {
-            since: Instant::now(),
-            kept: None,
-            failures: 0,
-            succeeded: false,
-            written: None,
-        }
-    }
 }
 
 /// A pass that is measured.
@@ -107,7 +80,8 @@ impl<K: Reconcile> Measured<'_, K> {
 }
 
 impl<K: Reconcile> Context<K> {
-    pub(crate) fn new(shared: Arc<Shared>, services: K::Services) -> Self {
+    /// Looks at the objects that a store has.
+    pub(crate) fn new(shared: Arc<Shared>, services: K::Services, there: Store<K>) -> Self {
         let metrics = &shared.metrics;
         Self {
             passes: metrics.counter(
@@ -122,7 +96,7 @@ impl<K: Reconcile> Context<K> {
             ),
             shared,
             services,
-            memory: Mutex::default(),
+            memories: Memories::of(there),
         }
     }
 
@@ -233,74 +207,4 @@ impl<K: Reconcile> Context<K> {
             Failure::new(reason, &error, transient)
         })
     }
-
-    /// Returns the status that an object has, also where it was written a moment ago and what is
-    /// watched does not have it yet.
-    pub(super) fn status_of(&self, object: &K) -> K::Status {
-        let seen = object.status().cloned().unwrap_or_default();
-        let mut memory = self.memory();
-        let Some(memory) = memory.get_mut(&uid(object)) else {
-            return seen;
-        };
-        match &memory.written {
-            Some((written, at)) if *written != seen && at.elapsed() < UNSEEN => written.clone(),
-            _ => {
-                memory.written = None;
-                seen
-            }
-        }
-    }
-
-    pub(super) fn wrote(&self, object: &K, status: K::Status) {
-        let mut memory = self.memory();
-        let memory = memory.entry(uid(object)).or_default();
-        memory.written = Some((status, Instant::now()));
-    }
-
-    /// Tells whether an object had its finalizers a moment ago.
-    pub(super) fn is_kept(&self, object: &K) -> bool {
-        let memory = self.memory();
-        let kept = memory.get(&uid(object)).and_then(|it| it.kept);
-        kept.is_some_and(|at| at.elapsed() < UNSEEN)
-    }
-
-    pub(super) fn kept(&self, object: &K) {
-        let mut memory = self.memory();
-        memory.entry(uid(object)).or_default().kept = Some(Instant::now());
-    }
-
-    /// Returns for how long an object has been looked at.
-    pub(super) fn known_for(&self, object: &K) -> Duration {
-        let mut memory = self.memory();
-        memory.entry(uid(object)).or_default().since.elapsed()
-    }
-
-    /// Returns how long to wait after one more failure.
-    pub(super) fn next_delay(&self, object: &K) -> Duration {
-        let mut memory = self.memory();
-        let memory = memory.entry(uid(object)).or_default();
-        memory.failures = memory.failures.saturating_add(1);
-        delay(memory.failures)
-    }
-
-    /// Notes that an object is as it asks; returns whether this process finds so for the first time.
-    pub(super) fn succeeded(&self, object: &K) -> bool {
-        let mut memory = self.memory();
-        let memory = memory.entry(uid(object)).or_default();
-        memory.failures = 0;
-        !std::mem::replace(&mut memory.succeeded, true)
-    }
-
-    /// Forgets an object that has gone.
-    pub(super) fn forget(&self, object: &K) {
-        self.memory().remove(&uid(object));
-    }
-
-    fn memory(&self) -> MutexGuard<'_, BTreeMap<String, Memory<K::Status>>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn uid<K: Object>(object: &K) -> String {
-    object.meta().uid.clone().unwrap_or_default()
 }

@@ -1,12 +1,13 @@
 //! The transfers that go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use kube::runtime::reflector::Store;
 use ocm::Timestamp;
 use ocm::digest::Digest;
 use ocm::model::ComponentVersionId;
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::job::{Error, Job, Outcome};
+use crate::api::Replication;
 use crate::resolution::Resolutions;
 
 /// The part of an interval after which a transfer may be looked at again: objects are looked at up
@@ -125,6 +127,21 @@ impl Transfers {
             // It was cancelled, or had ended.
             let _ = task.await;
         }
+    }
+
+    /// Ends the transfers of objects that have gone without a pass, as somebody has taken their
+    /// finalizers away. It does so when there are more of them than of those that are there.
+    pub(super) fn end_of_gone(&self, there: &Store<Replication>) {
+        let mut state = self.state();
+        if state.len() <= there.len() {
+            return;
+        }
+        let there = there.state();
+        let there: BTreeSet<_> = there
+            .iter()
+            .filter_map(|it| it.metadata.uid.as_deref())
+            .collect();
+        state.retain(|uid, _| there.contains(&**uid));
     }
 
     fn begin(

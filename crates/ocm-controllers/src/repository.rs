@@ -4,7 +4,9 @@ use ocm::model::{RepositorySpec, TypedSpec};
 use serde_json::Value;
 
 use crate::api::{Reason, Repository, RepositoryStatus};
-use crate::reconcile::{ConfigSources, Context, Done, Failure, Reconcile, parse_interval};
+use crate::reconcile::{
+    ConfigSources, Context, Done, Failure, Reconcile, Retry, parse_interval, with_causes,
+};
 use crate::resolution::Place;
 
 impl Reconcile for Repository {
@@ -31,14 +33,13 @@ impl Reconcile for Repository {
         let reached = context.shared.resolutions.reach(&place);
         match context.wait(self, reached).await? {
             Ok(()) => Ok(Done::new("Successfully reconciled OCM repository")),
-            Err(error) => {
-                let failure =
-                    Failure::new(Reason::GetRepositoryFailed, &*error, error.is_transient());
-                Err(Failure {
-                    message: format!("health check failed: {}", failure.message),
-                    ..failure
-                })
-            }
+            // Whatever it is, somebody may put it right at the other end, where nobody tells of it: it
+            // is not waited for as long as for what is well.
+            Err(error) => Err(Failure {
+                reason: Reason::GetRepositoryFailed,
+                message: format!("health check failed: {}", with_causes(&*error)),
+                retry: Retry::Soon,
+            }),
         }
     }
 }

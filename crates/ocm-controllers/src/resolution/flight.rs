@@ -14,13 +14,16 @@ use super::key::Key;
 /// What came of work that was done for several.
 pub type Outcome<T> = Result<T, Arc<Error>>;
 
+/// How much longer than other outcomes a failure that took long is there at most.
+const FAILURES: u32 = 3;
+
 /// Until when an outcome is of use, and what it is.
 type Landed<T> = Option<(Instant, Outcome<T>)>;
 
 /// Work that is going on, and what has come of work until a moment ago.
 pub(super) struct Flights<T> {
     /// How long an outcome is there for those who come back for it, or as long as it took if that is
-    /// longer; not at all if it is zero. It must be longer than they need for that; what is asked for
+    /// longer, which has a bound where it is a failure; not at all if it is zero. It must be longer than they need for that; what is asked for
     /// later is worked on anew.
     kept_for: Duration,
     state: Mutex<State<T>>,
@@ -76,11 +79,16 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             let outcome = work.await;
             let landed = Instant::now();
             // Who needs several outcomes asks for one after the other. If each were gone when the
-            // next one is there, they would never have all.
+            // next one is there, they would never have all. That there was none is of no such use:
+            // it would only count on where there could be one by now.
+            let took = (landed - now).min(match outcome {
+                Ok(_) => Duration::MAX,
+                Err(_) => kept_for * FAILURES,
+            });
             let kept_for = if kept_for.is_zero() {
                 kept_for
             } else {
-                kept_for.max(landed - now)
+                kept_for.max(took)
             };
             sender.send_replace(Some((landed + kept_for, outcome)));
         });
@@ -191,6 +199,22 @@ mod tests {
         assert_eq!(join(2).outcome().await.unwrap(), 1);
         tokio::time::advance(KEPT).await;
         assert_eq!(join(3).outcome().await.unwrap(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_took_long_does_not_count_for_as_long() {
+        let flights = Flights::<u32>::new(KEPT);
+        let join = || {
+            flights.join(key("a"), async {
+                tokio::time::sleep(KEPT * 40).await;
+                Err(Arc::new(Error::Lost))
+            })
+        };
+        assert!(join().outcome().await.is_err());
+        tokio::time::advance(KEPT * 2).await;
+        assert!(join().within(Duration::ZERO).await.is_some());
+        tokio::time::advance(KEPT * (FAILURES - 2)).await;
+        assert!(join().within(Duration::ZERO).await.is_none());
     }
 
     #[tokio::test]

@@ -64,6 +64,27 @@ async fn a_repository_that_answers_is_ready_and_one_that_does_not_is_tried_again
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_with_a_repository_it_is_ready_soon_after_that() {
+    operator();
+    let (namespace, registry) = (cluster().namespace(), Registry::start());
+    // That is not how servers say that they are away for a while.
+    for method in ["GET", "HEAD"] {
+        registry.fail(100_000, method, "", Fault::Status(400));
+    }
+    // An hour until it would be looked at as usual.
+    apply(&namespace, &repository(&url(&registry), ""));
+    wait(&namespace, "it", |it: &Repository| {
+        of_repository(it).starts_with("False GetRepositoryFailed: health check failed: ")
+    })
+    .await;
+    registry.heal();
+    wait(&namespace, "it", |it: &Repository| {
+        of_repository(it) == READY
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_stays_until_the_components_of_its_namespace_have_gone() {
     operator();
     let registry = Registry::start();

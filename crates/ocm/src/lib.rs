@@ -99,9 +99,11 @@ pub use resolver::Resolvers;
 pub use rules::Rules;
 pub use session::{Ocm, Use};
 pub use sign::{DigestMode, SignReport, SignRequest, UnmarkedLabel};
+pub use stated::as_stated;
 pub use timestamps::DEFAULT_AUTHORITY;
 pub use trust::{KeyMaterial, Occasion, Scoped, SigningKeys, Trust};
 pub use unpack::write_file;
+pub use verify::content::hash as hash_blob;
 pub use verify::{
     ContentCheck, ContentOutcome, FailingSignature, ReferenceCheck, VerifyError, VerifyOptions,
     VerifyProgress, VerifyReport,

@@ -16,10 +16,7 @@ use crate::verify::content::hash;
 /// # Errors
 ///
 /// An artifact is stated, and the blob holds none.
-pub(crate) async fn as_stated(
-    content: Content,
-    digest: Option<&DigestSpec>,
-) -> Result<Content, Error> {
+pub async fn as_stated(content: Content, digest: Option<&DigestSpec>) -> Result<Content, Error> {
     match content {
         Content::Blob(blob) if digest.is_some_and(states_artifact) => {
             Ok(Content::Artifact(Box::new(open_layout(&blob).await?)))

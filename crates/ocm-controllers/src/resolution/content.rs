@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
-use ocm::backends::open_layout;
 use ocm::blob::{self, BlobRef, ByteStream, Bytes, Promise, verify};
-use ocm::digest::{Digest, Digester, HashAlgorithm};
+use ocm::digest::{Digest, HashAlgorithm};
 use ocm::model::access::AccessKind;
 use ocm::model::element::{Element as _, Resource};
 use ocm::model::{Access, ComponentVersionId, DigestSpec};
@@ -209,7 +207,7 @@ impl WantedContent {
             Content::Blob(blob) => match blob.digest() {
                 // Nobody is handed other bytes by this digest.
                 Some(known) if access.is_local() && known.algorithm() == algorithm => known,
-                _ => hash(blob, algorithm).await?,
+                _ => ocm::hash_blob(blob, algorithm).await?.0,
             },
         };
         if let Some((_, expected)) = expected
@@ -254,13 +252,7 @@ impl WantedContent {
             let methods = methods.map_err(Box::new)?;
             methods.content(access).await?
         };
-        match content {
-            // The first Go tool packs artifacts into blobs, and states the digests of the artifacts.
-            Content::Blob(blob) if self.stated().is_some_and(states_artifact) => {
-                Ok(Content::Artifact(Box::new(open_layout(&blob).await?)))
-            }
-            content => Ok(content),
-        }
+        Ok(ocm::as_stated(content, self.stated()).await?)
     }
 
     async fn read(&self, limit: Option<u64>) -> Result<Bytes, ContentError> {
@@ -312,11 +304,6 @@ fn stated(resource: &Resource) -> Option<&DigestSpec> {
     digest.filter(|it| !it.is_excluded() && it.is_complete())
 }
 
-fn states_artifact(spec: &DigestSpec) -> bool {
-    [DigestSpec::OCI_ARTIFACT, DigestSpec::OCI_ARTIFACT_LEGACY]
-        .contains(&spec.normalisation_algorithm.as_str())
-}
-
 /// Returns the access to an image with the digest that its name has now.
 fn named(access: &Access, artifact: &Artifact) -> Result<Access, ContentError> {
     let Ok(AccessKind::OciImage(image)) = access.kind() else {
@@ -365,15 +352,6 @@ async fn checked(blob: &BlobRef, expected: Option<Digest>) -> Result<ByteStream,
         ),
         _ => stream,
     })
-}
-
-async fn hash(blob: &BlobRef, algorithm: HashAlgorithm) -> Result<Digest, blob::Error> {
-    let mut digester = Digester::new(algorithm);
-    let mut stream = blob.open().await?;
-    while let Some(chunk) = stream.try_next().await? {
-        digester.update(&chunk);
-    }
-    Ok(digester.finish())
 }
 
 #[cfg(test)]

@@ -213,8 +213,12 @@ pub(crate) async fn read(
     }
 }
 
-/// Hashes a blob, and counts its bytes.
-pub(crate) async fn hash(
+/// Reads a blob to its end; returns its digest, and how many bytes it has.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub async fn hash(
     blob: &BlobRef,
     algorithm: HashAlgorithm,
 ) -> Result<(Digest, u64), ocm_blob::Error> {

@@ -170,7 +170,10 @@ impl Failure {
 /// Returns the text of an error, and that of each of its causes.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes: Vec<_> = ocm::causes(error).map(ToString::to_string).collect();
-    causes.join(": ")
+    // Some point at places in what they cannot read. Where this goes, there is one line.
+    let text = causes.join(": ");
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// Looks at an object once.

@@ -16,6 +16,7 @@ mod faults;
 mod gate;
 mod keys;
 mod large;
+mod messages;
 mod process;
 mod replication;
 mod repository;

@@ -24,6 +24,11 @@ impl Registry {
         Self::serve(Some(basic(user, password)))
     }
 
+    /// Wants another user name and password from now on.
+    pub fn set_password(&self, user: &str, password: &str) {
+        self.0.authorize(basic(user, password));
+    }
+
     fn serve(authorization: Option<String>) -> Self {
         let store = Arc::new(MemoryStore::new());
         let registry = ocm_registry::Registry::new(store, RegistryOptions::default());

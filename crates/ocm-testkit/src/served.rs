@@ -62,7 +62,7 @@ struct Shared {
     changed: Condvar,
     healed: Notify,
     /// What every request has to say in the header `Authorization`.
-    authorization: Option<String>,
+    authorization: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ impl Served {
     /// Starts to serve; with an authorization, only those who state it.
     pub(crate) fn start(router: Router, authorization: Option<String>) -> Self {
         let shared = Arc::new(Shared {
-            authorization,
+            authorization: Mutex::new(authorization),
             ..Shared::default()
         });
         let (stop, stopped) = oneshot::channel::<()>();
@@ -123,6 +123,12 @@ impl Served {
     /// Returns host and port.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Wants another authorization from now on.
+    pub(crate) fn authorize(&self, authorization: String) {
+        let expected = self.shared.authorization.lock();
+        *expected.unwrap_or_else(PoisonError::into_inner) = Some(authorization);
     }
 
     /// Fails the next requests with this method whose path contains a text.
@@ -246,7 +252,8 @@ impl Shared {
 
     fn admits(&self, request: &Request) -> bool {
         let stated = request.headers().get(AUTHORIZATION);
-        match &self.authorization {
+        let authorization = self.authorization.lock();
+        match &*authorization.unwrap_or_else(PoisonError::into_inner) {
             None => true,
             Some(expected) => stated.is_some_and(|stated| stated == expected),
         }

@@ -22,5 +22,6 @@ mod replication;
 mod repository;
 mod resolution;
 mod resource;
+mod rotation;
 mod running;
 mod world;

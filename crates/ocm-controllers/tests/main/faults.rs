@@ -3,10 +3,13 @@
 mod bounds;
 mod kills;
 mod leader;
+mod processes;
 mod registry;
 mod restart;
 mod server;
+mod settings;
 mod storm;
+mod transfers;
 
 use std::sync::OnceLock;
 
@@ -14,7 +17,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::{Api, Client};
 use ocm_controllers::api::{Component, Deployer, Repository, Resource};
 use ocm_controllers::operator::{Operator, Options};
-use ocm_testkit::{Cluster, Registry};
+use ocm_testkit::{Cluster, FaultProxy, Registry};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +34,8 @@ struct World {
     client: Client,
     namespace: String,
     registry: Registry,
+    /// What stands between controllers and the registry, if there is something.
+    proxy: Option<FaultProxy>,
 }
 
 impl World {
@@ -48,6 +53,7 @@ impl World {
             namespace: cluster.namespace(),
             cluster,
             registry: Registry::start(),
+            proxy: None,
         }
     }
 
@@ -88,7 +94,10 @@ impl World {
 
     /// Applies the objects that deliver a version.
     fn deliver(&self, version: &str) {
-        self.apply(&chain(&self.registry, &self.namespace, version));
+        let objects = chain(&self.registry, &self.namespace, version);
+        let host = self.registry.host();
+        let front = self.proxy.as_ref().map_or(host, FaultProxy::host);
+        self.apply(&objects.replace(host, front));
     }
 
     /// Waits until a version is applied.

@@ -13,7 +13,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
 use ocm_testkit::{Cluster, Served};
 use tokio::sync::{OnceCell, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::world::client_of;
 
@@ -45,6 +45,8 @@ struct Passed {
     left: Option<usize>,
     under_way: usize,
     most: usize,
+    /// How long each request takes longer than without the gate, apart from watches.
+    latency: Duration,
     held: usize,
 }
 
@@ -73,6 +75,13 @@ impl Gate {
 "contexts": [{{"name": "test", "context": {{"cluster": "test", "user": "test"}}}}]}}"#,
             self.served.host()
         )
+    }
+
+    /// Has each request take longer.
+    pub(crate) fn slow(&self, latency: Duration) {
+        self.shared
+            .state
+            .send_modify(|state| state.latency = latency);
     }
 
     /// Lets so many [writes](is_write) pass, and holds all requests that come after the last of
@@ -217,6 +226,10 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     // What has passed comes to its end, also where nobody waits for it any more.
     let passing = tokio::spawn(async move {
         let _under_way = (!is_watch).then(|| UnderWay::new(&shared));
+        if !is_watch {
+            let latency = shared.state.borrow().latency;
+            sleep(latency).await;
+        }
         let (mut parts, body) = request.into_parts();
         parts.headers.remove(HOST);
         let body = axum::body::to_bytes(body, usize::MAX).await.ok()?;

@@ -14,19 +14,25 @@ use crate::gate::Gate;
 use crate::running::{gone_from, of_deployer, wait_in};
 use crate::world::COMPONENT;
 
-/// How many there are of each kind.
-const EACH: usize = 100;
+/// How many there are of each kind, and how many config maps each deployer has.
+const EACH: usize = 80;
+const MAPS: usize = 8;
+
+/// How much longer each request to the API server takes: so long that those pile up that have no
+/// bound.
+const LATENCY: Duration = Duration::from_millis(50);
 
 /// How many requests to the API server may be under way at a time, apart from watches. Those of
-/// passes have a bound and those of sets have one, of some thirty each; what takes long on a slow
-/// machine gives its turn to others. Without bounds it would be eight for each deployer.
-const AT_ONCE: usize = 128;
+/// passes have a bound of 32 and those of sets one of 16; what takes long on a slow machine gives its
+/// turn to others. Without the one it would be one for each component and deployer, without the
+/// other eight for each deployer that is applied, of which there are 16 at a time.
+const AT_ONCE: usize = 112;
 
 /// How many requests of one configuration to one registry.
 const TURNS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_hundred_objects_ask_no_more_at_a_time_than_a_few() {
+async fn hundreds_of_objects_ask_no_more_at_a_time_than_a_few() {
     let world = World::alone().await;
     let line = Line {
         latency: Duration::from_millis(5),
@@ -36,7 +42,7 @@ async fn three_hundred_objects_ask_no_more_at_a_time_than_a_few() {
     let name = |index: usize| format!("{}-{index}", world.namespace);
     let mut objects = repository(&world.registry).replace(world.registry.host(), proxy.host());
     for index in 0..EACH {
-        let maps = (0..4).map(|it| config_map(&world.namespace, &format!("m{index}-{it}"), "1"));
+        let maps = (0..MAPS).map(|it| config_map(&world.namespace, &format!("m{index}-{it}"), "1"));
         let maps: String = maps.collect();
         let packed = format!("{COMPONENT}-{index}");
         let ocm = Ocm::new(Environment::default());
@@ -54,14 +60,16 @@ async fn three_hundred_objects_ask_no_more_at_a_time_than_a_few() {
     }
     world.apply(&objects);
     let gate = Gate::open(&world.cluster);
+    gate.slow(LATENCY);
     let _controllers = Controllers::start(gate.kubeconfig());
     let deployers = || Api::<Deployer>::all(world.client.clone());
     for index in 0..EACH {
         let ready = |it: &Deployer| of_deployer(it).starts_with("True ");
         wait_in(deployers(), &name(index), ready).await;
     }
-    assert_eq!(world.values().await.len(), EACH * 4);
+    assert_eq!(world.values().await.len(), EACH * MAPS);
     let most = gate.most_at_once();
+    gate.slow(Duration::ZERO);
     assert!((2..=AT_ONCE).contains(&most), "{most} requests at a time");
     let steps = [Step::ManifestGet, Step::ManifestHead, Step::BlobGet];
     let asked = steps.map(|step| proxy.most_at_once(step));

@@ -24,8 +24,8 @@ const LATENCY: Duration = Duration::from_millis(50);
 
 /// How many requests to the API server may be under way at a time, apart from watches. Those of
 /// passes have a bound of 32 and those of sets one of 16; what takes long on a slow machine gives its
-/// turn to others. Without the one it would be one for each component and deployer, without the
-/// other eight for each deployer that is applied, of which there are 16 at a time.
+/// turn to others. Without a bound, passes have one for each component and deployer. (Sets without
+/// one stay below, as few manifests are applied at a time.)
 const AT_ONCE: usize = 112;
 
 /// How many requests of one configuration to one registry.

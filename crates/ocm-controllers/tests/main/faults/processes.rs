@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::World;
 use super::kills::{Killer, nothing_is_left, story};
-use crate::delivery::{Packing, chain, component, config_map, deployer, resource};
+use crate::delivery::{Packing, component, config_map, deployer, repository, resource};
 use crate::gate::Gate;
 use crate::running::{gone_from, of_deployer, wait_in};
 use crate::world::COMPONENT;
@@ -176,11 +176,7 @@ async fn large_manifests_take_a_bounded_memory_all_at_once_and_one_after_another
     packing.put().await;
     let limit = "--deployer-download-max-resource-size=4Mi";
     let process = Process::start(&world.cluster.kubeconfig(), &[limit]);
-    world.apply(
-        &(chain(&world.registry, namespace, "1.0.0")
-            .replace(&resource("manifests", "manifests", ""), "")
-            + &objects),
-    );
+    world.apply(&(repository(&world.registry) + &component("1.0.0", "") + &objects));
     let deployers = || Api::<Deployer>::all(world.client.clone());
     for of in 0..MANIFESTS {
         let applied = format!("True Succeeded: Applied {COMPONENT}:1.0.0, resource m{of}");
@@ -219,4 +215,11 @@ async fn large_manifests_take_a_bounded_memory_all_at_once_and_one_after_another
     for of in 0..MANIFESTS {
         gone_from(deployers(), &format!("{namespace}-{of}")).await;
     }
+    world.kubectl(&[
+        "delete",
+        "--timeout=60s",
+        "repositories.delivery.ocm.software,components.delivery.ocm.software,\
+         resources.delivery.ocm.software",
+        "--all",
+    ]);
 }

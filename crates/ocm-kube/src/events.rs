@@ -2,8 +2,8 @@
 //!
 //! The same event of the same object is written once and then counted, which is written at most
 //! every few minutes. An object has a budget of different events, which fills up slowly. Events are
-//! written one after another, beside the work that they are about and without holding it up. That
-//! one cannot be written stops nothing.
+//! written one after another, in their order, and after the work that they are about: while more
+//! and more come, the first wait for some seconds. That one cannot be written stops nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +34,14 @@ const REFILL: Duration = Duration::from_mins(5);
 /// How many events are remembered, and how many may wait to be written.
 const MAX_EVENTS: usize = 8192;
 
+/// For how long no event may have come before the first of several is written, as the API server has
+/// better things to do than to note them while what they are about goes on; and how long that one
+/// waits at most.
+const CALM: Duration = Duration::from_millis(250);
+const LATE: Duration = Duration::from_secs(5);
+
 /// How long nothing is written after an event, as a multiple of the time that it has taken, and at
-/// most: where many come at once, the API server has better things to do.
+/// most. Events that are late have a pause that is as long as writing one.
 const PAUSE: u32 = 8;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -64,6 +70,7 @@ struct Waiting {
     key: Key,
     namespace: String,
     write: Write,
+    since: Instant,
 }
 
 enum Write {
@@ -194,6 +201,7 @@ impl Events {
             key,
             namespace,
             write,
+            since: Instant::now(),
         };
         if let Err(refused) = self.waiting.try_send(waiting) {
             let name = object.name.as_deref().unwrap_or_default();
@@ -247,18 +255,52 @@ impl Writer {
     ///
     /// What waits is not written.
     pub async fn run(mut self, stop: CancellationToken) {
-        while let Some(Some(waiting)) = stop.run_until_cancelled(self.waiting.recv()).await {
-            let start = Instant::now();
+        let mut next = None;
+        while let Some(waiting) = self.next(&mut next, &stop).await {
+            let (start, since) = (Instant::now(), waiting.since);
             self.write(waiting).await;
-            let pause = (start.elapsed() * PAUSE).min(LONGEST_PAUSE);
+            let took = start.elapsed();
+            let pause = if since.elapsed() < LATE {
+                (took * PAUSE).min(LONGEST_PAUSE)
+            } else {
+                took
+            };
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {
                 break;
             }
         }
         self.waiting.close();
+        if let Some(waiting) = next {
+            self.write(waiting).await;
+        }
         while let Some(waiting) = self.waiting.recv().await {
             self.write(waiting).await;
         }
+    }
+
+    /// Returns the next event, or `None` when it is stopped: then one may be left in `held`. Where none
+    /// waits, it waits for one, and until no more come.
+    async fn next(
+        &mut self,
+        held: &mut Option<Waiting>,
+        stop: &CancellationToken,
+    ) -> Option<Waiting> {
+        if let Ok(waiting) = self.waiting.try_recv() {
+            return Some(waiting);
+        }
+        let first = stop.run_until_cancelled(self.waiting.recv()).await??;
+        let deadline = first.since + LATE;
+        *held = Some(first);
+        let mut waiting = self.waiting.len();
+        while Instant::now() < deadline {
+            stop.run_until_cancelled(sleep(CALM)).await?;
+            let now = self.waiting.len();
+            if now == waiting {
+                break;
+            }
+            waiting = now;
+        }
+        held.take()
     }
 
     async fn write(&self, waiting: Waiting) {
@@ -266,6 +308,7 @@ impl Writer {
             key,
             namespace,
             write,
+            since: _,
         } = waiting;
         let api = Api::<CoreEvent>::namespaced(self.client.clone(), &namespace);
         let (name, written) = match write {

@@ -224,16 +224,19 @@ fn watching<K: Object>(shared: &Shared, writer: Writer<K>) -> AbortOnDropHandle<
     AbortOnDropHandle::new(tokio::spawn(watching))
 }
 
-/// Watches all secrets and config maps.
+/// Watches all secrets, and all config maps from when somebody uses one.
 fn watching_sources(shared: &Shared) -> AbortOnDropHandle<()> {
     let (client, relations) = (shared.client.clone(), Arc::clone(&shared.relations));
     let watching = async move {
         let secrets = Api::<PartialObjectMeta<Secret>>::all(client.clone());
         let config_maps = Api::<PartialObjectMeta<ConfigMap>>::all(client);
-        tokio::join!(
-            watch_sources(secrets, SourceKind::Secret, &relations),
-            watch_sources(config_maps, SourceKind::ConfigMap, &relations),
-        );
+        let config_maps = async {
+            // Deployers apply them by the thousand, and few installations read any.
+            relations.config_map_used().await;
+            watch_sources(config_maps, SourceKind::ConfigMap, &relations).await;
+        };
+        let secrets = watch_sources(secrets, SourceKind::Secret, &relations);
+        tokio::join!(secrets, config_maps);
     };
     AbortOnDropHandle::new(tokio::spawn(watching))
 }

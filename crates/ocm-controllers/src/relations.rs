@@ -8,7 +8,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::config::{ObjectKey, Source, Used, Users};
+use tokio::sync::watch;
+
+use crate::config::{ObjectKey, Source, SourceKind, Used, Users};
 use crate::object::Object as _;
 use crate::watch::Queues;
 
@@ -18,6 +20,8 @@ pub(crate) struct Relations {
     users: Users,
     going: Mutex<BTreeSet<ObjectKey>>,
     queues: Queues,
+    /// Whether somebody has ever used a config map.
+    config_maps: watch::Sender<bool>,
 }
 
 /// What is seen of an object.
@@ -42,6 +46,7 @@ impl Relations {
             users: Users::default(),
             going: Mutex::default(),
             queues,
+            config_maps: watch::Sender::default(),
         }
     }
 
@@ -82,7 +87,19 @@ impl Relations {
 
     /// Says what an object uses from now on, beside what it is made from.
     pub(crate) fn uses(&self, user: &ObjectKey, used: BTreeSet<Used>) {
+        let is_config_map = |it: &Used| matches!(it, Used::Source(source) if matches!(source.kind, SourceKind::ConfigMap));
+        if used.iter().any(is_config_map) {
+            self.config_maps
+                .send_if_modified(|is_used| !std::mem::replace(is_used, true));
+        }
         self.users.set(user, used);
+    }
+
+    /// Waits until somebody uses a config map.
+    pub(crate) async fn config_map_used(&self) {
+        let mut is_used = self.config_maps.subscribe();
+        // The sender lives as long as this.
+        let _ = is_used.wait_for(|is_used| *is_used).await;
     }
 
     /// Tells whether somebody uses a secret or config map.
@@ -149,7 +166,6 @@ mod tests {
 
     use super::*;
     use crate::api::{Component, Replication, Repository};
-    use crate::config::SourceKind;
     use crate::watch::Next;
 
     struct World {

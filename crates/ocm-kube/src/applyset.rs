@@ -179,7 +179,8 @@ impl ApplySet {
             }
         }
         let whole = recorded.scope.union(&wanted);
-        if whole != recorded.scope || !recorded.by_us {
+        let namespace = self.parent.namespace.as_deref();
+        if !whole.reads_as(&recorded.scope, namespace) || !recorded.by_us {
             self.record(&whole, memory).await?;
         }
         // A set that has never been recorded has no members yet.
@@ -207,7 +208,7 @@ impl ApplySet {
             self.prune(listing, &keys, &mut report).await;
             if report.prune_errors.is_empty() {
                 let left = Scope::of(keys.iter().chain(&report.terminating));
-                if left != whole {
+                if !left.reads_as(&whole, namespace) {
                     self.record(&left, memory).await?;
                 }
             }

@@ -1,6 +1,6 @@
 //! What is remembered of objects between two passes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const UNSEEN: Duration = Duration::from_secs(10);
 pub(super) struct Memories<K: Object> {
     there: Store<K>,
     memories: Mutex<BTreeMap<String, Memory<K::Status>>>,
+    /// Whose status was written when: what must have been seen by now is not kept any longer.
+    recent: Mutex<VecDeque<(Instant, String)>>,
 }
 
 struct Memory<S> {
@@ -48,6 +50,7 @@ impl<K: Object> Memories<K> {
         Self {
             there,
             memories: Mutex::default(),
+            recent: Mutex::default(),
         }
     }
 
@@ -69,9 +72,22 @@ impl<K: Object> Memories<K> {
     }
 
     pub(super) fn wrote(&self, object: &K, status: K::Status) {
-        self.with(object, |memory| {
-            memory.written = Some((status, Instant::now()));
-        });
+        let now = Instant::now();
+        self.forget_seen(now);
+        self.recent().push_back((now, uid(object).to_owned()));
+        self.with(object, |memory| memory.written = Some((status, now)));
+    }
+
+    /// Forgets the statuses that must have been seen by now.
+    fn forget_seen(&self, now: Instant) {
+        let is_seen = |at: &Instant| now.duration_since(*at) >= UNSEEN;
+        let mut recent = self.recent();
+        let mut memories = self.lock();
+        while let Some((_, uid)) = recent.pop_front_if(|(at, _)| is_seen(at)) {
+            if let Some(memory) = memories.get_mut(&uid) {
+                memory.written.take_if(|(_, at)| is_seen(at));
+            }
+        }
     }
 
     /// Tells whether an object had its finalizers a moment ago.
@@ -130,6 +146,10 @@ impl<K: Object> Memories<K> {
         memories.retain(|uid, _| there.contains(&**uid));
     }
 
+    fn recent(&self) -> MutexGuard<'_, VecDeque<(Instant, String)>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Memory<K::Status>>> {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,7 +165,7 @@ mod tests {
     use kube::runtime::watcher::Event;
 
     use super::*;
-    use crate::api::Repository;
+    use crate::api::{Repository, RepositoryStatus};
 
     fn repository(uid: &str) -> Repository {
         let mut repository = Repository::new(uid, crate::api::RepositorySpec::default());
@@ -176,5 +196,25 @@ mod tests {
         }
         assert_eq!(memories.next_delay(&repository("b")), delay(1));
         assert_eq!(memories.next_delay(&repository("b")), delay(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_must_have_been_seen_is_not_kept() {
+        let (there, _writer) = reflector::store();
+        let memories = Memories::of(there);
+        let (old, new) = (repository("a"), repository("b"));
+        memories.wrote(&old, RepositoryStatus::default());
+        tokio::time::advance(UNSEEN / 2).await;
+        memories.wrote(&new, RepositoryStatus::default());
+        let kept = |memories: &Memories<Repository>| {
+            let memories = memories.lock();
+            let kept = memories.iter().filter(|(_, it)| it.written.is_some());
+            kept.map(|(uid, _)| uid.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&memories), ["a", "b"]);
+        tokio::time::advance(UNSEEN / 2).await;
+        memories.wrote(&new, RepositoryStatus::default());
+        assert_eq!(kept(&memories), ["b"]);
+        assert_eq!(memories.recent().len(), 2);
     }
 }

@@ -69,6 +69,11 @@ impl Scope {
         others.chain(parent).collect()
     }
 
+    /// Tells whether the annotations of this are those of another one.
+    pub(super) fn reads_as(&self, other: &Self, parent: Option<&str>) -> bool {
+        self.kinds == other.kinds && self.namespaces(parent) == other.namespaces(parent)
+    }
+
     /// The annotation with the kinds.
     pub(super) fn kinds(&self) -> String {
         let kinds: Vec<_> = self.kinds.iter().map(String::as_str).collect();

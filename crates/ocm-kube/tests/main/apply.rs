@@ -190,3 +190,22 @@ async fn missing_permission_is_said_by_the_api_server() {
     assert!(error.source().is_none(), "{:?}", error.source());
     assert!(matches!(error, Error::Api(error) if error.is_forbidden() && !error.is_transient()));
 }
+
+#[tokio::test]
+async fn fields_that_a_kind_does_not_have_are_refused() {
+    let namespace = Cluster::shared().namespace();
+    let object = |kind: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: it, namespace: {namespace}}}\n\
+             spce: {{a: b}}\n"
+        )
+    };
+    for kind in ["ConfigMap", "Service"] {
+        let outcomes = apply(&object(kind)).await;
+        let error = outcomes[0].result.as_ref().unwrap_err().to_string();
+        assert!(
+            error.contains("spce: field not declared in schema"),
+            "{error}"
+        );
+    }
+}

@@ -1,7 +1,8 @@
 //! Sets of objects, from their first to their last.
 
-use kube::Client;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ApiResource;
+use kube::{Api, Client};
 use ocm_kube::apply::{Applier, Change, Memory, Options};
 use ocm_kube::applyset::{ApplySet, Error, Parent, Report};
 use ocm_kube::mapping::Mapping;
@@ -31,7 +32,7 @@ impl Fixture {
             "-n {namespace} get configmap {name} -o jsonpath={{.metadata.uid}}"
         ));
         let parent = Parent {
-            resource: ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&()),
+            resource: ApiResource::erase::<ConfigMap>(&()),
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
             uid,
@@ -192,6 +193,41 @@ async fn what_an_earlier_process_has_left_is_not_applied_again_unless_something_
     it.memory = Memory::of_earlier(None);
     it.apply_settings(&["a"]).await;
     assert_eq!(applied(), ["a"]);
+}
+
+#[tokio::test]
+async fn a_parent_that_is_watched_is_not_read_and_gets_its_finalizers_with_the_rest() {
+    let namespace = Cluster::shared().namespace();
+    kubectl(&format!("-n {namespace} create configmap parent"));
+    let (noting, asked) = noting_client().await;
+    let it = Fixture::of(&namespace, "parent", noting);
+    let parents = Api::<ConfigMap>::namespaced(client().await, &namespace);
+    let apply = async |seen: &ConfigMap, names: &[&str]| {
+        let set = it.set.clone().kept_by(&["example.org/keep"]);
+        let objects = objects(&settings(&namespace, names));
+        let set = set.seen_as(seen.metadata.clone());
+        let report = set.apply(objects, &it.memory).await.unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        let mut asked = asked.take();
+        asked.retain(|it| it.ends_with("/parent"));
+        asked.len()
+    };
+    let first = parents.get("parent").await.unwrap();
+    assert_eq!(apply(&first, &["a", "b"]).await, 1);
+    let written = parents.get("parent").await.unwrap();
+    assert_eq!(written.metadata.finalizers.unwrap(), ["example.org/keep"]);
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap");
+    // What was written may be seen late, and members are known all the same.
+    assert_eq!(apply(&first, &["a"]).await, 0);
+    assert_eq!(it.names("configmap"), ["a"]);
+    // Whoever takes finalizers away does not keep them away.
+    kubectl(&format!(
+        "-n {namespace} patch configmap parent --type=merge -p {{\"metadata\":{{\"finalizers\":null}}}}"
+    ));
+    let taken = parents.get("parent").await.unwrap();
+    assert_eq!(apply(&taken, &["a"]).await, 1);
+    let written = parents.get("parent").await.unwrap();
+    assert_eq!(written.metadata.finalizers.unwrap(), ["example.org/keep"]);
 }
 
 #[tokio::test]

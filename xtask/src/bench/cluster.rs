@@ -107,6 +107,7 @@ struct Delivery {
     ours: Delivered,
     again: Again,
     bare: Bare,
+    writes: Writes,
     go: Option<Peers>,
 }
 
@@ -134,6 +135,15 @@ struct Bare {
     seconds: f64,
     parallel: usize,
     servers: f64,
+}
+
+/// All writes that delivering takes, without anybody who decides on them.
+#[derive(Debug, Deserialize)]
+struct Writes {
+    seconds: f64,
+    servers: f64,
+    applies: usize,
+    objects: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -191,6 +201,7 @@ impl Bench {
             ours,
             again,
             bare,
+            writes,
             go,
         } = self.measured(&job)?;
         let per_version = |requests: usize| ratio(requests, shape.components);
@@ -249,11 +260,27 @@ impl Bench {
             Bar::None,
             vec![],
         );
+        let all = row(
+            format!(
+                "… all writes, bare: {} applies, {} finalizers and statuses each; servers busy for \
+                 {:.1} s; delivering took {:.2} of that",
+                writes.applies,
+                writes.objects,
+                writes.servers,
+                ours.cost.wall / writes.seconds,
+            ),
+            Cost {
+                wall: writes.seconds,
+                ..Cost::default()
+            },
+            Bar::None,
+            vec![],
+        );
         let within = |row: Row| Row {
             memory_bar: memory,
             ..row
         };
-        Ok(vec![within(delivered), within(looked), limit])
+        Ok(vec![within(delivered), within(looked), limit, all])
     }
 
     /// Looks at what does not change.

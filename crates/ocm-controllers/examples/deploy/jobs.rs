@@ -67,6 +67,9 @@ pub(crate) async fn deliver(program: &Path, go: Option<&Path>, shape: Shape) -> 
 
     let bare = bare::apply_all(&world.client, shape.deployers * shape.maps).await?;
     tell(&format!("{bare:?}"));
+    let writes =
+        bare::write_all(&world.client, shape.deployers * shape.maps, bare.parallel).await?;
+    tell(&format!("{writes:?}"));
     drop(world);
     let go = match go {
         Some(go) => {
@@ -84,6 +87,7 @@ pub(crate) async fn deliver(program: &Path, go: Option<&Path>, shape: Shape) -> 
             "parallel": bare.parallel,
             "servers": bare.servers,
         },
+        "writes": writes,
         "go": go,
     }))
 }

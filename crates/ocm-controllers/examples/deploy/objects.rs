@@ -106,22 +106,30 @@ pub(crate) async fn apply(
     objects: Vec<DynamicObject>,
     parallel: usize,
 ) -> Result<()> {
-    let params = PatchParams::apply("bench").force();
-    let applying = objects.into_iter().map(|object| {
-        let (client, params) = (client.clone(), params.clone());
-        async move {
-            let types = object.types.clone().unwrap_or_default();
-            let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
-            let api: Api<DynamicObject> = match object.namespace() {
-                Some(namespace) => Api::namespaced_with(client, &namespace, &resource),
-                None => Api::all_with(client, &resource),
-            };
-            api.patch(&object.name_any(), &params, &Patch::Apply(&object))
-                .await?;
-            anyhow::Ok(())
-        }
-    });
+    let applying = objects.into_iter().map(|object| apply_one(client, object));
     let mut applying = stream::iter(applying).buffer_unordered(parallel);
     while applying.try_next().await?.is_some() {}
     Ok(())
+}
+
+pub(crate) async fn apply_one(client: &Client, object: DynamicObject) -> Result<()> {
+    let types = object.types.clone().unwrap_or_default();
+    let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
+    let api = api_of(client.clone(), &resource, object.namespace().as_deref());
+    let params = PatchParams::apply("bench").force();
+    api.patch(&object.name_any(), &params, &Patch::Apply(&object))
+        .await?;
+    Ok(())
+}
+
+/// Where objects of a kind are that are in a namespace, or in none.
+pub(crate) fn api_of(
+    client: Client,
+    resource: &ApiResource,
+    namespace: Option<&str>,
+) -> Api<DynamicObject> {
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
+    }
 }

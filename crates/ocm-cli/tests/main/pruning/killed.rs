@@ -1,5 +1,6 @@
 //! Pruning that is killed anywhere: what stays is whole, and the same command goes on.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use ocm_testkit::{Cli, Fault, Registry};
@@ -16,7 +17,7 @@ struct Place {
     cli: Cli,
     registry: Registry,
     url: String,
-    untagged: Vec<String>,
+    untagged: BTreeSet<String>,
 }
 
 impl Place {

@@ -16,7 +16,7 @@ const UNSEEN: Duration = Duration::from_secs(10);
 /// What is remembered of the objects of a kind, of no more than there are.
 pub(super) struct Memories<K: Object> {
     there: Store<K>,
-    memories: Mutex<BTreeMap<String, Memory<K::Status>>>,
+    known: Mutex<BTreeMap<String, Memory<K::Status>>>,
     /// Whose status was written when: what must have been seen by now is not kept any longer.
     recent: Mutex<VecDeque<(Instant, String)>>,
 }
@@ -49,7 +49,7 @@ impl<K: Object> Memories<K> {
     pub(super) fn of(there: Store<K>) -> Self {
         Self {
             there,
-            memories: Mutex::default(),
+            known: Mutex::default(),
             recent: Mutex::default(),
         }
     }
@@ -151,7 +151,7 @@ impl<K: Object> Memories<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Memory<K::Status>>> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

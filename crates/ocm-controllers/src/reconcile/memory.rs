@@ -200,9 +200,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_status_that_must_have_been_seen_is_not_kept() {
-        let (there, _writer) = reflector::store();
+        let (there, mut writer) = reflector::store();
         let memories = Memories::of(there);
         let (old, new) = (repository("a"), repository("b"));
+        for object in [&old, &new] {
+            writer.apply_watcher_event(&Event::Apply(object.clone()));
+        }
         memories.wrote(&old, RepositoryStatus::default());
         tokio::time::advance(UNSEEN / 2).await;
         memories.wrote(&new, RepositoryStatus::default());

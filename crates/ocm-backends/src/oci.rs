@@ -92,6 +92,13 @@ impl OciComponentRepository {
         }
     }
 
+    /// Says by which name the repository is found again, where the store does not know it.
+    #[must_use]
+    pub fn with_location(mut self, location: String) -> Self {
+        self.location = location;
+        self
+    }
+
     /// Says how the store is reached from elsewhere; then local blobs get a `globalAccess`, and
     /// artifacts can be uploaded beside the components.
     #[must_use]

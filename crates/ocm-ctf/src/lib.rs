@@ -60,7 +60,7 @@ pub use index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT, Listed};
 pub use layout::{
     OciLayout, ReferrersOf, check_passing, is_artifact_set, is_oci_layout, write_layout,
 };
-pub use open::{Access, CtfFormat, open, open_in_parts, open_lacking};
+pub use open::{Access, CtfFormat, open, open_in_parts, open_to_write};
 pub use packed::Scratch;
 pub use parts::{ArchivePart, PartList};
 pub use remove::{LeftOut, Removed, Shrinking, Unneeded};

@@ -1,6 +1,7 @@
 //! Opening an archive, whatever it is.
 
 use std::fmt;
+use std::io;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,32 +83,36 @@ pub async fn open(
     scratch: &Scratch,
 ) -> Result<StoreRef, Error> {
     let path = path.as_ref();
-    if PartList::of(path).is_some() {
-        return Ok(Arc::new(CtfArchive::open(path, scratch).await?));
+    if access == Access::ReadWrite {
+        return open_to_write(path, None, Elsewhere::default(), scratch).await;
     }
-    Ok(match (format_of(path)?, access) {
-        (CtfFormat::Directory, _) => Arc::new(CtfDirectory::open(path, access)?),
-        (_, Access::ReadOnly) => Arc::new(CtfArchive::open(path, scratch).await?),
-        (format, Access::ReadWrite) => {
-            create_parent(path)?;
-            Arc::new(CtfArchiveWriter::open(path, format, scratch).await?)
-        }
-    })
+    if PartList::of(path).is_none() && format_of(path)? == CtfFormat::Directory {
+        return Ok(Arc::new(CtfDirectory::open(path, access)?));
+    }
+    Ok(Arc::new(CtfArchive::open(path, scratch).await?))
 }
 
-/// Opens an archive to write it, or creates it, as [`open`] does. Its manifests may name blobs of
-/// `elsewhere`, which it need not have.
+/// Opens an archive to write it, or creates it, as [`open`] does, in the form that is `named` or
+/// else told. Its manifests may name blobs of `elsewhere`, which it need not have.
 ///
 /// # Errors
 ///
-/// As [`open`].
-pub async fn open_lacking(
+/// As [`open`]; a file is there where a directory is named, or the other way round.
+pub async fn open_to_write(
     path: impl AsRef<Path>,
+    named: Option<CtfFormat>,
     elsewhere: Elsewhere,
     scratch: &Scratch,
 ) -> Result<StoreRef, Error> {
     let path = path.as_ref();
-    Ok(match format_of(path)? {
+    if PartList::of(path).is_some() {
+        return Ok(Arc::new(CtfArchive::open(path, scratch).await?));
+    }
+    let format = match named {
+        Some(named) => fitting(path, named)?,
+        None => format_of(path)?,
+    };
+    Ok(match format {
         CtfFormat::Directory => {
             let directory = CtfDirectory::open(path, Access::ReadWrite)?;
             directory.facts().set_elsewhere(elsewhere);
@@ -150,6 +155,17 @@ pub(crate) fn format_of(path: &Path) -> Result<CtfFormat, Error> {
         CtfFormat::Directory if path.exists() => format_of_file(path),
         by_name => Ok(by_name),
     }
+}
+
+/// Returns a form if what is there, if anything, can be written in it.
+fn fitting(path: &Path, named: CtfFormat) -> Result<CtfFormat, Error> {
+    let kind = match named {
+        CtfFormat::Directory if path.is_file() => io::ErrorKind::NotADirectory,
+        CtfFormat::Tar | CtfFormat::TarGzip if path.is_dir() => io::ErrorKind::IsADirectory,
+        _ => return Ok(named),
+    };
+    let source = ocm_blob::Error::file("write", path, kind.into());
+    Err(Error::blob("open", path.display().to_string(), source))
 }
 
 /// Creates the directories that lead to an archive, as those are created that lead to a directory.

@@ -214,6 +214,12 @@ impl CtfRepository {
         }
     }
 
+    /// Returns whether a format was named that the file name does not tell.
+    pub fn is_format_named(&self) -> bool {
+        self.format
+            .is_some_and(|format| format != CtfFormat::of_path(&self.path))
+    }
+
     /// Returns the format that was named, or that the file name tells.
     pub fn format(&self) -> CtfFormat {
         self.format

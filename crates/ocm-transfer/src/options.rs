@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct TransferOptions {
     /// Whether references are followed.
     pub recursive: Recursion,
+    /// Whether references end at component versions that the target has: these are neither compared
+    /// nor looked beyond.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stop_on_existing: bool,
     /// Which resources are copied by value.
     pub copy_resources: ResourceCopy,
     /// Which sources are copied by value.

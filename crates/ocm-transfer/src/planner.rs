@@ -240,9 +240,25 @@ impl Planner {
             } else {
                 Vec::new()
             };
+            if self.gatherer.options.stop_on_existing {
+                level = self.missing(level).await?;
+            }
             steps += 1;
         }
         Graph::new(versions, index, roots)
+    }
+
+    /// Leaves out what the target has.
+    async fn missing(&self, level: Vec<Wanted>) -> Result<Vec<Wanted>, Error> {
+        let looks = level.into_iter().map(|wanted| {
+            let gatherer = self.gatherer.clone();
+            async move {
+                let existing = gatherer.target_digest(&wanted.id).await?;
+                Ok(existing.is_none().then_some(wanted))
+            }
+        });
+        let found = parallel::all(looks.collect::<Vec<_>>(), self.parallel).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Checks each reference within the plan against the component version that it is to.

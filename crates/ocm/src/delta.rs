@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_backends::{ComponentArchive, OciComponentRepository};
-use ocm_ctf::{Elsewhere, PartList, Scratch, open_lacking};
+use ocm_ctf::{Elsewhere, PartList, Scratch, open_to_write};
 use ocm_digest::Digest;
 use ocm_model::{ComponentVersionId, RepositorySpec};
 use ocm_oci::{CopyOptions, Descriptor, RepositoryName, StoreRef};
@@ -22,7 +22,7 @@ use ocm_transfer::delta::{
 
 use self::placed::{Found, placed};
 use crate::error::{Error, count};
-use crate::session::{Ocm, Use};
+use crate::session::{Ocm, Use, form};
 
 /// How a delta archive is written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -161,7 +161,10 @@ impl Ocm {
         let elsewhere = Elsewhere::new(elsewhere);
         let store = match part_size {
             Some(size) => self.parts_store(spec, size, elsewhere.clone()).await?,
-            None => open_lacking(&path, elsewhere.clone(), &Scratch::default()).await?,
+            None => {
+                let named = ctf.format.map(form);
+                open_to_write(&path, named, elsewhere.clone(), &Scratch::default()).await?
+            }
         };
         let mut writer = DeltaWriter::new(store, base, before);
         if chunks {

@@ -12,7 +12,7 @@ use ocm_oci::StoreRef;
 use ocm_repository::RepositoryRef;
 
 use crate::error::Error;
-use crate::session::Ocm;
+use crate::session::{Ocm, form};
 
 impl Ocm {
     /// Opens an archive to write it in parts of at most `size` bytes. One that is complete can only
@@ -70,6 +70,8 @@ impl Ocm {
             return None;
         };
         let path = self.path(&ctf.path);
-        (CtfFormat::of_name(&path) == CtfFormat::Tar).then_some(path)
+        let named = ctf.format.map(form);
+        let is_tar = named.is_none_or(|named| named == CtfFormat::Tar);
+        (is_tar && CtfFormat::of_name(&path) == CtfFormat::Tar).then_some(path)
     }
 }

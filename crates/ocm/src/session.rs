@@ -10,8 +10,8 @@ use ocm_backends::{ComponentArchive, OciComponentRepository, Registry};
 use ocm_config::graph::{CredentialGraph, Plugins};
 use ocm_config::settings::{HttpConfig, Retries};
 use ocm_config::{Config, Environment};
-use ocm_ctf::{Access, Scratch};
-use ocm_model::repository::{OciRepository, Scheme as UrlScheme};
+use ocm_ctf::{Access, CtfFormat, Elsewhere, Scratch};
+use ocm_model::repository::{self, CtfRepository, OciRepository, Scheme as UrlScheme};
 use ocm_model::{ComponentName, ComponentVersionId, Constraint, RepositorySpec, Version};
 use ocm_oci::{ImageReference, RegistryClient, RegistryOptions, RepositoryName, Scheme, StoreRef};
 use ocm_repository::RepositoryRef;
@@ -35,6 +35,15 @@ pub enum Use {
     Change,
     /// Reading and writing; an archive that is not there is created.
     Write,
+}
+
+/// Returns the form of an archive that a specification names.
+pub(crate) const fn form(named: repository::CtfFormat) -> CtfFormat {
+    match named {
+        repository::CtfFormat::Directory => CtfFormat::Directory,
+        repository::CtfFormat::Tar => CtfFormat::Tar,
+        repository::CtfFormat::Tgz => CtfFormat::TarGzip,
+    }
 }
 
 /// A session with what one user has configured. Clones share it.
@@ -166,7 +175,7 @@ impl Ocm {
                 {
                     return Ok(Arc::new(archive));
                 }
-                let store = match self.archive(&ctf.path, usage).await {
+                let store = match self.ctf(ctf, usage).await {
                     Ok(store) => store,
                     // A file without the index of a CTF may be an archive of the other sort.
                     Err(error) if usage == Use::Read => {
@@ -180,7 +189,14 @@ impl Ocm {
                 if usage == Use::Read {
                     self.warn_of_delta(&store).await;
                 }
-                Ok(Arc::new(OciComponentRepository::new(store, None)))
+                let mut repository = OciComponentRepository::new(store, None);
+                if usage == Use::Write && ctf.is_format_named() {
+                    // Elsewhere the name alone would make another archive of it.
+                    let path = self.path(&ctf.path).to_string_lossy().into_owned();
+                    let named = RepositorySpec::Ctf(CtfRepository { path, ..ctf.clone() });
+                    repository = repository.with_location(named.to_string());
+                }
+                Ok(Arc::new(repository))
             }
             RepositorySpec::ComponentArchive(archive) => {
                 let path = &archive.path;
@@ -269,6 +285,19 @@ impl Ocm {
             });
         }
         Ok(ComponentArchive::open(&full, path, &Scratch::default()).await?)
+    }
+
+    /// Opens an archive, and writes it in the form that was named.
+    async fn ctf(&self, ctf: &CtfRepository, usage: Use) -> Result<StoreRef, Error> {
+        match ctf.format.map(form) {
+            Some(named) if usage == Use::Write => {
+                let full = self.path(&ctf.path);
+                let (elsewhere, scratch) = (Elsewhere::default(), Scratch::default());
+                let opened = ocm_ctf::open_to_write(&full, Some(named), elsewhere, &scratch).await;
+                Ok(opened?)
+            }
+            _ => self.archive(&ctf.path, usage).await,
+        }
     }
 
     /// Opens an archive: a directory, a tar, or a compressed tar.

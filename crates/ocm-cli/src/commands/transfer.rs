@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use ocm::Resolvers;
+use ocm::model::repository::CtfFormat;
 use ocm::model::{Constraint, RepositorySpec};
 use ocm::oci::CopyOptions;
 use ocm::oci::PlatformFilter;
@@ -64,6 +65,10 @@ pub(crate) struct Args {
     #[arg(long)]
     latest: bool,
 
+    /// The repository that the references are in
+    #[arg(long, value_name = "REPOSITORY", conflicts_with = "transfer_spec")]
+    repo: Option<String>,
+
     #[command(flatten)]
     shape: Shape,
 }
@@ -92,6 +97,14 @@ struct Shape {
     #[arg(long, short)]
     recursive: bool,
 
+    /// Where references are followed, end at what the target has, without comparing it
+    #[arg(long, short = 'E')]
+    stop_on_existing: bool,
+
+    /// The format of an archive that is made, if its name does not tell it
+    #[arg(long = "type", short = 't', value_enum, value_name = "FORMAT")]
+    format: Option<ArchiveFormat>,
+
     /// Copy all resources by value, also images in registries and files on web servers
     #[arg(long, short = 'V')]
     copy_resources: bool,
@@ -119,6 +132,10 @@ struct Shape {
     /// Accepted for the sake of scripts: local blobs are always copied
     #[arg(long, short = 'L', hide = true)]
     copy_local_resources: bool,
+
+    /// Accepted for the sake of scripts: content goes elsewhere only with `--upload-as`
+    #[arg(long, hide = true)]
+    disable_uploads: bool,
 
     /// Access types that are not copied by value
     #[arg(long, short = 'N', value_delimiter = ',', value_name = "TYPE,…")]
@@ -178,6 +195,51 @@ enum Upload {
     OciArtifact,
 }
 
+/// How an archive is packed
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ArchiveFormat {
+    /// As a directory.
+    Directory,
+    /// As a tar file.
+    Tar,
+    /// As a tar file that is compressed with gzip.
+    Tgz,
+}
+
+impl From<ArchiveFormat> for CtfFormat {
+    fn from(format: ArchiveFormat) -> Self {
+        match format {
+            ArchiveFormat::Directory => Self::Directory,
+            ArchiveFormat::Tar => Self::Tar,
+            ArchiveFormat::Tgz => Self::Tgz,
+        }
+    }
+}
+
+impl Shape {
+    /// Returns the target that a text names.
+    fn target(&self, text: &str, session: &Session) -> anyhow::Result<RepositorySpec> {
+        let mut spec = session.repository(text)?;
+        let Some(format) = self.format.map(CtfFormat::from) else {
+            return Ok(spec);
+        };
+        let RepositorySpec::Ctf(archive) = &mut spec else {
+            return Err(usage(format!(
+                "--type is for archives, and {text} names none; write a path, such as ./{text}"
+            )));
+        };
+        if let Some(named) = archive.format.filter(|named| *named != format) {
+            return Err(usage(format!(
+                "{text} is of type {}, not {}",
+                named.as_str(),
+                format.as_str()
+            )));
+        }
+        archive.format = Some(format);
+        Ok(spec)
+    }
+}
+
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     if let Some(file) = &args.transfer_spec {
         return stored::run(file, &args, session).await;
@@ -193,9 +255,9 @@ pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
     let mut roots = Vec::new();
     let mut repositories: Vec<(RepositorySpec, RepositoryRef)> = Vec::new();
-    let target_spec = session.repository(target)?;
+    let target_spec = args.shape.target(target, session)?;
     for text in sources {
-        let located = session.reference(text).await?;
+        let located = session.reference_in(args.repo.as_deref(), text).await?;
         let repository = open_once(
             &mut repositories,
             &located.repository,
@@ -246,7 +308,7 @@ async fn open_once(
 pub(crate) async fn run_archive(args: ArchiveArgs, session: &Session) -> anyhow::Result<()> {
     let ocm = &session.ocm;
     let place = session.repository(&args.source)?;
-    let target = session.repository(&args.target)?;
+    let target = args.shape.target(&args.target, session)?;
     let source = ocm.open_source(&place, &target).await?;
     let roots = Root::all(&source).await?;
     if roots.is_empty() {
@@ -277,7 +339,7 @@ async fn move_all(
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let ocm = &session.ocm;
-    let spec = session.repository(target)?;
+    let spec = shape.target(target, session)?;
     let (repository, delta) = delta::open_target(&spec, shape, session).await?;
     let rules = super::rules(shape.strict);
     let lookup = lookup(places, shape, session)?;
@@ -454,6 +516,7 @@ async fn options(shape: &Shape, session: &Session) -> anyhow::Result<TransferOpt
             Some(Configured::Depth(depth)) => Recursion::Depth(depth),
             _ => Recursion::None,
         },
+        stop_on_existing: shape.stop_on_existing,
         copy_resources: by_value(
             shape.copy_resources || configured.copy_mode == Some(CopyMode::AllResources),
         ),

@@ -6,6 +6,7 @@
 //! `eras`); artifact sets, compressed or not (`ocm-transfer`, `packed`); component archives
 //! (`component_archives`); blobs that move one by one, if at all (`ocm-oci`, `copying`).
 
+use insta::assert_snapshot;
 use ocm::digest::Digest;
 use ocm_testkit::Registry;
 
@@ -23,6 +24,43 @@ fn every_command_writes_archives_in_one_file() {
         cli.ok(&format!("transfer ctf shop new-{archive}"));
         check_product(&cli, &format!("new-{archive}"));
     }
+}
+
+#[test]
+fn a_format_that_is_named_is_written() {
+    let cli = signed();
+    let is_gzip = |name: &str| cli.read(name).starts_with(&[0x1f, 0x8b]);
+    cli.ok("transfer ctf shop far --type tgz");
+    assert!(is_gzip("far"));
+    check_product(&cli, "far");
+    cli.ok("transfer ctf shop far.tgz -t tar");
+    assert!(!is_gzip("far.tgz"));
+    check_product(&cli, "far.tgz");
+    cli.ok("transfer cv -r -t directory shop//acme.org/bar/product:1.0.0 far.tar");
+    assert!(cli.path("far.tar/artifact-index.json").is_file());
+    check_product(&cli, "far.tar");
+    // A target may say it itself, and so may a plan.
+    cli.ok("add cv -r ctf+tgz::made src/product.yaml");
+    assert!(is_gzip("made"));
+    let plan = cli.ok("transfer ctf shop tgz::later --dry-run -o json");
+    assert!(!cli.path("later").exists());
+    cli.write("plan.json", plan);
+    cli.ok("transfer cv --plan plan.json");
+    assert!(is_gzip("later"));
+    check_product(&cli, "later");
+}
+
+#[test]
+fn a_format_that_does_not_fit_is_refused() {
+    let cli = signed();
+    cli.ok("transfer ctf shop far.tar");
+    assert_snapshot!(cli.run("transfer ctf shop shop.ctf.example --type tar"), @"");
+    assert_snapshot!(cli.run("transfer ctf shop tar::near --type tgz"), @"");
+    assert_snapshot!(cli.run("transfer ctf far.tar shop --type tar"), @"");
+    assert_snapshot!(cli.run("transfer ctf shop far.tar --type directory"), @"");
+    assert!(!cli.path("near").exists());
+    check_product(&cli, "shop");
+    check_product(&cli, "far.tar");
 }
 
 #[test]

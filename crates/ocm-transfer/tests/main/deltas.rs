@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ocm_blob::{BlobRef, MemoryBlob};
-use ocm_ctf::{Access, Elsewhere, Scratch, open, open_lacking};
+use ocm_ctf::{Access, Elsewhere, Scratch, open, open_to_write};
 use ocm_digest::Digest;
 use ocm_oci::{
     Descriptor, EMPTY_CONFIG, ImageManifest, Outcome, Push as _, RawManifest, RepositoryName,
@@ -56,7 +56,7 @@ async fn delta(path: &Path, base: &BTreeSet<Digest>) -> DeltaWriter {
         None
     };
     let elsewhere = Elsewhere::new(base.clone());
-    let store: StoreRef = open_lacking(path, elsewhere, &Scratch::default())
+    let store: StoreRef = open_to_write(path, None, elsewhere, &Scratch::default())
         .await
         .unwrap();
     let base = Base::of_digests("far", base.iter().copied());

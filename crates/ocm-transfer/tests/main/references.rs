@@ -99,6 +99,37 @@ async fn recursion_goes_as_deep_as_asked() {
 }
 
 #[tokio::test]
+async fn references_end_at_what_the_target_has_if_asked() {
+    let (source, target) = (Place::new(), Place::new());
+    diamond(&source).await;
+    // Another one under the name of `left`, which by default would be refused.
+    let other = Build::new(&target, LEFT).stored().await;
+    let options = || TransferOptions {
+        stop_on_existing: true,
+        ..recursive()
+    };
+    let refused = transfer(&source, &target, recursive(), &[TOP]).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    let planned = |roots: &'static [&str]| {
+        let (source, target) = (&source, &target);
+        async move { plan(source, target, options(), roots).await }
+    };
+    // `base` is reached by way of `right`.
+    let reached = planned(&[TOP]).await.unwrap();
+    let ids = reached.plan().component_versions.iter();
+    let ids: Vec<String> = ids.map(|version| version.id.to_string()).collect();
+    assert_eq!(ids, [BASE, RIGHT, TOP]);
+    // What is named is compared.
+    let named = planned(&[TOP, LEFT]).await;
+    assert!(matches!(named, Err(Error::Conflict { .. })), "{named:?}");
+    let report = transfer(&source, &target, options(), &[TOP]).await.unwrap();
+    assert_eq!((report.added, report.skipped), (3, 0));
+    assert_eq!(target.read(LEFT).await, other);
+    let again = transfer(&source, &target, options(), &[TOP]).await.unwrap();
+    assert_eq!((again.added, again.skipped), (0, 1));
+}
+
+#[tokio::test]
 async fn a_short_way_counts_where_there_is_a_long_one() {
     let source = Place::new();
     Build::new(&source, BASE).stored().await;

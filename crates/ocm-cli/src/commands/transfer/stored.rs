@@ -105,6 +105,8 @@ fn ignored(args: &Args, is_graph: bool) -> impl Iterator<Item = &'static str> {
         ("--semver-constraint", args.semver_constraint.is_some()),
         ("--latest", args.latest),
         ("--recursive", shape.recursive),
+        ("--stop-on-existing", shape.stop_on_existing),
+        ("--type", shape.format.is_some()),
         ("--copy-resources", shape.copy_resources),
         ("--copy-sources", shape.copy_sources),
         ("--upload-as", shape.upload_as.is_some()),

@@ -43,7 +43,7 @@ pub use document::{
 pub use error::Error;
 pub use memory::MemoryStore;
 pub use name::{ImageReference, ParseNameError, Reference, RepositoryName, Tag};
-pub use referrers::{Referrer, copy_referrers, list_referrers, tag_referrers};
+pub use referrers::{Referrer, copy_referrers, lacks_referrers, list_referrers, tag_referrers};
 pub use selection::{ParsePlatformError, PlatformFilter, Selection, may_be_left_out};
 pub use store::{
     Arrange, BlobUpload, Collect, Collected, Delete, Direct, Fetch, Ingest, List, Outcome, Pace,

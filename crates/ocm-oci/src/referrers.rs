@@ -59,6 +59,39 @@ pub async fn copy_referrers(
     Ok(subjects)
 }
 
+/// Returns whether a target lacks something that refers to an artifact, and that
+/// [`copy_referrers`] would bring.
+///
+/// # Errors
+///
+/// As [`list_referrers`]; the target cannot be asked.
+pub async fn lacks_referrers(
+    source: (&StoreRef, &RepositoryName),
+    root: &Descriptor,
+    target: (&StoreRef, &RepositoryName),
+    options: &CopyOptions,
+) -> Result<bool, Error> {
+    let listed = list_referrers(source, root, options).await?;
+    for Referrer { manifest, tag } in listed.into_iter().flat_map(|(_, referrers)| referrers) {
+        let name = match &tag {
+            Some(tag) => Reference::Tag(tag.clone()),
+            None => Reference::Digest(manifest.digest),
+        };
+        let there = match target.0.resolve(target.1, &name).await {
+            Ok(there) => there,
+            Err(error) if error.is_not_found() => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        if let Some(tag) = &tag
+            && there.digest != manifest.digest
+            && !has_more(target, tag, source, &manifest).await?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Returns whether a target has something under a tag that would be lost if what a source has were
 /// put there: each of them may have been added to.
 async fn has_more(
@@ -105,11 +138,20 @@ pub async fn list_referrers(
     let mut open = manifests_of(source, root, options).await?;
     let mut seen: BTreeSet<Digest> = open.iter().copied().collect();
     let most = seen.len() + MAX_REFERRERS;
+    // One list is less than three questions for each of several manifests. Who does not list tags
+    // is asked.
+    let tags: Option<BTreeSet<Tag>> = if open.len() > 1 {
+        let listed = source.0.tags(source.1).await.ok();
+        listed.map(|tags| tags.into_iter().collect())
+    } else {
+        None
+    };
+    let tags = tags.as_ref();
     while !open.is_empty() {
         let subjects = std::mem::take(&mut open);
         let mut listed = stream::iter(subjects)
             .map(|subject| async move {
-                let referrers = referrers_of(source, &subject).await?;
+                let referrers = referrers_of(source, &subject, tags).await?;
                 Ok::<_, Error>((subject, referrers))
             })
             .buffered(options.parallel());
@@ -169,13 +211,17 @@ async fn manifests_of(
     Ok(manifests)
 }
 
-/// Asks what refers to one manifest.
+/// Asks what refers to one manifest; `tags` are those of the repository, if they are known.
 async fn referrers_of(
     (store, repository): (&StoreRef, &RepositoryName),
     subject: &Digest,
+    tags: Option<&BTreeSet<Tag>>,
 ) -> Result<Vec<Referrer>, Error> {
     let attached = ATTACHED.map(|kind| async move {
         let tag = Tag::attached(subject, kind);
+        if tags.is_some_and(|tags| !tags.contains(&tag)) {
+            return Ok(None);
+        }
         match store
             .resolve(repository, &Reference::Tag(tag.clone()))
             .await

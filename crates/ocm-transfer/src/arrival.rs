@@ -8,7 +8,7 @@ use ocm_oci::{CopyOptions, Depth, Referrer, Selection, list_referrers, survey};
 use ocm_repository::{Artifact, Content, Error as RepositoryError, selection_of};
 
 use crate::error::Error;
-use crate::gather::{at, read};
+use crate::gather::{at, is_missing, read};
 use crate::options::Policy;
 use crate::parallel;
 use crate::plan::{Action, VersionPlan};
@@ -125,10 +125,6 @@ async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn is_missing(error: &RepositoryError) -> bool {
-    error.is_not_found() || matches!(error, RepositoryError::NoLocalBlob { .. })
 }
 
 /// Returns the local artifacts of which not all images were copied.

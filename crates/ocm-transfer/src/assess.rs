@@ -23,6 +23,20 @@ pub(crate) struct Assessment {
     pub(crate) sources: Vec<ElementPlan>,
     /// What was to be copied and cannot be.
     pub(crate) beyond_reach: Vec<BeyondReach>,
+    /// The artifacts that the target has.
+    pub(crate) held: Vec<Held>,
+}
+
+/// An artifact that the target has. Something may have been attached to it at the source since.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) kind: ElementKind,
+    /// The place of the element among those of its kind.
+    pub(crate) index: usize,
+    /// How the target has got it.
+    pub(crate) step: Step,
+    /// Where the target has it.
+    pub(crate) there: Access,
 }
 
 /// Decides what is to be done. `given` has steps for resources for which it is not the options
@@ -83,11 +97,17 @@ fn same_at_target(elements: Elements) -> Assessment {
         let reason = "the target has the same, but not all content by value";
         return elements.with(Action::Update, reason.to_owned());
     }
-    Assessment {
-        beyond_reach: elements.beyond_reach,
-        ..skip("the target has the same")
+    if elements.held.is_empty() {
+        return Assessment {
+            beyond_reach: elements.beyond_reach,
+            ..skip(SAME)
+        };
     }
+    elements.with(Action::Skip, SAME.to_owned())
 }
+
+/// Why nothing is done.
+const SAME: &str = "the target has the same";
 
 fn skip(reason: &str) -> Assessment {
     Assessment {
@@ -96,6 +116,7 @@ fn skip(reason: &str) -> Assessment {
         resources: Vec::new(),
         sources: Vec::new(),
         beyond_reach: Vec::new(),
+        held: Vec::new(),
     }
 }
 
@@ -124,6 +145,7 @@ struct Elements {
     resources: Vec<ElementPlan>,
     sources: Vec<ElementPlan>,
     beyond_reach: Vec<BeyondReach>,
+    held: Vec<Held>,
 }
 
 impl Elements {
@@ -132,6 +154,7 @@ impl Elements {
             resources,
             sources,
             beyond_reach,
+            held,
         } = self;
         Assessment {
             action,
@@ -139,6 +162,7 @@ impl Elements {
             resources,
             sources,
             beyond_reach,
+            held,
         }
     }
 }
@@ -170,6 +194,23 @@ fn elements(
             });
         }
     };
+    let mut held = Vec::new();
+    let mut note_held =
+        |kind, index, element: &ElementPlan, step: Step, at_target: Option<&Access>| {
+            if let Some(there) = at_target
+                && element.step == Step::Present
+                && step.moves()
+                && may_be_artifact(there)
+            {
+                let there = there.clone();
+                held.push(Held {
+                    kind,
+                    index,
+                    step,
+                    there,
+                });
+            }
+        };
     let mut resources = Vec::with_capacity(incoming.resources.len());
     for (index, resource) in incoming.resources.iter().enumerate() {
         let access = resource.access.as_ref();
@@ -180,6 +221,7 @@ fn elements(
             _ => resource_step(&resource.name, access, digest, fetchable, options),
         };
         let is_beyond_reach = choice.is_beyond_reach;
+        let step = choice.step.clone();
         // Where the same is covered by signatures, element by element corresponds.
         let at_target = there.resources.get(index).and_then(Option::as_ref);
         let element = element(
@@ -191,6 +233,7 @@ fn elements(
             options,
         );
         check(ElementKind::Resource, &element, is_beyond_reach);
+        note_held(ElementKind::Resource, index, &element, step, at_target);
         resources.push(element);
     }
     let mut sources = Vec::with_capacity(incoming.sources.len());
@@ -198,15 +241,27 @@ fn elements(
         let access = source.access.as_ref();
         let choice = source_step(&source.name, access, fetchable(access), options);
         let is_beyond_reach = choice.is_beyond_reach;
+        let step = choice.step.clone();
         let at_target = there.sources.get(index).and_then(Option::as_ref);
         let element = element(source.identity(), access, None, choice, at_target, options);
         check(ElementKind::Source, &element, is_beyond_reach);
+        note_held(ElementKind::Source, index, &element, step, at_target);
         sources.push(element);
     }
     Elements {
         resources,
         sources,
         beyond_reach,
+        held,
+    }
+}
+
+/// Returns whether there may be an OCI artifact behind an access.
+fn may_be_artifact(access: &Access) -> bool {
+    match access.kind() {
+        Ok(AccessKind::OciImage(_)) => true,
+        Ok(AccessKind::LocalBlob(blob)) => holds_artifact(&blob.media_type),
+        _ => false,
     }
 }
 

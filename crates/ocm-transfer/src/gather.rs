@@ -120,6 +120,8 @@ impl Gatherer {
         };
         if let Ok(assessment) = &mut assessment {
             let id = incoming.id();
+            self.look_for_attached(&source, &incoming, assessment)
+                .await?;
             let accesses = incoming.resources.iter().map(|it| it.access.as_ref());
             self.sizes(&source, id, accesses, &mut assessment.resources)
                 .await?;
@@ -273,6 +275,11 @@ pub(crate) async fn read(
 ) -> Result<StoredVersion, Error> {
     let stored = repository.component_version(id).await;
     stored.map_err(|source| Error::repository("read", at(id, repository), source))
+}
+
+/// Tells whether there is no such content.
+pub(crate) fn is_missing(error: &ocm_repository::Error) -> bool {
+    error.is_not_found() || matches!(error, ocm_repository::Error::NoLocalBlob { .. })
 }
 
 /// Names a component version together with its place.

@@ -57,6 +57,7 @@
 
 mod arrival;
 mod assess;
+mod attached;
 mod contents;
 mod decide;
 pub mod delta;

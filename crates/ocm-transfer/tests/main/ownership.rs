@@ -3,13 +3,13 @@
 use ocm_digest::Digest;
 use ocm_model::Identity;
 use ocm_oci::{
-    Delete as _, Fetch as _, ImageIndex, Push as _, RawManifest, Reference, Referrers as _,
-    RepositoryName, Tag,
+    Delete as _, Descriptor as Entry, Fetch as _, ImageIndex, ImageManifest, Push as _,
+    RawManifest, Reference, Referrers as _, RepositoryName, Tag,
 };
 use ocm_repository::{AccessMethods, Artifact, OWNER_NAME, OWNERSHIP};
-use ocm_transfer::{Error, ExecuteOptions, Transfer, TransferOptions, UploadAs};
+use ocm_transfer::{Error, ExecuteOptions, Transfer, TransferOptions, TransferReport, UploadAs};
 
-use crate::world::{Build, Place, id, image, plan, transfer};
+use crate::world::{Build, Place, blob, id, image, plan, transfer};
 
 const ID: &str = "acme.org/notes:1.0.0";
 
@@ -193,5 +193,85 @@ async fn what_cosign_keeps_under_tags_comes_where_an_artifact_is_uploaded() {
     for digest in &digests {
         let tag = Reference::Tag(signatures_of(digest));
         target.store.manifest(&repository, &tag).await.unwrap();
+    }
+}
+
+/// Makes a manifest with one layer for each text.
+async fn manifest_of(
+    place: &Place,
+    repository: &RepositoryName,
+    texts: &[&str],
+    subject: Option<Entry>,
+) -> RawManifest {
+    let mut entries = Vec::new();
+    for text in ["{}"].iter().chain(texts) {
+        let pushed = blob(text, "application/octet-stream");
+        place.store.push_blob(repository, &pushed).await.unwrap();
+        entries.push(Entry::of("application/octet-stream", text.as_bytes()));
+    }
+    let mut image = ImageManifest::new(entries.remove(0), entries);
+    image.subject = subject;
+    RawManifest::image(&image)
+}
+
+fn counts(report: &TransferReport) -> (u64, u64) {
+    (report.updated, report.skipped)
+}
+
+#[tokio::test]
+async fn what_is_attached_later_comes_with_the_next_transfer() {
+    let local = "component-descriptors/acme.org/notes";
+    for (upload_as, repository) in [
+        (UploadAs::LocalBlob, local),
+        (UploadAs::OciArtifact, "acme/app"),
+    ] {
+        let (source, target) = (Place::new(), Place::reachable());
+        let [_, image] = signed_index(&source).await;
+        let again = || async {
+            let options = TransferOptions {
+                upload_as,
+                ..TransferOptions::default()
+            };
+            transfer(&source.repository, &target.repository, options, &[ID])
+                .await
+                .unwrap()
+        };
+        assert_eq!(again().await.added, 1);
+        assert_eq!(counts(&again().await), (0, 1));
+
+        let here: RepositoryName = local.parse().unwrap();
+        let there: RepositoryName = format!("prefix/{repository}").parse().unwrap();
+        let reference = Reference::Digest(image);
+        let subject = source.store.resolve(&here, &reference).await.unwrap();
+        let materials = manifest_of(&source, &here, &["materials"], Some(subject)).await;
+        let pushed = source.store.push_manifest(&here, &materials, None);
+        pushed.await.unwrap();
+        assert_eq!(counts(&again().await), (1, 0));
+        let known = target.store.referrers(&there, &image).await.unwrap();
+        assert_eq!(known[0].digest, materials.digest());
+        assert_eq!(counts(&again().await), (0, 1));
+
+        // cosign replaces what it keeps under its tag.
+        let tag = signatures_of(&image);
+        let at_target = || async {
+            let reference = Reference::Tag(tag.clone());
+            let found = target.store.resolve(&there, &reference).await;
+            found.unwrap().digest
+        };
+        let signatures = ["the signatures", "another"];
+        let more = manifest_of(&source, &here, &signatures, None).await;
+        let pushed = source.store.push_manifest(&here, &more, Some(&tag));
+        pushed.await.unwrap();
+        assert_eq!(counts(&again().await), (1, 0));
+        assert_eq!(at_target().await, more.digest());
+        assert_eq!(counts(&again().await), (0, 1));
+
+        // What only the target has is no news, and stays.
+        let signatures = ["the signatures", "another", "of the target"];
+        let most = manifest_of(&target, &there, &signatures, None).await;
+        let pushed = target.store.push_manifest(&there, &most, Some(&tag));
+        pushed.await.unwrap();
+        assert_eq!(counts(&again().await), (0, 1));
+        assert_eq!(at_target().await, most.digest());
     }
 }

@@ -90,7 +90,7 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// Members that are no longer wanted and have been deleted.
     pub pruned: Vec<ObjectKey>,
-    /// Members that are no longer wanted and are still being deleted.
+    /// Members that are no longer wanted and are still being deleted, or go once those have gone.
     pub terminating: Vec<ObjectKey>,
     /// Why members that are no longer wanted may still be there. Empty also where nothing was
     /// pruned because not everything that is wanted could be applied.
@@ -253,6 +253,7 @@ impl ApplySet {
         }
     }
 
+    /// Deletes what is no longer wanted, each stage once those after it are gone.
     async fn prune(&self, listing: Listing, wanted: &BTreeSet<ObjectKey>, report: &mut Report) {
         // Kinds that are served by two groups list the same objects twice.
         let applied: BTreeSet<_> = report.outcomes.iter().filter_map(uid).collect();
@@ -263,15 +264,20 @@ impl ApplySet {
             !is_wanted && !self.is_parent(member)
         });
         let unwanted = by_stage(unwanted.collect());
-        let mut results = Vec::new();
+        let mut is_any_left = false;
         for (_, members) in unwanted.into_iter().rev() {
-            results.extend(self.delete_members(members).await);
-        }
-        for (key, gone) in results {
-            match gone {
-                Ok(true) => report.pruned.push(key),
-                Ok(false) => report.terminating.push(key),
-                Err(error) => report.prune_errors.push(error),
+            if is_any_left {
+                let waiting = members.into_iter().map(|it| it.key);
+                report.terminating.extend(waiting);
+                continue;
+            }
+            for (key, gone) in self.delete_members(members).await {
+                is_any_left |= !matches!(gone, Ok(true));
+                match gone {
+                    Ok(true) => report.pruned.push(key),
+                    Ok(false) => report.terminating.push(key),
+                    Err(error) => report.prune_errors.push(error),
+                }
             }
         }
     }

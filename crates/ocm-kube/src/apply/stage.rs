@@ -7,6 +7,9 @@ pub(crate) enum Stage {
     Namespaces,
     /// What makes others possible.
     Definitions,
+    /// What others make definitions of. Who makes them lets go of the objects of their kinds only as
+    /// long as these are there.
+    Blueprints,
     /// Who may do what, and how much of it.
     Rights,
     /// What others read when they start.
@@ -22,6 +25,8 @@ pub(crate) fn stage(group: &str, kind: &str) -> Stage {
     match (group, kind) {
         ("", "Namespace") => Stage::Namespaces,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => Stage::Definitions,
+        ("kro.run", "ResourceGraphDefinition")
+        | ("apiextensions.crossplane.io", "CompositeResourceDefinition") => Stage::Blueprints,
         ("rbac.authorization.k8s.io", _)
         | ("", "ServiceAccount" | "ResourceQuota" | "LimitRange")
         | ("scheduling.k8s.io", "PriorityClass") => Stage::Rights,
@@ -43,6 +48,7 @@ mod tests {
         let order = [
             ("", "Namespace"),
             ("apiextensions.k8s.io", "CustomResourceDefinition"),
+            ("kro.run", "ResourceGraphDefinition"),
             ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
             ("", "Secret"),
             ("apps", "Deployment"),

@@ -386,6 +386,32 @@ async fn a_member_that_is_slow_to_go_stays_in_the_scope() {
 }
 
 #[tokio::test]
+async fn what_is_no_longer_wanted_goes_in_stages_too() {
+    let it = Fixture::new().await;
+    let Fixture { namespace, .. } = &it;
+    let service = format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: s, namespace: {namespace}, \
+         finalizers: [example.org/keep]}}\nspec: {{ports: [{{port: 80}}]}}\n"
+    );
+    it.apply(&(settings(namespace, &["a", "b"]) + &service))
+        .await;
+    for _ in 0..2 {
+        let report = it.apply_settings(&["a"]).await;
+        assert!(report.pruned.is_empty(), "{:?}", report.pruned);
+        assert_eq!(report.terminating.len(), 2, "{:?}", report.terminating);
+        assert_eq!(it.names("configmap"), ["a", "b"]);
+        assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap,Service");
+    }
+    kubectl(&format!(
+        "-n {namespace} patch service s --type=merge -p {{\"metadata\":{{\"finalizers\":null}}}}"
+    ));
+    let report = it.apply_settings(&["a"]).await;
+    assert_eq!(report.pruned.len(), 1, "{report:?}");
+    assert_eq!(it.names("configmap"), ["a"]);
+    assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap");
+}
+
+#[tokio::test]
 async fn many_members_are_listed_in_pages() {
     let it = Fixture::new().await;
     let names: Vec<_> = (0..620).map(|index| format!("s{index}")).collect();

@@ -98,8 +98,8 @@ impl Gatherer {
         }
     }
 
-    /// Returns an artifact, if there is one. What the source lacks need not come from there; what
-    /// the target lacks, checking finds.
+    /// Returns an artifact, if there is one that can be read. What the source lacks need not come
+    /// from there; what the target lacks, checking finds.
     async fn artifact(
         &self,
         repository: &RepositoryRef,
@@ -107,8 +107,8 @@ impl Gatherer {
         access: &Access,
     ) -> Result<Option<Artifact>, Error> {
         match self.access.content_of(repository, id, access).await {
-            Ok(Content::Artifact(artifact)) => Ok(Some(artifact)),
-            Ok(Content::Blob(_)) => Ok(None),
+            Ok(Content::Artifact(artifact)) => Ok(Some(*artifact)),
+            Ok(Content::Blob(_)) | Err(ocm_repository::Error::UnsupportedAccess { .. }) => Ok(None),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(Error::repository("read", at(id, repository), error)),
         }

@@ -176,7 +176,10 @@ impl Gatherer {
     }
 
     /// Returns the digest of what the target has of a component version.
-    pub(crate) async fn target_digest(&self, id: &ComponentVersionId) -> Result<Option<Digest>, Error> {
+    pub(crate) async fn target_digest(
+        &self,
+        id: &ComponentVersionId,
+    ) -> Result<Option<Digest>, Error> {
         let digest = self.target.stored_digest(id).await;
         digest.map_err(|source| Error::repository("look for", at(id, &self.target), source))
     }

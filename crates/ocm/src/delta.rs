@@ -159,12 +159,11 @@ impl Ocm {
             elsewhere.extend(record.left_out.keys().chain(record.reassembled.keys()));
         }
         let elsewhere = Elsewhere::new(elsewhere);
-        let store = match part_size {
-            Some(size) => self.parts_store(spec, size, elsewhere.clone()).await?,
-            None => {
-                let named = ctf.format.map(form);
-                open_to_write(&path, named, elsewhere.clone(), &Scratch::default()).await?
-            }
+        let store = if let Some(size) = part_size {
+            self.parts_store(spec, size, elsewhere.clone()).await?
+        } else {
+            let named = ctf.format.map(form);
+            open_to_write(&path, named, elsewhere.clone(), &Scratch::default()).await?
         };
         let mut writer = DeltaWriter::new(store, base, before);
         if chunks {

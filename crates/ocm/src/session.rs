@@ -193,7 +193,10 @@ impl Ocm {
                 if usage == Use::Write && ctf.is_format_named() {
                     // Elsewhere the name alone would make another archive of it.
                     let path = self.path(&ctf.path).to_string_lossy().into_owned();
-                    let named = RepositorySpec::Ctf(CtfRepository { path, ..ctf.clone() });
+                    let named = RepositorySpec::Ctf(CtfRepository {
+                        path,
+                        ..ctf.clone()
+                    });
                     repository = repository.with_location(named.to_string());
                 }
                 Ok(Arc::new(repository))

@@ -101,7 +101,7 @@ struct Shape {
     #[arg(long, short = 'E')]
     stop_on_existing: bool,
 
-    /// The format of an archive that is made, if its name does not tell it
+    /// The format of an archive that is made, if it is not the one that its name tells
     #[arg(long = "type", short = 't', value_enum, value_name = "FORMAT")]
     format: Option<ArchiveFormat>,
 

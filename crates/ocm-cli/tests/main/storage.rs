@@ -54,10 +54,34 @@ fn a_format_that_is_named_is_written() {
 fn a_format_that_does_not_fit_is_refused() {
     let cli = signed();
     cli.ok("transfer ctf shop far.tar");
-    assert_snapshot!(cli.run("transfer ctf shop shop.ctf.example --type tar"), @"");
-    assert_snapshot!(cli.run("transfer ctf shop tar::near --type tgz"), @"");
-    assert_snapshot!(cli.run("transfer ctf far.tar shop --type tar"), @"");
-    assert_snapshot!(cli.run("transfer ctf shop far.tar --type directory"), @"");
+    assert_snapshot!(cli.run("transfer ctf shop shop.ctf.example --type tar"), @r"
+    $ ocm transfer ctf shop shop.ctf.example --type tar
+    exit 2
+    --- stderr
+    error: --type is for archives, and shop.ctf.example names none; write a path, such as ./shop.ctf.example
+    ");
+    assert_snapshot!(cli.run("transfer ctf shop tar::near --type tgz"), @r"
+    $ ocm transfer ctf shop tar::near --type tgz
+    exit 2
+    --- stderr
+    error: tar::near is of type tar, not tgz
+    ");
+    assert_snapshot!(cli.run("transfer ctf far.tar shop --type tar"), @r"
+    $ ocm transfer ctf far.tar shop --type tar
+    exit 1
+    --- stderr
+    error: cannot open <dir>/shop
+      caused by: cannot write <dir>/shop
+      caused by: is a directory
+    ");
+    assert_snapshot!(cli.run("transfer ctf shop far.tar --type directory"), @r"
+    $ ocm transfer ctf shop far.tar --type directory
+    exit 1
+    --- stderr
+    error: cannot open <dir>/far.tar
+      caused by: cannot write <dir>/far.tar
+      caused by: not a directory
+    ");
     assert!(!cli.path("near").exists());
     check_product(&cli, "shop");
     check_product(&cli, "far.tar");

@@ -7,9 +7,11 @@ use ocm_oci::{
     RawManifest, Reference, Referrers as _, RepositoryName, Tag,
 };
 use ocm_repository::{AccessMethods, Artifact, OWNER_NAME, OWNERSHIP};
-use ocm_transfer::{Error, ExecuteOptions, Transfer, TransferOptions, TransferReport, UploadAs};
+use ocm_transfer::{
+    Error, ExecuteOptions, Planner, Root, Transfer, TransferOptions, TransferReport, UploadAs,
+};
 
-use crate::world::{Build, Place, blob, id, image, plan, transfer};
+use crate::world::{Build, Internet, Place, blob, id, image, plan, transfer};
 
 const ID: &str = "acme.org/notes:1.0.0";
 
@@ -232,9 +234,15 @@ async fn what_is_attached_later_comes_with_the_next_transfer() {
                 upload_as,
                 ..TransferOptions::default()
             };
-            transfer(&source.repository, &target.repository, options, &[ID])
-                .await
-                .unwrap()
+            let planner = Planner::new(target.repository.clone())
+                .with_options(options)
+                .with_access(Internet::with(&target).access());
+            let root = Root {
+                repository: source.repository.clone(),
+                id: id(ID),
+            };
+            let planned = planner.plan(vec![root]).await.unwrap();
+            planned.execute(&ExecuteOptions::default()).await.unwrap()
         };
         assert_eq!(again().await.added, 1);
         assert_eq!(counts(&again().await), (0, 1));

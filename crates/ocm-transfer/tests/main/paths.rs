@@ -212,7 +212,8 @@ async fn what_was_to_be_copied_and_cannot_be_ends_the_transfer_before_it_begins(
 
 #[tokio::test]
 async fn artifacts_get_repositories_of_their_own() {
-    let (source, target, internet) = (Place::new(), Place::reachable(), Internet::new());
+    let (source, target) = (Place::new(), Place::reachable());
+    let internet = Internet::with(&target);
     let before = everything(&source, &internet).await;
     let asked = options(ResourceCopy::All, UploadAs::OciArtifact);
     transfer(&source, &target, &internet, asked.clone()).await;

@@ -109,7 +109,10 @@ async fn references_end_at_what_the_target_has_if_asked() {
         ..recursive()
     };
     let refused = transfer(&source, &target, recursive(), &[TOP]).await;
-    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::Conflict { .. })),
+        "{refused:?}"
+    );
     let planned = |roots: &'static [&str]| {
         let (source, target) = (&source, &target);
         async move { plan(source, target, options(), roots).await }

@@ -26,6 +26,9 @@ use ocm_transfer::{
 
 pub(crate) const REGISTRY: &str = "ghcr.io";
 
+/// The host of targets that are reachable.
+const TARGET: &str = "target.io";
+
 /// The component version of most tests.
 pub(crate) const ID: &str = "acme.org/notes:1.0.0";
 
@@ -50,7 +53,7 @@ impl Place {
         let shared: StoreRef = Arc::new(store.clone());
         let registry = Registry {
             scheme: None,
-            host: "target.io".to_owned(),
+            host: TARGET.to_owned(),
         };
         let prefix = Some("prefix".parse().unwrap());
         let repository = OciComponentRepository::new(shared, prefix).with_registry(registry);
@@ -318,16 +321,26 @@ pub(crate) async fn resource_content(place: &Place, text: &str, name: &str) -> V
     }
 }
 
-/// A registry in memory, and a web with two pages.
+/// A registry in memory, another that may be a target, and a web with two pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Internet {
     pub(crate) registry: MemoryStore,
+    target: MemoryStore,
 }
 
 impl Internet {
     pub(crate) fn new() -> Self {
         Self {
             registry: MemoryStore::new(),
+            target: MemoryStore::new(),
+        }
+    }
+
+    /// With a [target that is reachable](Place::reachable).
+    pub(crate) fn with(target: &Place) -> Self {
+        Self {
+            target: target.store.clone(),
+            ..Self::new()
         }
     }
 
@@ -339,8 +352,11 @@ impl Internet {
 #[async_trait]
 impl StoreProvider for Internet {
     async fn store(&self, image: &ImageReference) -> Result<StoreRef, ocm_oci::Error> {
-        assert_eq!(image.registry, REGISTRY);
-        Ok(Arc::new(self.registry.clone()))
+        Ok(Arc::new(match image.registry.as_str() {
+            REGISTRY => self.registry.clone(),
+            TARGET => self.target.clone(),
+            other => panic!("nobody has {other}"),
+        }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `ocm transfer component-version | ctf`.
 
 mod delta;
+mod format;
 mod parts;
 mod show;
 mod stored;
@@ -12,7 +13,6 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use ocm::Resolvers;
-use ocm::model::repository::CtfFormat;
 use ocm::model::{Constraint, RepositorySpec};
 use ocm::oci::CopyOptions;
 use ocm::oci::PlatformFilter;
@@ -23,6 +23,7 @@ use ocm::transfer::{
 };
 
 use self::delta::Delta;
+use self::format::ArchiveFormat;
 use self::parts::PartSize;
 use self::verified::Verified;
 use super::Session;
@@ -193,51 +194,6 @@ enum Upload {
     /// OCI artifacts beside the components
     #[value(name = "ociArtifact", alias = "oci-artifact")]
     OciArtifact,
-}
-
-/// How an archive is packed
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ArchiveFormat {
-    /// As a directory.
-    Directory,
-    /// As a tar file.
-    Tar,
-    /// As a tar file that is compressed with gzip.
-    Tgz,
-}
-
-impl From<ArchiveFormat> for CtfFormat {
-    fn from(format: ArchiveFormat) -> Self {
-        match format {
-            ArchiveFormat::Directory => Self::Directory,
-            ArchiveFormat::Tar => Self::Tar,
-            ArchiveFormat::Tgz => Self::Tgz,
-        }
-    }
-}
-
-impl Shape {
-    /// Returns the target that a text names.
-    fn target(&self, text: &str, session: &Session) -> anyhow::Result<RepositorySpec> {
-        let mut spec = session.repository(text)?;
-        let Some(format) = self.format.map(CtfFormat::from) else {
-            return Ok(spec);
-        };
-        let RepositorySpec::Ctf(archive) = &mut spec else {
-            return Err(usage(format!(
-                "--type is for archives, and {text} names none; write a path, such as ./{text}"
-            )));
-        };
-        if let Some(named) = archive.format.filter(|named| *named != format) {
-            return Err(usage(format!(
-                "{text} is of type {}, not {}",
-                named.as_str(),
-                format.as_str()
-            )));
-        }
-        archive.format = Some(format);
-        Ok(spec)
-    }
 }
 
 pub(crate) async fn run(args: Args, session: &Session) -> anyhow::Result<()> {

@@ -66,6 +66,13 @@ impl Fixture {
         ))
     }
 
+    fn set_finalizers(&self, object: &str, finalizers: &str) {
+        let Self { namespace, .. } = self;
+        kubectl(&format!(
+            "-n {namespace} patch {object} --type=merge -p {{\"metadata\":{{\"finalizers\":{finalizers}}}}}"
+        ));
+    }
+
     fn names(&self, kind: &str) -> Vec<String> {
         let Self { namespace, id, .. } = self;
         let names = kubectl(&format!(
@@ -345,12 +352,7 @@ async fn all_goes_in_stages_and_what_stays_is_said() {
                     spec: {{ports: [{{port: 80}}]}}\n"
         );
     assert!(it.apply(&manifest).await.is_complete());
-    let finalizers = |value: &str| {
-        kubectl(&format!(
-            "-n {namespace} patch service s --type=merge -p {{\"metadata\":{{\"finalizers\":{value}}}}}"
-        ));
-    };
-    finalizers(r#"["example.org/keep"]"#);
+    it.set_finalizers("service s", r#"["example.org/keep"]"#);
     for _ in 0..2 {
         let left = it.set.delete().await.unwrap();
         let left: Vec<_> = left.iter().map(ToString::to_string).collect();
@@ -360,7 +362,7 @@ async fn all_goes_in_stages_and_what_stays_is_said() {
         ];
         assert_eq!(left, expected, "what is applied first goes last");
     }
-    finalizers("null");
+    it.set_finalizers("service s", "null");
     assert!(it.set.delete().await.unwrap().is_empty());
     assert!(it.names("configmap").is_empty() && it.names("service").is_empty());
     assert!(it.set.delete().await.unwrap().is_empty());
@@ -378,9 +380,7 @@ async fn a_member_that_is_slow_to_go_stays_in_the_scope() {
     let report = it.apply_settings(&["a"]).await;
     assert_eq!(report.terminating.len(), 1);
     assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap,Secret");
-    kubectl(&format!(
-        "-n {namespace} patch secret s --type=merge -p {{\"metadata\":{{\"finalizers\":null}}}}"
-    ));
+    it.set_finalizers("secret s", "null");
     it.apply_settings(&["a"]).await;
     assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap");
 }
@@ -402,9 +402,7 @@ async fn what_is_no_longer_wanted_goes_in_stages_too() {
         assert_eq!(it.names("configmap"), ["a", "b"]);
         assert_eq!(it.annotation("contains-group-kinds"), "ConfigMap,Service");
     }
-    kubectl(&format!(
-        "-n {namespace} patch service s --type=merge -p {{\"metadata\":{{\"finalizers\":null}}}}"
-    ));
+    it.set_finalizers("service s", "null");
     let report = it.apply_settings(&["a"]).await;
     assert_eq!(report.pruned.len(), 1, "{report:?}");
     assert_eq!(it.names("configmap"), ["a"]);

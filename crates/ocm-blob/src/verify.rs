@@ -6,6 +6,7 @@ use futures::stream;
 use ocm_digest::{Digest, Digester};
 
 use crate::error::Error;
+use crate::hashing::hash;
 use crate::stream::ByteStream;
 
 /// What content has been promised to be.
@@ -38,7 +39,7 @@ pub fn verify(inner: ByteStream, promise: Promise) -> ByteStream {
         match inner.next().await {
             None => checker.finish().err().map(|error| (Err(error), None)),
             Some(Err(error)) => Some((Err(error), None)),
-            Some(Ok(chunk)) => match checker.pass(&chunk) {
+            Some(Ok(chunk)) => match checker.pass(&chunk).await {
                 Ok(()) => Some((Ok(chunk), Some((inner, checker)))),
                 Err(error) => Some((Err(error), None)),
             },
@@ -55,7 +56,7 @@ struct Checker {
 }
 
 impl Checker {
-    fn pass(&mut self, chunk: &Bytes) -> Result<(), Error> {
+    async fn pass(&mut self, chunk: &Bytes) -> Result<(), Error> {
         self.seen += chunk.len() as u64;
         if let Some(expected) = self.promise.size
             && self.seen > expected
@@ -66,7 +67,7 @@ impl Checker {
             });
         }
         if let Some(digester) = &mut self.digester {
-            digester.update(chunk);
+            hash(digester, chunk).await;
         }
         if self.promise.size == Some(self.seen) {
             self.check_digest()
@@ -112,6 +113,12 @@ impl Counted {
             digester: Digester::new(algorithm),
             size: 0,
         }
+    }
+
+    /// Adds a chunk, beside others who [hash] chunks of other content.
+    pub async fn hash(&mut self, chunk: &Bytes) {
+        hash(&mut self.digester, chunk).await;
+        self.size += chunk.len() as u64;
     }
 
     /// Adds a chunk.

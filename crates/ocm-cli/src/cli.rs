@@ -27,6 +27,17 @@ pub struct Cli {
     pub(crate) global: Global,
 }
 
+/// Run an OCI registry over a directory, an archive or a bucket: `ocm serve` as a program of its own
+#[derive(Debug, Parser)]
+#[command(name = "ocm-registry", version, max_term_width = 100)]
+pub struct RegistryCli {
+    #[command(flatten)]
+    pub(crate) args: serve::Args,
+
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
 /// Options that every command has
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]

@@ -31,7 +31,7 @@ use ocm::{AddressError, Environment, Located, Occasion, Ocm, Rules, causes};
 
 use crate::cli::{
     AddNoun, Cli, Command, CreateNoun, DeleteNoun, DiffNoun, DownloadNoun, GetNoun, Global,
-    HashNoun, LogLevel, SignNoun, StateNoun, TransferNoun, VerifyNoun,
+    HashNoun, LogLevel, RegistryCli, SignNoun, StateNoun, TransferNoun, VerifyNoun,
 };
 use crate::error::{Interrupted, LogFormat, hinted, is_hinted, report};
 use crate::exit;
@@ -64,6 +64,15 @@ struct Guess {
 }
 
 impl Session {
+    fn new(global: Global, targets: Targets) -> anyhow::Result<Self> {
+        Ok(Self {
+            ocm: Ocm::with_config(environment(&global)?, global.config),
+            ui: Ui::new(global.quiet),
+            guesses: RefCell::default(),
+            targets,
+        })
+    }
+
     /// Reads a text that names a component version.
     pub(crate) async fn reference(&self, text: &str) -> Result<Located, ocm::Error> {
         let located = self.ocm.locate(text).await?;
@@ -208,6 +217,25 @@ pub(crate) async fn run(cli: Cli) -> u8 {
             Err(anyhow::Error::new(Interrupted))
         }
     };
+    code(outcome, format)
+}
+
+/// Runs the registry until it is told to end, and returns the exit code.
+pub(crate) async fn run_registry(cli: RegistryCli) -> u8 {
+    let RegistryCli { args, global } = cli;
+    let format = global.logformat;
+    start_log(&global);
+    let outcome = match Session::new(global, Targets::default()) {
+        Ok(session) => {
+            let outcome = serve::run(args, &session).await;
+            outcome.map_err(|error| session.with_hint(error))
+        }
+        Err(error) => Err(error),
+    };
+    code(outcome, format)
+}
+
+fn code(outcome: anyhow::Result<()>, format: LogFormat) -> u8 {
     match outcome {
         Ok(()) => exit::DONE,
         Err(error) => report(&error, format),
@@ -219,17 +247,10 @@ async fn dispatch(cli: Cli, targets: Targets) -> anyhow::Result<()> {
     if let Command::Completion(args) = &command {
         return completion::run(args);
     }
-    let ui = Ui::new(global.quiet);
     if let Command::Version(args) = &command {
-        return version::run(args, &ui);
+        return version::run(args, &Ui::new(global.quiet));
     }
-    let ocm = Ocm::with_config(environment(&global)?, global.config);
-    let session = Session {
-        ocm,
-        ui,
-        guesses: RefCell::default(),
-        targets,
-    };
+    let session = Session::new(global, targets)?;
     let outcome = perform(command, &session).await;
     outcome.map_err(|error| session.with_hint(error))
 }

@@ -23,9 +23,10 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
+use anyhow::Context as _;
+use clap::{ArgMatches, CommandFactory as _, Parser};
 
-pub use cli::Cli;
+pub use cli::{Cli, RegistryCli};
 
 /// Returns the grammar of the command line, for documentation and completion.
 pub fn command() -> clap::Command {
@@ -35,42 +36,65 @@ pub fn command() -> clap::Command {
 /// Runs a command line and returns its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let stats = stats::Stats::start();
-    let parsed = Cli::command()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, path(&matches))));
-    let (cli, path) = match parsed {
+    let (cli, matches) = match parse::<Cli>(arguments) {
         Ok(parsed) => parsed,
         Err(mut error) => {
             cli::suggest_visible_names(&mut error);
-            // Help goes to stdout and is a success, anything else is a usage error on stderr.
-            let code = if error.use_stderr() {
-                exit::USAGE
-            } else {
-                exit::DONE
-            };
-            return ExitCode::from(match error.print() {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => exit::FAILED,
-                _ => code,
-            });
+            return refuse(&error);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(source) => {
-            let error = anyhow::Error::new(source).context("cannot start");
-            return ExitCode::from(error::report(&error, cli.log_format()));
-        }
+    let format = cli.log_format();
+    let code = match block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(error) => return ExitCode::from(error::report(&error, format)),
     };
-    let code = runtime.block_on(commands::run(cli));
-    // Blocking readers of an interrupted command would otherwise hold the process back.
-    runtime.shutdown_background();
     if let Some(stats) = stats {
-        stats.finish(&path, code);
+        stats.finish(&path(&matches), code);
     }
     ExitCode::from(code)
+}
+
+/// Runs the command line of the registry and returns its exit code.
+pub fn registry_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match parse::<RegistryCli>(arguments) {
+        Ok((cli, _)) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let format = cli.global.logformat;
+    let code = block_on(commands::run_registry(cli));
+    ExitCode::from(code.unwrap_or_else(|error| error::report(&error, format)))
+}
+
+fn parse<C: Parser>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(C, ArgMatches), clap::Error> {
+    let matches = C::command().try_get_matches_from(arguments)?;
+    Ok((C::from_arg_matches(&matches)?, matches))
+}
+
+/// Prints why there is nothing to run.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Help goes to stdout and is a success, anything else is a usage error on stderr.
+    let code = if error.use_stderr() {
+        exit::USAGE
+    } else {
+        exit::DONE
+    };
+    ExitCode::from(match error.print() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => exit::FAILED,
+        _ => code,
+    })
+}
+
+fn block_on(work: impl Future<Output = u8>) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let code = runtime.block_on(work);
+    // Blocking readers of an interrupted command would otherwise hold the process back.
+    runtime.shutdown_background();
+    Ok(code)
 }
 
 /// Returns the names of the command that is run, such as `transfer component-version`.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use ocm_blob::{BlobRef, ByteStream, CHUNK, Error, OpenFile};
+use ocm_blob::{BlobRef, ByteStream, CHUNK, Error, OpenFile, hash};
 use ocm_digest::{Digest, Digester, HashAlgorithm};
 use ocm_oci::Outcome;
 use tokio::sync::mpsc;
@@ -64,7 +64,7 @@ pub(crate) async fn write_stream<K: Send + 'static>(
             break;
         }
         if let Some(digester) = &mut digester {
-            digester.update(&chunk);
+            hash(digester, &chunk).await;
         }
         write_back.wrote(&file, chunk.len()).await?;
     }

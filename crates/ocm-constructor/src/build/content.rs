@@ -395,7 +395,7 @@ impl Adder<'_> {
             let mut counted = Counted::new(algorithm);
             let mut chunks = blob.open().await?;
             while let Some(chunk) = chunks.next().await {
-                counted.update(&chunk?);
+                counted.hash(&chunk?).await;
             }
             Ok::<_, ocm_blob::Error>(counted.finish().0)
         };

@@ -29,7 +29,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use ocm_blob::{
-    BlobRef, ByteStream, Error, OpenFile, Promise, TAR_END, lazily, tar_header, tar_padding, verify,
+    BlobRef, ByteStream, Error, OpenFile, Promise, TAR_END, hash, lazily, tar_header, tar_padding,
+    verify,
 };
 use ocm_digest::{Digest, Digester};
 use ocm_oci::{Outcome, Pace, Pushed};
@@ -231,7 +232,7 @@ impl PartPacking {
             };
             written += chunk.len() as u64;
             if let Some(digester) = &mut digester {
-                digester.update(&chunk);
+                hash(digester, &chunk).await;
             }
             // The writer has gone only because it failed, and then says why below.
             if sender.send(chunk).await.is_err() {

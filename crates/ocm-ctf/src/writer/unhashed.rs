@@ -20,7 +20,7 @@ pub(super) async fn append_unhashed(
     let mut counted = Counted::default();
     let mut stream = blob.open().await?;
     while let Some(chunk) = stream.next().await {
-        counted.update(&chunk?);
+        counted.hash(&chunk?).await;
     }
     let (digest, actual) = counted.finish();
     if actual != size {

@@ -61,13 +61,14 @@ const END: &str = "<!-- measured: end -->";
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let options = Options::parse(arguments)?;
     let executable = tools::build("ocm-cli", "ocm")?;
+    let registry = tools::build("ocm-cli", "ocm-registry")?;
     // Beside the profiles in the target directory, so on the disk that builds use.
     let target = executable
         .ancestors()
         .nth(2)
         .context("no target directory")?;
     let work = target.join("bench");
-    let tools = Tools::find(executable.clone(), work.join("home"))?;
+    let tools = Tools::find(executable.clone(), registry, work.join("home"))?;
     let mut bench = Bench::new(tools, work.clone(), options.quick);
     let mut rows = Vec::new();
     for (name, job) in JOBS {

@@ -14,17 +14,22 @@ use crate::run::cargo_command;
 const STATIC_HINT: &str = "cannot build the release binary; if it is the linker that fails, it misses the static C library \
                            (libc.a: package libc6-dev or glibc-static)";
 
+/// How programs are built that are delivered: as small and fast as they get, however long that takes.
+pub(crate) const PROFILE: &str = "dist";
+
 /// A program that is delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Program {
     /// The command line.
     Cli,
+    /// The registry alone.
+    Registry,
     /// The controllers.
     Controllers,
 }
 
 impl Program {
-    const ALL: [Self; 2] = [Self::Cli, Self::Controllers];
+    const ALL: [Self; 3] = [Self::Cli, Self::Registry, Self::Controllers];
 
     /// Returns the program of a name.
     pub(crate) fn named(name: &str) -> Result<Self> {
@@ -36,13 +41,14 @@ impl Program {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Cli => "ocm",
+            Self::Registry => "ocm-registry",
             Self::Controllers => "ocm-controllers",
         }
     }
 
     const fn package(self) -> &'static str {
         match self {
-            Self::Cli => "ocm-cli",
+            Self::Cli | Self::Registry => "ocm-cli",
             Self::Controllers => "ocm-controllers",
         }
     }
@@ -54,7 +60,8 @@ pub(crate) fn dist(program: Program) -> Result<PathBuf> {
     let is_static = host.contains("-linux-");
     let mut command = cargo_command(&[
         "build",
-        "--release",
+        "--profile",
+        PROFILE,
         "--package",
         program.package(),
         "--bin",

@@ -36,6 +36,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const fn path(program: Program) -> &'static str {
     match program {
         Program::Cli => "ocm",
+        Program::Registry => "ocm-registry",
         Program::Controllers => "manager",
     }
 }
@@ -43,7 +44,7 @@ const fn path(program: Program) -> &'static str {
 /// The directories of an image, for volumes: the controllers read archives below `/data`.
 const fn directories(program: Program) -> &'static [(&'static str, u32)] {
     match program {
-        Program::Cli => &[("tmp/", 0o1777)],
+        Program::Cli | Program::Registry => &[("tmp/", 0o1777)],
         Program::Controllers => &[("data/", 0o755), ("tmp/", 0o1777)],
     }
 }
@@ -251,6 +252,14 @@ mod tests {
         assert_eq!(root["ocm"], (0o755, binary));
         assert_eq!(root["tmp/"].0, 0o1777);
         assert_eq!(root.len(), 2);
+    }
+
+    #[test]
+    fn the_registry_is_a_program_of_its_own() {
+        let binary = program(183, 1);
+        let (config, root) = unpacked(Program::Registry, &binary);
+        assert_eq!(config["Entrypoint"], json!(["/ocm-registry"]));
+        assert_eq!(root["ocm-registry"], (0o755, binary));
     }
 
     #[test]

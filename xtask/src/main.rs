@@ -30,9 +30,9 @@ cargo xtask <command>
   links     whether the links between documents lead somewhere
   generate [--check]
             write docs/reference, or fail if it is not current
-  dist [ocm-controllers]
-            build the release binary of ocm, or of the controllers; prints its path
-  image [ocm-controllers] --binary PATH --output IMAGE.tar[.gz]
+  dist [ocm-registry|ocm-controllers]
+            build the program that is delivered: ocm, or another one; prints its path
+  image [ocm-registry|ocm-controllers] --binary PATH --output IMAGE.tar[.gz]
             write an OCI image layout that holds such a binary
   bench     measure the release binary; `bench --help` says how
 ";

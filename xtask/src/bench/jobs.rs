@@ -213,7 +213,7 @@ impl Bench {
     /// Moves an archive to our registry and to the one of distribution.
     fn push(&mut self, kind: Kind) -> Result<Vec<Row>> {
         self.limit(kind)?;
-        let mut rows = self.push_to(kind, &Program::Ours(self.tools.ocm.clone()))?;
+        let mut rows = self.push_to(kind, &Program::Serve(self.tools.ocm.clone()))?;
         if let Some(path) = self.tools.distribution.clone() {
             rows.extend(self.push_to(kind, &Program::Distribution(path))?);
         }
@@ -259,7 +259,7 @@ impl Bench {
         let registry = registry.context("no registry was started")?;
         let target = target(&registry.host);
         let again = repeat(|| Ok(self.tools.ours(["transfer", "cv", &source, &target])))?;
-        if matches!(program, Program::Ours(_)) {
+        if matches!(program, Program::Serve(_)) {
             self.registry_memory = self.registry_memory.max(registry.memory());
         }
         let job = format!("CTF directory → {}, {}", program.name(), kind.name());
@@ -275,7 +275,7 @@ impl Bench {
         let source = format!("{archive}//{}:{VERSION}", kind.component());
         let image = self.layout_of(kind)?;
         let content = place(&self.work, ["run", "registry"]);
-        let registry = Registry::start(&Program::Ours(self.tools.ocm.clone()), content)?;
+        let registry = Registry::start(&Program::Serve(self.tools.ocm.clone()), content)?;
         let remote = format!("http://{}/components", registry.host);
         measure(self.tools.ours(["transfer", "cv", &source, &remote]))?;
         let image_name = format!("{}/image:bench", registry.host);

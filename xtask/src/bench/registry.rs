@@ -21,7 +21,9 @@ const INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(crate) enum Program {
     /// Ours: `ocm serve`.
-    Ours(PathBuf),
+    Serve(PathBuf),
+    /// Ours: `ocm-registry`.
+    Registry(PathBuf),
     /// The reference implementation, distribution.
     Distribution(PathBuf),
     /// Zot.
@@ -32,7 +34,8 @@ impl Program {
     /// Returns how tables name it.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
-            Self::Ours(_) => "ocm serve",
+            Self::Serve(_) => "ocm serve",
+            Self::Registry(_) => "ocm-registry",
             Self::Distribution(_) => "distribution",
             Self::Zot(_) => "zot",
         }
@@ -53,7 +56,8 @@ impl Registry {
     pub(crate) fn start(program: &Program, directory: PathBuf) -> Result<Self> {
         fresh(&directory)?;
         let (service, host) = match program {
-            Program::Ours(path) => start_ours(path, &directory)?,
+            Program::Serve(path) => start_ours(Command::new(path).arg("serve"), &directory)?,
+            Program::Registry(path) => start_ours(&mut Command::new(path), &directory)?,
             Program::Distribution(path) => start_distribution(path, &directory)?,
             Program::Zot(path) => start_zot(path, &directory)?,
         };
@@ -78,14 +82,13 @@ impl Drop for Registry {
     }
 }
 
-/// Starts `ocm serve` over a directory or an archive.
-pub(crate) fn start_ours(program: &Path, directory: &Path) -> Result<(Service, String)> {
-    let mut command = Command::new(program);
-    command.arg("serve").arg(directory);
+/// Starts ours over a directory or an archive.
+pub(crate) fn start_ours(command: &mut Command, directory: &Path) -> Result<(Service, String)> {
+    command.arg(directory);
     command.args(["--listen", "127.0.0.1:0"]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::piped());
-    let mut service = Service::start(&mut command)?;
+    let mut service = Service::start(command)?;
     let errors = service.stderr().context("standard error is a pipe")?;
     let mut lines = BufReader::new(errors).lines();
     let mut printed = String::new();

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
@@ -71,17 +72,27 @@ impl Bench {
         send: impl Fn(&str) -> Result<()>,
         fetch: impl Fn(&str) -> Result<()>,
     ) -> Result<Vec<Row>> {
-        let [sent, fetched] =
-            self.asked(&Program::Ours(self.tools().ocm.clone()), &send, &fetch)?;
+        let tools = self.tools();
+        let [sent, fetched] = self.asked(
+            &Program::Registry(tools.ocm_registry.clone()),
+            &send,
+            &fetch,
+        )?;
         let (mut of_sending, mut of_fetching) = (Vec::new(), Vec::new());
-        let distribution = self.tools().distribution.clone();
-        let zot = self.tools().zot.clone();
-        let others = distribution.map(Program::Distribution).into_iter();
-        for program in others.chain(zot.map(Program::Zot)) {
+        let whole = Program::Serve(tools.ocm.clone());
+        let others = [
+            Some((whole, false)),
+            tools
+                .distribution
+                .clone()
+                .map(|path| (Program::Distribution(path), true)),
+            tools.zot.clone().map(|path| (Program::Zot(path), true)),
+        ];
+        for (program, is_bar) in others.into_iter().flatten() {
             let name = program.name();
             let [sent, fetched] = self.asked(&program, &send, &fetch)?;
-            of_sending.push(peer(name, sent));
-            of_fetching.push(peer(name, fetched));
+            of_sending.push(peer(name, sent, is_bar));
+            of_fetching.push(peer(name, fetched, is_bar));
         }
         Ok(vec![
             row(
@@ -141,7 +152,8 @@ impl Bench {
         let mut best: Option<Cost> = None;
         for _ in 0..RUNS {
             let start = Instant::now();
-            let (service, host) = start_ours(&self.tools().ocm, &archive)?;
+            let (service, host) =
+                start_ours(Command::new(&self.tools().ocm).arg("serve"), &archive)?;
             Connection::open(&host)?.ask("GET", &target, "", b"", 200)?;
             let cost = Cost {
                 wall: start.elapsed().as_secs_f64(),
@@ -156,11 +168,11 @@ impl Bench {
     }
 }
 
-const fn peer(name: &'static str, cost: Cost) -> Peer {
+const fn peer(name: &'static str, cost: Cost, is_bar: bool) -> Peer {
     Peer {
         name,
         cost: Ok(cost),
-        is_bar: true,
+        is_bar,
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
 
 use super::layout::TAG;
+use crate::dist::PROFILE;
 use crate::run::cargo_command;
 
 /// A tool that moves OCI images.
@@ -33,8 +34,10 @@ impl Copier {
 /// What is there to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
-    /// Our `ocm`, built for release.
+    /// Our `ocm`, as it is delivered.
     pub(crate) ocm: PathBuf,
+    /// Our `ocm-registry`, as it is delivered.
+    pub(crate) ocm_registry: PathBuf,
     /// The Go `ocm`, if `OCM_GO` names one.
     pub(crate) go: Option<PathBuf>,
     /// The registry of distribution, if it is installed.
@@ -48,7 +51,7 @@ pub(crate) struct Tools {
 
 impl Tools {
     /// Builds ours and looks for the others.
-    pub(crate) fn find(ocm: PathBuf, home: PathBuf) -> Result<Self> {
+    pub(crate) fn find(ocm: PathBuf, ocm_registry: PathBuf, home: PathBuf) -> Result<Self> {
         fs::create_dir_all(&home)?;
         let copiers = Copier::ALL
             .into_iter()
@@ -62,6 +65,7 @@ impl Tools {
         Ok(Self {
             copiers: copiers.collect(),
             ocm,
+            ocm_registry,
             go,
             distribution: in_path("registry"),
             zot: in_path("zot"),
@@ -202,7 +206,8 @@ struct Target {
 pub(crate) fn build(package: &str, name: &str) -> Result<PathBuf> {
     let mut command = cargo_command(&[
         "build",
-        "--release",
+        "--profile",
+        PROFILE,
         "--bin",
         name,
         "--package",

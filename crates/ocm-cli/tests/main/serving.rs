@@ -340,6 +340,34 @@ fn what_is_not_written_to_is_not_cleaned() {
     assert_eq!(run.code, Some(2), "{run}");
 }
 
+#[test]
+fn the_registry_is_a_program_of_its_own() {
+    let cli = signed();
+    let registry = Cli::new(env!("CARGO_BIN_EXE_ocm-registry"));
+    let (server, url) =
+        world::listening(registry.start("served --quota 1000000 --listen 127.0.0.1:0"));
+    let place = format!("{url}/shop");
+    cli.ok(&format!("transfer ctf shop {place}"));
+    check_product(&cli, &place);
+    let ended = server.signal("TERM");
+    assert_eq!(ended.code, Some(0), "{ended}");
+    let missing = registry.run("gone.tar");
+    assert_eq!(missing.code, Some(3), "{missing}");
+    let refused = registry.run("--redirect");
+    assert_eq!(refused.code, Some(2), "{refused}");
+    let misspelt = registry.run("--lisen");
+    assert_eq!(misspelt.code, Some(2), "{misspelt}");
+    assert_snapshot!(misspelt.stderr, @r"
+    error: unexpected argument '--lisen' found
+
+      tip: a similar argument exists: '--listen'
+
+    Usage: ocm-registry --listen <ADDRESS> [PATH]
+
+    For more information, try '--help'.
+    ");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_socket_that_systemd_hands_over_is_served() {

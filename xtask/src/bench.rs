@@ -38,6 +38,7 @@ use self::inputs::Kind;
 use self::jobs::{Bench, JOBS};
 use self::report::{Row, time};
 use self::tools::Tools;
+use crate::dist::{Program, dist};
 
 const USAGE: &str = "\
 cargo xtask bench [--quick] [--only JOB] [--write] [--date DATE]
@@ -60,8 +61,8 @@ const END: &str = "<!-- measured: end -->";
 #[expect(clippy::print_stdout, reason = "the table is what is asked for")]
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let options = Options::parse(arguments)?;
-    let executable = tools::build("ocm-cli", "ocm")?;
-    let registry = tools::build("ocm-cli", "ocm-registry")?;
+    let executable = dist(Program::Cli)?;
+    let registry = dist(Program::Registry)?;
     // Beside the profiles in the target directory, so on the disk that builds use.
     let target = executable
         .ancestors()

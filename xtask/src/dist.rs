@@ -15,7 +15,7 @@ const STATIC_HINT: &str = "cannot build the release binary; if it is the linker 
                            (libc.a: package libc6-dev or glibc-static)";
 
 /// How programs are built that are delivered: as small and fast as they get, however long that takes.
-pub(crate) const PROFILE: &str = "dist";
+const PROFILE: &str = "dist";
 
 /// A program that is delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

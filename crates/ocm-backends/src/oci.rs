@@ -245,15 +245,16 @@ impl ComponentRepository for OciComponentRepository {
         id: &ComponentVersionId,
         access: &Access,
     ) -> Result<Content, Error> {
-        if let Ok(AccessKind::RelativeOciReference(reference)) = access.kind() {
-            return self.relative_artifact(&reference).await;
-        }
-        let blob = access
-            .as_local_blob()
-            .ok_or_else(|| Error::UnsupportedAccess {
-                access_type: access.type_text().to_owned(),
-                operation: "reading a local blob",
-            })?;
+        let blob = match access.kind() {
+            Ok(AccessKind::RelativeOciReference(reference)) => {
+                return self.relative_artifact(&reference).await;
+            }
+            kind => kind.ok().and_then(AccessKind::into_local_blob),
+        };
+        let blob = blob.ok_or_else(|| Error::UnsupportedAccess {
+            access_type: access.type_text().to_owned(),
+            operation: "reading a local blob",
+        })?;
         let layout = self.layout(id).await?;
         let entry = blob.digest().and_then(|digest| layout.local_blob(&digest));
         let Some(entry) = entry else {
@@ -451,9 +452,14 @@ impl ComponentRepository for OciComponentRepository {
         Ok(self.remember(id, layout).stored_digest)
     }
 
-    fn foreseen_access(&self, component: &ComponentName, blob: &ForeseenBlob) -> Option<Access> {
+    fn foreseen_accesses(
+        &self,
+        component: &ComponentName,
+        blobs: &[ForeseenBlob],
+    ) -> Option<Vec<Access>> {
         let repository = self.repository(component).ok()?;
-        Some(self.local_access(&repository, &entry_of_foreseen(blob), None))
+        let access = |blob| self.local_access(&repository, &entry_of_foreseen(blob), None);
+        Some(blobs.iter().map(access).collect())
     }
 
     fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {

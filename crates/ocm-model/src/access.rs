@@ -143,14 +143,7 @@ impl Access {
 
     /// Returns the local blob, if this is one that can be read, under whichever type.
     pub fn as_local_blob(&self) -> Option<LocalBlob> {
-        match self.kind().ok()? {
-            AccessKind::LocalBlob(blob) => Some(blob),
-            AccessKind::LocalOciBlob(digest) => Some(LocalBlob::of_reference(digest, None)),
-            AccessKind::LocalFilesystemBlob(file) => {
-                Some(LocalBlob::of_reference(file.file_name, file.media_type))
-            }
-            _ => None,
-        }
+        self.kind().ok()?.into_local_blob()
     }
 
     /// Reads the fields that the type has.
@@ -291,6 +284,20 @@ pub enum AccessKind {
     Ocm(OcmResource),
     /// A type that is not known here.
     Unknown,
+}
+
+impl AccessKind {
+    /// Returns the local blob, if this is one, under whichever type.
+    pub fn into_local_blob(self) -> Option<LocalBlob> {
+        match self {
+            Self::LocalBlob(blob) => Some(blob),
+            Self::LocalOciBlob(digest) => Some(LocalBlob::of_reference(digest, None)),
+            Self::LocalFilesystemBlob(file) => {
+                Some(LocalBlob::of_reference(file.file_name, file.media_type))
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

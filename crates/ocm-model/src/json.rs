@@ -83,9 +83,12 @@ pub fn compact(value: &Value) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// How long descriptors often are, in bytes.
+const TYPICAL: usize = 4096;
+
 /// Writes an object as [`compact`] does.
 pub(crate) fn compact_object(object: &Map<String, Value>) -> Vec<u8> {
-    let mut out = String::new();
+    let mut out = String::with_capacity(TYPICAL);
     write_compact_object(object, &mut out);
     out.into_bytes()
 }

@@ -477,7 +477,11 @@ fn sniff(bytes: &[u8]) -> String {
 
 /// Serialises a document of ours. Its types hold text and numbers only, which always serialise.
 fn to_json(document: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(document).expect("a document of texts and numbers serialises")
+    const TYPICAL: usize = 2048;
+    let mut bytes = Vec::with_capacity(TYPICAL);
+    serde_json::to_writer(&mut bytes, document)
+        .expect("a document of texts and numbers serialises");
+    bytes
 }
 
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -169,9 +169,10 @@ async fn a_blob_can_be_read_back(repository: &dyn ComponentRepository) {
         digest: Digest::sha256("hello"),
         size: 5,
     };
-    let access = repository.foreseen_access(descriptor.name(), &foreseen);
-    assert!(access.is_none_or(|access| access == added.access));
-    let stored = repository.foreseen_digest(&descriptor, &[foreseen]);
+    let foreseen = [foreseen];
+    let accesses = repository.foreseen_accesses(descriptor.name(), &foreseen);
+    assert!(accesses.is_none_or(|accesses| accesses == [added.access.clone()]));
+    let stored = repository.foreseen_digest(&descriptor, &foreseen);
     let written = repository
         .put(&descriptor, Expected::Absent)
         .await

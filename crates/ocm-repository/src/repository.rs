@@ -201,11 +201,15 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     /// blob is missing.
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error>;
 
-    /// Returns how a blob will be reached once it is a local blob of a component version, as
-    /// [`ComponentRepository::add_content`] will say, and adds nothing. `None` if that is not known
-    /// before.
-    fn foreseen_access(&self, component: &ComponentName, blob: &ForeseenBlob) -> Option<Access> {
-        let _ = (component, blob);
+    /// Returns how blobs will be reached once they are local blobs of a component version, as
+    /// [`ComponentRepository::add_content`] will say, in their order, and adds nothing. `None` if that
+    /// is not known before.
+    fn foreseen_accesses(
+        &self,
+        component: &ComponentName,
+        blobs: &[ForeseenBlob],
+    ) -> Option<Vec<Access>> {
+        let _ = (component, blobs);
         None
     }
 

@@ -43,6 +43,11 @@ impl<'a> Incoming<'a> {
 }
 
 impl Accesses {
+    /// Returns those of resources, then those of sources.
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Option<Access>> {
+        self.resources.iter_mut().chain(&mut self.sources)
+    }
+
     pub(crate) fn of(descriptor: &Descriptor) -> Self {
         let resources = descriptor.resources().into_iter().map(|it| it.access);
         let sources = descriptor.sources().into_iter().map(|it| it.access);

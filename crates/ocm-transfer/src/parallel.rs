@@ -2,17 +2,21 @@
 
 use std::future::Future;
 use std::panic;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::{JoinError, JoinSet};
 
 /// Runs futures side by side, at most so many at a time, and returns their results in the order of
 /// the futures. The first error ends all.
 ///
+/// There are as many tasks as may run at a time, each of which takes the next future once it is done
+/// with one: whoever waits for all is not woken for each.
+///
 /// # Cancellation
 ///
 /// Dropping it ends all.
 pub(crate) async fn all<T, E, F>(
-    futures: impl IntoIterator<Item = F>,
+    futures: impl IntoIterator<Item = F, IntoIter: Send + 'static>,
     limit: usize,
 ) -> Result<Vec<T>, E>
 where
@@ -20,23 +24,37 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
-    let mut waiting = futures.into_iter().enumerate();
+    let waiting = Arc::new(Mutex::new(futures.into_iter().enumerate()));
     let mut running = JoinSet::new();
-    let mut results: Vec<(usize, T)> = Vec::new();
-    loop {
-        while running.len() < limit.max(1)
-            && let Some((index, future)) = waiting.next()
-        {
-            running.spawn(async move { (index, future.await) });
-        }
-        let Some(joined) = running.join_next().await else {
+    for _ in 0..limit.max(1) {
+        // Who has come first may have taken all.
+        let Some(first) = next(&waiting) else {
             break;
         };
-        let (index, result) = finished(joined);
-        results.push((index, result?));
+        let waiting = Arc::clone(&waiting);
+        running.spawn(async move {
+            let mut results = Vec::new();
+            let mut taken = Some(first);
+            while let Some((index, future)) = taken {
+                results.push((index, future.await?));
+                taken = next(&waiting);
+            }
+            Ok(results)
+        });
+    }
+    let mut results: Vec<(usize, T)> = Vec::new();
+    while let Some(joined) = running.join_next().await {
+        results.extend(finished(joined)?);
     }
     results.sort_unstable_by_key(|(index, _)| *index);
     Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+fn next<I: Iterator>(waiting: &Mutex<I>) -> Option<I::Item> {
+    waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .next()
 }
 
 /// Returns the result of a task, and lets a panic of it go on here.
@@ -49,7 +67,6 @@ pub(crate) fn finished<T>(joined: Result<T, JoinError>) -> T {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;

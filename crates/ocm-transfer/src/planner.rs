@@ -53,7 +53,8 @@ impl Root {
                 Ok(versions.into_iter().map(root).collect::<Vec<_>>())
             }
         });
-        Ok(parallel::all(listings, PARALLEL).await?.concat())
+        let listed = parallel::all(listings.collect::<Vec<_>>(), PARALLEL).await?;
+        Ok(listed.concat())
     }
 }
 

@@ -23,23 +23,32 @@ pub(crate) async fn foreseen(
     target: &RepositoryRef,
     incoming: &Incoming<'_>,
 ) -> Option<Foreseen> {
-    let mut descriptor = incoming.descriptor.clone();
     let mut accesses = incoming.accesses();
+    let local = |access: &&mut Option<Access>| access.as_ref().is_some_and(Access::is_local_blob);
     let mut blobs = Vec::new();
-    for (index, access) in accesses.resources.iter_mut().enumerate() {
-        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
-            let (new, blob) = at_target(source, target, incoming.id(), access).await?;
-            descriptor.set_resource_access(index, new.clone()).ok()?;
-            *access = new;
-            blobs.push(blob);
+    for access in accesses.all().filter(local).flatten() {
+        blobs.push(local_blob(source, incoming.id(), access).await?);
+    }
+    let mut there = target
+        .foreseen_accesses(&incoming.id().name, &blobs)?
+        .into_iter();
+    for access in accesses.all().filter(local).flatten() {
+        *access = relocated(access, there.next()?, false);
+    }
+    let mut descriptor = incoming.descriptor.clone();
+    for (index, (old, new)) in incoming
+        .resources
+        .iter()
+        .zip(&accesses.resources)
+        .enumerate()
+    {
+        if old.access.as_ref().is_some_and(Access::is_local_blob) {
+            descriptor.set_resource_access(index, new.clone()?).ok()?;
         }
     }
-    for (index, access) in accesses.sources.iter_mut().enumerate() {
-        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
-            let (new, blob) = at_target(source, target, incoming.id(), access).await?;
-            descriptor.set_source_access(index, new.clone()).ok()?;
-            *access = new;
-            blobs.push(blob);
+    for (index, (old, new)) in incoming.sources.iter().zip(&accesses.sources).enumerate() {
+        if old.access.as_ref().is_some_and(Access::is_local_blob) {
+            descriptor.set_source_access(index, new.clone()?).ok()?;
         }
     }
     Some(Foreseen {
@@ -48,13 +57,12 @@ pub(crate) async fn foreseen(
     })
 }
 
-/// Returns how a local blob is reached at the target; `None` for artifacts, whose way is longer.
-async fn at_target(
+/// Returns what is known of a local blob; `None` for artifacts, whose way is longer.
+async fn local_blob(
     source: &RepositoryRef,
-    target: &RepositoryRef,
     id: &ComponentVersionId,
     access: &Access,
-) -> Option<(Access, ForeseenBlob)> {
+) -> Option<ForeseenBlob> {
     let content = source.local_content(id, access).await.ok()?;
     let Content::Blob(blob) = content else {
         return None;
@@ -62,13 +70,11 @@ async fn at_target(
     let media_type = blob
         .media_type()
         .filter(|media_type| !is_oci_layout(media_type))?;
-    let blob = ForeseenBlob {
+    Some(ForeseenBlob {
         media_type: media_type.to_owned(),
         digest: blob.digest()?,
         size: blob.size()?,
-    };
-    let new = target.foreseen_access(&id.name, &blob)?;
-    Some((relocated(access, new, false), blob))
+    })
 }
 
 /// Returns the access of a local blob at its new place, where it may be an artifact. Its spelling and

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::jobs::{Bench, row};
 use super::process::Cost;
 use super::report::{Bar, Peer, Row};
-use super::tools::{build, fresh};
+use super::tools::fresh;
+use crate::dist::{Program, dist};
 use crate::run::cargo_command;
 use crate::testbed;
 
@@ -343,7 +344,7 @@ impl Bench {
     /// Runs the program that starts API server, registry and controllers, and reads what it prints.
     fn measured<T: DeserializeOwned>(&self, job: &Value) -> Result<T> {
         let assets = testbed::build()?;
-        let controllers = build("ocm-controllers", "ocm-controllers")?;
+        let controllers = dist(Program::Controllers)?;
         let directory = self.work().join("run").join("cluster");
         fresh(&directory)?;
         let mut command = cargo_command(&["run", "--quiet", "--release"]);

@@ -5,11 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow};
-use serde::Deserialize;
 
 use super::layout::TAG;
-use crate::dist::PROFILE;
-use crate::run::cargo_command;
 
 /// A tool that moves OCI images.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -188,48 +185,6 @@ configurations:
   timeout: 0s
 ";
 
-/// A line of what cargo says while it builds.
-#[derive(Debug, Deserialize)]
-struct Message {
-    #[serde(default)]
-    executable: Option<PathBuf>,
-    #[serde(default)]
-    target: Option<Target>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    name: String,
-}
-
-/// Builds one of our programs for release and returns its path.
-pub(crate) fn build(package: &str, name: &str) -> Result<PathBuf> {
-    let mut command = cargo_command(&[
-        "build",
-        "--profile",
-        PROFILE,
-        "--bin",
-        name,
-        "--package",
-        package,
-        "--message-format=json-render-diagnostics",
-    ]);
-    let output = command.stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err(anyhow!("cargo build ended with {}", output.status));
-    }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    executable(&messages, name).with_context(|| format!("cargo has built no `{name}`"))
-}
-
-fn executable(messages: &str, name: &str) -> Option<PathBuf> {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-        .filter(|message| matches!(&message.target, Some(target) if target.name == name))
-        .find_map(|message| message.executable)
-}
-
 fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -253,22 +208,4 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         Ok(())
     };
     removed.with_context(|| format!("cannot remove {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_executable_is_found_among_the_messages() {
-        let messages = concat!(
-            r#"{"reason":"compiler-artifact","target":{"name":"ocm"},"executable":null}"#,
-            "\nno json\n",
-            r#"{"reason":"compiler-artifact","target":{"name":"ocm"},"executable":"/t/ocm"}"#,
-            "\n",
-            r#"{"reason":"build-finished","success":true}"#,
-        );
-        assert_eq!(executable(messages, "other"), None);
-        assert_eq!(executable(messages, "ocm"), Some(PathBuf::from("/t/ocm")));
-    }
 }

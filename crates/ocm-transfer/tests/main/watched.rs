@@ -175,8 +175,12 @@ impl ComponentRepository for Watched {
         self.inner.add_artifact(artifact, path, tag, options).await
     }
 
-    fn foreseen_access(&self, component: &ComponentName, blob: &ForeseenBlob) -> Option<Access> {
-        self.inner.foreseen_access(component, blob)
+    fn foreseen_accesses(
+        &self,
+        component: &ComponentName,
+        blobs: &[ForeseenBlob],
+    ) -> Option<Vec<Access>> {
+        self.inner.foreseen_accesses(component, blobs)
     }
 
     fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {

@@ -43,9 +43,9 @@ impl<'a> Incoming<'a> {
 }
 
 impl Accesses {
-    /// Returns those of resources, then those of sources.
-    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Option<Access>> {
-        self.resources.iter_mut().chain(&mut self.sources)
+    /// Returns those of resources, then those of sources, as far as there are any.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Access> {
+        self.resources.iter().chain(&self.sources).flatten()
     }
 
     pub(crate) fn of(descriptor: &Descriptor) -> Self {

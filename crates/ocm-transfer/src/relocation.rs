@@ -24,31 +24,23 @@ pub(crate) async fn foreseen(
     incoming: &Incoming<'_>,
 ) -> Option<Foreseen> {
     let mut accesses = incoming.accesses();
-    let local = |access: &&mut Option<Access>| access.as_ref().is_some_and(Access::is_local_blob);
     let mut blobs = Vec::new();
-    for access in accesses.all().filter(local).flatten() {
+    for access in accesses.all().filter(|access| access.is_local_blob()) {
         blobs.push(local_blob(source, incoming.id(), access).await?);
     }
-    let mut there = target
-        .foreseen_accesses(&incoming.id().name, &blobs)?
-        .into_iter();
-    for access in accesses.all().filter(local).flatten() {
-        *access = relocated(access, there.next()?, false);
-    }
+    let there = target.foreseen_accesses(&incoming.id().name, &blobs)?;
+    let mut there = there.into_iter();
     let mut descriptor = incoming.descriptor.clone();
-    for (index, (old, new)) in incoming
-        .resources
-        .iter()
-        .zip(&accesses.resources)
-        .enumerate()
-    {
-        if old.access.as_ref().is_some_and(Access::is_local_blob) {
-            descriptor.set_resource_access(index, new.clone()?).ok()?;
+    for (index, access) in accesses.resources.iter_mut().enumerate() {
+        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
+            *access = relocated(access, there.next()?, false);
+            descriptor.set_resource_access(index, access.clone()).ok()?;
         }
     }
-    for (index, (old, new)) in incoming.sources.iter().zip(&accesses.sources).enumerate() {
-        if old.access.as_ref().is_some_and(Access::is_local_blob) {
-            descriptor.set_source_access(index, new.clone()?).ok()?;
+    for (index, access) in accesses.sources.iter_mut().enumerate() {
+        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
+            *access = relocated(access, there.next()?, false);
+            descriptor.set_source_access(index, access.clone()).ok()?;
         }
     }
     Some(Foreseen {

@@ -356,5 +356,6 @@ fn fault_proxy(bench: &Bench) -> Result<PathBuf> {
     if !status.success() {
         bail!("cargo build ended with {status}");
     }
-    Ok(bench.tools().ocm.with_file_name("fault-proxy"))
+    let release = bench.work().with_file_name("release");
+    Ok(release.join("fault-proxy"))
 }

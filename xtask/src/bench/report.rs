@@ -55,15 +55,17 @@ impl Row {
         match &self.bar {
             Bar::Times { of, seconds, .. } => Some((of, *seconds)),
             Bar::BestPeer | Bar::BestRegistry => {
-                let times = self.peers.iter().filter(|peer| peer.is_bar);
-                let times = times.filter_map(|peer| {
-                    let cost = peer.cost.as_ref().ok()?;
-                    Some((peer.name, cost.wall))
-                });
+                let times = self.rivals().map(|(name, cost)| (name, cost.wall));
                 times.min_by(|one, other| one.1.total_cmp(&other.1))
             }
             Bar::Seconds(_) | Bar::None => None,
         }
+    }
+
+    /// Returns the peers that ours has to beat.
+    fn rivals(&self) -> impl Iterator<Item = (&'static str, &Cost)> {
+        let peers = self.peers.iter().filter(|peer| peer.is_bar);
+        peers.filter_map(|peer| Some((peer.name, peer.cost.as_ref().ok()?)))
     }
 
     /// Returns whether the time is within its bar; `None` where there is none to compare with.
@@ -81,9 +83,8 @@ impl Row {
 
     /// Returns whether memory is within its bar; `None` where it was not measured.
     pub(crate) fn is_small(&self) -> Option<bool> {
-        let peers = self.peers.iter().filter_map(|peer| peer.cost.as_ref().ok());
         let limit = match self.bar {
-            Bar::BestRegistry => peers.filter_map(|cost| cost.memory).min()? / 4,
+            Bar::BestRegistry => self.rivals().filter_map(|(_, cost)| cost.memory).min()? / 4,
             Bar::Seconds(_) | Bar::Times { .. } | Bar::BestPeer | Bar::None => self.memory_bar,
         };
         self.ours.memory.map(|memory| memory <= limit)
@@ -260,6 +261,11 @@ mod tests {
         assert_eq!(is_small(vec![peer(300), peer(260)]), Some(true));
         assert_eq!(is_small(vec![peer(300), peer(256)]), Some(false));
         assert_eq!(is_small(vec![]), None);
+        let beside = Peer {
+            is_bar: false,
+            ..peer(100)
+        };
+        assert_eq!(is_small(vec![peer(260), beside]), Some(true));
         let row = row(Bar::BestRegistry, vec![peer(300)]);
         assert_eq!(row.is_quick(), Some(true));
     }

@@ -59,7 +59,7 @@ impl Default for ServerOptions {
 }
 
 /// What is read of a request at a time; its head must fit.
-const READ_BUFFER: usize = 128 * 1024;
+const READ_BUFFER: usize = 256 * 1024;
 
 /// How long to wait when the system has no room for another connection.
 const FULL: Duration = Duration::from_millis(100);

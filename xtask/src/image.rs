@@ -246,20 +246,14 @@ mod tests {
 
     #[test]
     fn every_document_names_what_is_in_the_layout() {
-        let binary = program(183, 1);
-        let (config, root) = unpacked(Program::Cli, &binary);
-        assert_eq!(config["Entrypoint"], json!(["/ocm"]));
-        assert_eq!(root["ocm"], (0o755, binary));
-        assert_eq!(root["tmp/"].0, 0o1777);
-        assert_eq!(root.len(), 2);
-    }
-
-    #[test]
-    fn the_registry_is_a_program_of_its_own() {
-        let binary = program(183, 1);
-        let (config, root) = unpacked(Program::Registry, &binary);
-        assert_eq!(config["Entrypoint"], json!(["/ocm-registry"]));
-        assert_eq!(root["ocm-registry"], (0o755, binary));
+        for (delivered, path) in [(Program::Cli, "ocm"), (Program::Registry, "ocm-registry")] {
+            let binary = program(183, 1);
+            let (config, root) = unpacked(delivered, &binary);
+            assert_eq!(config["Entrypoint"], json!([format!("/{path}")]));
+            assert_eq!(root[path], (0o755, binary));
+            assert_eq!(root["tmp/"].0, 0o1777);
+            assert_eq!(root.len(), 2);
+        }
     }
 
     #[test]

@@ -76,11 +76,11 @@ impl Streamed {
 
     /// Returns the slower of the two, where what is sent is dropped.
     pub(crate) fn slower(&self) -> f64 {
-        self.hash_on_all.max(self.put)
+        self.slower_with(self.put)
     }
 
-    /// Returns the slower of hashing, and of PUTs of the same bytes to what keeps them.
-    pub(crate) fn slower_than_kept(&self, puts: f64) -> f64 {
+    /// Returns the slower of hashing, and of PUTs that took so many seconds.
+    pub(crate) fn slower_with(&self, puts: f64) -> f64 {
         self.hash_on_all.max(puts)
     }
 }

@@ -53,7 +53,7 @@ impl Bench {
         let bar = Bar::Times {
             factor: LIMIT,
             of: "the slower of SHA-256 on two cores and bare PUTs to ocm serve",
-            seconds: limits.slower_than_kept(bare),
+            seconds: limits.slower_with(bare),
         };
         let near = self.serve("near")?;
         let near_place = format!("http://{}/near", near.host);

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what the product costs, beside what the machine and other tools can do.
 //!
-//! Each job is a run of the release binary as users run it. A number means something only beside
+//! Each job is a run of a program as it is delivered, as users run it. A number means something only beside
 //! another one of the same run: SHA-256 of the same bytes on one core, a copy of them on the same
 //! disk, the same transfer by another tool. The bars are in `jobs`. A bar that is missed is said
 //! in the table and is no failure, as other work on the machine decides it too; a job that fails

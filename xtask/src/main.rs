@@ -34,7 +34,7 @@ cargo xtask <command>
             build the program that is delivered: ocm, or another one; prints its path
   image [ocm-registry|ocm-controllers] --binary PATH --output IMAGE.tar[.gz]
             write an OCI image layout that holds such a binary
-  bench     measure the release binary; `bench --help` says how
+  bench     measure the programs that are delivered; `bench --help` says how
 ";
 
 fn main() -> Result<()> {

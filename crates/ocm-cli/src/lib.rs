@@ -44,25 +44,37 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let format = cli.log_format();
-    let code = match block_on(commands::run(cli)) {
-        Ok(code) => code,
-        Err(error) => return ExitCode::from(error::report(&error, format)),
-    };
-    if let Some(stats) = stats {
-        stats.finish(&path(&matches), code);
-    }
-    ExitCode::from(code)
+    finish(stats, &path(&matches), format, block_on(commands::run(cli)))
 }
 
 /// Runs the command line of the registry and returns its exit code.
 pub fn registry_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let stats = stats::Stats::start();
     let cli = match parse::<RegistryCli>(arguments) {
         Ok((cli, _)) => cli,
         Err(error) => return refuse(&error),
     };
     let format = cli.global.logformat;
-    let code = block_on(commands::run_registry(cli));
-    ExitCode::from(code.unwrap_or_else(|error| error::report(&error, format)))
+    finish(
+        stats,
+        "serve",
+        format,
+        block_on(commands::run_registry(cli)),
+    )
+}
+
+/// Says what a command has cost, if that is asked for, and returns its exit code.
+fn finish(
+    stats: Option<stats::Stats>,
+    command: &str,
+    format: error::LogFormat,
+    outcome: anyhow::Result<u8>,
+) -> ExitCode {
+    let code = outcome.unwrap_or_else(|error| error::report(&error, format));
+    if let Some(stats) = stats {
+        stats.finish(command, code);
+    }
+    ExitCode::from(code)
 }
 
 fn parse<C: Parser>(

@@ -343,7 +343,8 @@ fn what_is_not_written_to_is_not_cleaned() {
 #[test]
 fn the_registry_is_a_program_of_its_own() {
     let cli = signed();
-    let registry = Cli::new(env!("CARGO_BIN_EXE_ocm-registry"));
+    let mut registry = Cli::new(env!("CARGO_BIN_EXE_ocm-registry"));
+    registry.set("OCM_STATS", "stats.jsonl");
     let (server, url) =
         world::listening(registry.start("served --quota 1000000 --listen 127.0.0.1:0"));
     let place = format!("{url}/shop");
@@ -351,6 +352,8 @@ fn the_registry_is_a_program_of_its_own() {
     check_product(&cli, &place);
     let ended = server.signal("TERM");
     assert_eq!(ended.code, Some(0), "{ended}");
+    let stats = String::from_utf8(registry.read("stats.jsonl")).unwrap();
+    assert!(stats.contains(r#""serve""#), "{stats}");
     let missing = registry.run("gone.tar");
     assert_eq!(missing.code, Some(3), "{missing}");
     let refused = registry.run("--redirect");

@@ -199,19 +199,33 @@ impl Election {
     }
 
     /// Hands the lease back.
-    async fn release(&self, mut held: Lease) {
-        if let Some(spec) = &mut held.spec {
-            spec.holder_identity = Some(String::new());
-            spec.lease_duration_seconds = Some(1);
-            spec.renew_time = Some(MicroTime((self.clock)()));
-        }
-        match timeout(self.times.deadline, self.replace(&held)).await {
-            Ok(Ok(_)) => {}
+    async fn release(&self, held: Lease) {
+        match timeout(self.times.deadline, self.try_release(held)).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                let error = ApiError::from(error);
                 tracing::warn!(lease = %self.name, %error, "cannot hand the lease back");
             }
             Err(_) => tracing::warn!(lease = %self.name, "cannot hand the lease back in time"),
+        }
+    }
+
+    /// Hands the lease back, also where it is no longer as it was last seen: a renewal may have
+    /// been under way when the work was done, and its answer is then not known.
+    async fn try_release(&self, mut held: Lease) -> Result<(), ApiError> {
+        loop {
+            if let Some(spec) = &mut held.spec {
+                spec.holder_identity = Some(String::new());
+                spec.lease_duration_seconds = Some(1);
+                spec.renew_time = Some(MicroTime((self.clock)()));
+            }
+            if won(self.replace(&held).await)?.is_some() {
+                return Ok(());
+            }
+            let now = self.api.get_opt(&self.name).await?;
+            match now.filter(|it| holder(it) == Some(&self.identity)) {
+                Some(now) => held = now,
+                None => return Ok(()),
+            }
         }
     }
 

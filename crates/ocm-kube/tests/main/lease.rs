@@ -151,6 +151,21 @@ async fn a_change_of_the_lease_by_others_loses_nothing_while_the_holder_is_the_s
 }
 
 #[tokio::test]
+async fn the_lease_is_handed_back_also_when_it_is_not_as_it_was_last_seen() {
+    let namespace = Cluster::shared().namespace();
+    // Nothing is renewed after the change, so that it is not seen.
+    let times = Times {
+        retry: TIMES.deadline,
+        ..TIMES
+    };
+    let election = election(&namespace, "first", times).await;
+    let change = run(format!("-n {namespace} label lease lock a=b"));
+    let led = election.lead(&CancellationToken::new(), change).await;
+    assert!(matches!(led, Led::Done(_)), "{led:?}");
+    assert_eq!(holder(&namespace), "");
+}
+
+#[tokio::test]
 async fn work_is_dropped_when_the_api_server_has_gone() {
     let cluster = Cluster::start();
     let client = client_of(&cluster.kubeconfig()).await;

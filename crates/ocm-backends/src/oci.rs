@@ -37,10 +37,11 @@ use ocm_oci::{
     CopyOptions, Descriptor as Entry, Reference, RepositoryName, StoreRef, Tag, copy_artifact,
 };
 use ocm_repository::{
-    AddedContent, Artifact, ComponentRepository, Content, Error, Expected, ForeseenBlob, Removal,
-    StoredVersion, record_ownership,
+    AddedContent, Artifact, ComponentRepository, Content, Error, Expected, ForeseenBlob,
+    LocalAccess, Removal, StoredVersion, record_ownership,
 };
 
+use self::annotation::Local;
 pub use self::component_index::component_index;
 pub use self::layout::open_layout;
 use self::manifest::Layout;
@@ -61,9 +62,16 @@ pub struct OciComponentRepository {
     prefix: Option<RepositoryName>,
     registry: Option<Registry>,
     location: String,
-    versions: Mutex<BTreeMap<ComponentVersionId, Arc<Layout>>>,
+    versions: Mutex<BTreeMap<ComponentVersionId, Arc<Known>>>,
     /// Local blobs that have been added and that no manifest names yet.
     added: Mutex<BTreeMap<(RepositoryName, Digest), Entry>>,
+}
+
+/// Where a component version is, and how it is stored.
+#[derive(Debug)]
+struct Known {
+    repository: RepositoryName,
+    layout: Layout,
 }
 
 /// How a store is reached from elsewhere, for accesses that hold everywhere.
@@ -124,30 +132,31 @@ impl OciComponentRepository {
         self.below_prefix(&format!("{COMPONENTS}/{component}"))
     }
 
-    fn remember(&self, id: &ComponentVersionId, layout: Layout) -> Arc<Layout> {
-        let layout = Arc::new(layout);
+    fn remember(&self, id: &ComponentVersionId, known: Known) -> Arc<Known> {
+        let known = Arc::new(known);
         let mut versions = lock(&self.versions);
         if versions.len() >= REMEMBERED {
             versions.clear();
         }
-        versions.insert(id.clone(), Arc::clone(&layout));
-        layout
+        versions.insert(id.clone(), Arc::clone(&known));
+        known
     }
 
     /// Returns how a component version is stored, asking the store at most once.
-    async fn layout(&self, id: &ComponentVersionId) -> Result<Arc<Layout>, Error> {
-        if let Some(layout) = lock(&self.versions).get(id) {
-            return Ok(Arc::clone(layout));
+    async fn known(&self, id: &ComponentVersionId) -> Result<Arc<Known>, Error> {
+        if let Some(known) = lock(&self.versions).get(id) {
+            return Ok(Arc::clone(known));
         }
-        let layout = self.read_layout(id).await?;
-        Ok(self.remember(id, layout))
+        let known = self.look_up(id).await?;
+        Ok(self.remember(id, known))
     }
 
-    async fn read_layout(&self, id: &ComponentVersionId) -> Result<Layout, Error> {
+    async fn look_up(&self, id: &ComponentVersionId) -> Result<Known, Error> {
         let repository = self.repository(&id.name)?;
-        read::layout(&self.store, &repository, &tag_of(id)?)
-            .await
-            .map_err(|error| match error {
+        let layout = read::layout(&self.store, &repository, &tag_of(id)?).await;
+        match layout {
+            Ok(layout) => Ok(Known { repository, layout }),
+            Err(error) => Err(match error {
                 read::Error::Store(source) if source.is_not_found() => Error::NotFound {
                     id: id.clone(),
                     location: self.location(),
@@ -158,7 +167,8 @@ impl OciComponentRepository {
                     location: self.location(),
                     reason,
                 },
-            })
+            }),
+        }
     }
 }
 
@@ -190,14 +200,13 @@ impl ComponentRepository for OciComponentRepository {
     }
 
     async fn component_version(&self, id: &ComponentVersionId) -> Result<StoredVersion, Error> {
-        let layout = self.read_layout(id).await?;
-        let repository = self.repository(&id.name)?;
+        let known = self.look_up(id).await?;
         let malformed = |reason: String| Error::Malformed {
             what: format!("component version {id}"),
             location: self.location(),
             reason,
         };
-        let (descriptor, yaml) = read::descriptor(&self.store, &repository, &layout)
+        let (descriptor, yaml) = read::descriptor(&self.store, &known.repository, &known.layout)
             .await
             .map_err(|error| match error {
                 read::Error::Store(source) => {
@@ -211,8 +220,8 @@ impl ComponentRepository for OciComponentRepository {
                 descriptor.id()
             )));
         }
-        let stored_digest = layout.stored_digest;
-        self.remember(id, layout);
+        let stored_digest = known.layout.stored_digest;
+        self.remember(id, known);
         Ok(StoredVersion {
             descriptor,
             stored_digest,
@@ -255,7 +264,8 @@ impl ComponentRepository for OciComponentRepository {
             access_type: access.type_text().to_owned(),
             operation: "reading a local blob",
         })?;
-        let layout = self.layout(id).await?;
+        let known = self.known(id).await?;
+        let Known { repository, layout } = known.as_ref();
         let entry = blob.digest().and_then(|digest| layout.local_blob(&digest));
         let Some(entry) = entry else {
             return Err(Error::NoLocalBlob {
@@ -263,12 +273,11 @@ impl ComponentRepository for OciComponentRepository {
                 reference: blob.local_reference.clone(),
             });
         };
-        let repository = self.repository(&id.name)?;
         if entry.is_manifest() {
             let store = Arc::clone(&self.store);
             return Ok(Content::Artifact(Box::new(Artifact {
                 store,
-                repository,
+                repository: repository.clone(),
                 root: entry.plain(),
             })));
         }
@@ -277,7 +286,7 @@ impl ComponentRepository for OciComponentRepository {
         if !blob.media_type.is_empty() {
             entry.media_type = blob.media_type;
         }
-        Ok(Content::Blob(self.store.blob(&repository, &entry)))
+        Ok(Content::Blob(self.store.blob(repository, &entry)))
     }
 
     async fn add_content(
@@ -418,8 +427,8 @@ impl ComponentRepository for OciComponentRepository {
         let before = match expected {
             // That was asked just now.
             Expected::Absent => None,
-            _ => match self.layout(id).await {
-                Ok(layout) => Some(layout),
+            _ => match self.known(id).await {
+                Ok(known) => Some(known),
                 Err(error) if error.is_not_found() => None,
                 // What is there is going to be replaced, so that it need not be readable.
                 Err(_) if expected == Expected::Anything => None,
@@ -428,14 +437,17 @@ impl ComponentRepository for OciComponentRepository {
         };
         let mut entries = Vec::new();
         let mut named = Vec::new();
-        for local in annotation::local_blobs(descriptor) {
-            let entry = self
-                .entry_of(id, &repository, &local.blob, before.as_deref())
+        for (local, blob) in annotation::local_blobs(descriptor) {
+            let mut entry = self
+                .entry_of(id, &repository, &blob, before.as_ref().map(|it| &it.layout))
                 .await?;
             named.push((repository.clone(), entry.digest));
+            if !entry.is_manifest() && !blob.media_type.is_empty() {
+                entry.media_type = blob.media_type;
+            }
             entries.push((local, entry));
         }
-        let written = manifest::build(descriptor, entries);
+        let written = manifest::build(id, descriptor.write_json(), entries);
         let layout = manifest::write(&self.store, &repository, &tag, written, expected).await;
         let layout = layout.map_err(|error| match error {
             ocm_oci::Error::Changed { .. } => Error::Changed {
@@ -449,29 +461,38 @@ impl ComponentRepository for OciComponentRepository {
             added.remove(&blob);
         }
         drop(added);
-        Ok(self.remember(id, layout).stored_digest)
+        let known = self.remember(id, Known { repository, layout });
+        Ok(known.layout.stored_digest)
     }
 
     fn foreseen_accesses(
         &self,
         component: &ComponentName,
         blobs: &[ForeseenBlob],
-    ) -> Option<Vec<Access>> {
+    ) -> Option<Vec<LocalAccess>> {
         let repository = self.repository(component).ok()?;
-        let access = |blob| self.local_access(&repository, &entry_of_foreseen(blob), None);
+        let access = |blob: &ForeseenBlob| {
+            let entry = Entry::new(blob.media_type.clone(), blob.digest, blob.size);
+            self.local_access(&repository, &entry, None)
+        };
         Some(blobs.iter().map(access).collect())
     }
 
-    fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {
-        let entries = annotation::local_blobs(descriptor)
-            .into_iter()
-            .map(|local| {
-                let digest = local.blob.digest()?;
-                let blob = blobs.iter().find(|blob| blob.digest == digest)?;
-                Some((local, entry_of_foreseen(blob)))
-            });
-        let entries = entries.collect::<Option<_>>()?;
-        Some(manifest::build(descriptor, entries).stored_digest())
+    fn foreseen_digest(
+        &self,
+        id: &ComponentVersionId,
+        descriptor: Vec<u8>,
+        blobs: Vec<ForeseenBlob>,
+    ) -> Option<Digest> {
+        let entries = blobs.into_iter().map(|blob| {
+            let local = Local {
+                kind: blob.kind,
+                identity: blob.element,
+            };
+            (local, Entry::new(blob.media_type, blob.digest, blob.size))
+        });
+        let written = manifest::build(id, descriptor, entries.collect());
+        Some(written.stored_digest())
     }
 
     async fn removal(
@@ -514,8 +535,4 @@ fn tag_of(id: &ComponentVersionId) -> Result<Tag, Error> {
 /// Each change is one insertion, so that content is whole even where a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn entry_of_foreseen(blob: &ForeseenBlob) -> Entry {
-    Entry::new(blob.media_type.clone(), blob.digest, blob.size)
 }

@@ -52,12 +52,20 @@ impl Access {
             TypedSpec::new("LocalBlob/v1")
                 .with("localReference", blob.local_reference.as_str())
                 .with("mediaType", blob.media_type.as_str())
-                .with_some("referenceName", blob.reference_name.as_deref())
-                .with_some(
-                    "globalAccess",
-                    blob.global_access.clone().map(Self::into_json),
-                ),
+                .with_some("referenceName", blob.reference_name.as_deref()),
         )
+    }
+
+    /// Says how the content of a local blob is reached by users that do not know component versions.
+    #[must_use]
+    pub fn with_global_access(self, access: Self) -> Self {
+        Self(self.0.with(GLOBAL_ACCESS, access.into_json()))
+    }
+
+    /// Returns how the content of a local blob is reached by users that do not know component
+    /// versions, as it is written: another access, if all is well.
+    pub fn global_access(&self) -> Option<&Value> {
+        self.0.field(GLOBAL_ACCESS)
     }
 
     /// Returns the access to an OCI artifact, `ociArtifact/v1`: the name that all versions of the
@@ -210,6 +218,9 @@ impl Access {
         })
     }
 }
+
+/// The field of a local blob with another access to the same content.
+const GLOBAL_ACCESS: &str = "globalAccess";
 
 /// The field of an access that says which images of an index there are. It is ours, and others
 /// leave it alone; no signature covers an access.
@@ -432,9 +443,10 @@ mod tests {
         let digest = Digest::sha256(b"x");
         let mut blob = LocalBlob::new(&digest, "text/plain");
         blob.reference_name = Some("acme/x:1".to_owned());
-        blob.global_access = Some(Access::oci_artifact("ghcr.io/acme/x:1"));
-        let access = Access::local_blob(&blob);
+        let global = Access::oci_artifact("ghcr.io/acme/x:1");
+        let access = Access::local_blob(&blob).with_global_access(global.clone());
         assert_eq!(access.as_local_blob().unwrap(), blob);
+        assert_eq!(access.global_access(), Some(&global.into_json()));
         assert_eq!(blob.digest(), Some(digest));
 
         let layer = OciImageLayer {

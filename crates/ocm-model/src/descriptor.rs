@@ -19,14 +19,17 @@
 
 mod change;
 mod convert;
+mod document;
 mod lookup;
 mod schema;
+mod write;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use thiserror::Error as ThisError;
 
 pub use self::change::{NoSuchElement, SignatureExists};
+use self::document::Document;
 pub use self::lookup::LookupError;
 use crate::element::{ElementKind, Reference, Resource, Source};
 use crate::json;
@@ -62,7 +65,7 @@ pub const MAX_ELEMENTS: usize = 100_000;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descriptor {
-    document: Map<String, Value>,
+    document: Document,
     schema: Schema,
     id: ComponentVersionId,
 }
@@ -119,7 +122,7 @@ impl Descriptor {
             unreachable!("the literal is an object");
         };
         Self {
-            document,
+            document: Document::new(document),
             schema: Schema::V2,
             id: ComponentVersionId::new(name, version),
         }
@@ -166,6 +169,7 @@ impl Descriptor {
         };
         let schema = schema::detect(&document)?;
         let violations = schema::check(schema, &document);
+        let is_sound = violations.is_empty();
         if let Some(fatal) = violations
             .into_iter()
             .find(|v| v.severity == Severity::Error)
@@ -176,33 +180,26 @@ impl Descriptor {
         let text = |key: &str| component[key].as_str().unwrap_or_default();
         let name: ComponentName = text("name").parse().expect(CHECKED);
         let version = Version::lenient(text("version")).expect(CHECKED);
+        let id = ComponentVersionId::new(name, version);
         Ok(Self {
-            id: ComponentVersionId::new(name, version),
-            document,
+            id,
+            document: if is_sound {
+                Document::sound(document)
+            } else {
+                Document::new(document)
+            },
             schema,
         })
     }
 
-    /// Writes the descriptor as JSON: compact, keys sorted at every level, no final newline.
-    pub fn write_json(&self) -> Vec<u8> {
-        json::compact_object(&self.document)
-    }
-
-    /// Writes the descriptor as YAML, keys sorted at every level.
-    pub fn write_yaml(&self) -> String {
-        let mut document = self.to_document();
-        document.sort_all_objects();
-        yaml::to_string(&document).expect("JSON values can be written as YAML")
-    }
-
     /// Returns the document.
-    pub const fn as_document(&self) -> &Map<String, Value> {
+    pub fn as_document(&self) -> &Map<String, Value> {
         &self.document
     }
 
     /// Returns a copy of the document.
     pub fn to_document(&self) -> Value {
-        Value::Object(self.document.clone())
+        Value::Object(self.as_document().clone())
     }
 
     /// Returns the layout of the document.
@@ -305,7 +302,11 @@ impl Descriptor {
     /// The Go implementation only warns of these, and so should whoever reads descriptors of
     /// others, unless asked to be strict: see [`Descriptor::check`].
     pub fn validate(&self) -> Vec<Violation> {
-        let mut violations = schema::check(self.schema, &self.document);
+        let mut violations = if self.document.is_sound() {
+            Vec::new()
+        } else {
+            schema::check(self.schema, &self.document)
+        };
         violations.extend(schema::check_uniqueness(self));
         violations
     }

@@ -83,16 +83,6 @@ pub fn compact(value: &Value) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// How long descriptors often are, in bytes.
-const TYPICAL: usize = 4096;
-
-/// Writes an object as [`compact`] does.
-pub(crate) fn compact_object(object: &Map<String, Value>) -> Vec<u8> {
-    let mut out = String::with_capacity(TYPICAL);
-    write_compact_object(object, &mut out);
-    out.into_bytes()
-}
-
 /// Names the type of a value, with its article, for messages.
 pub(crate) fn describe(value: &Value) -> &'static str {
     match value {
@@ -167,7 +157,8 @@ pub(crate) fn is_negative_zero(number: &Number) -> bool {
         .is_some_and(|number| number == 0.0 && number.is_sign_negative())
 }
 
-fn write_compact(value: &Value, out: &mut String) {
+/// Writes a value as [`compact`] does.
+pub(crate) fn write_compact(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -177,21 +168,38 @@ fn write_compact(value: &Value, out: &mut String) {
         }
         Value::Number(number) => out.push_str(&number.to_string()),
         Value::String(text) => write_text(text, Escapes::OfGo, out),
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_compact(item, out);
-            }
-            out.push(']');
-        }
+        Value::Array(items) => write_list(items, out, |_, item, out| write_compact(item, out)),
         Value::Object(map) => write_compact_object(map, out),
     }
 }
 
-fn write_compact_object(map: &Map<String, Value>, out: &mut String) {
+/// Writes an object as [`compact`] does.
+pub(crate) fn write_compact_object(map: &Map<String, Value>, out: &mut String) {
+    write_object(map, out, |_, value, out| write_compact(value, out));
+}
+
+/// Writes a list whose items `write` writes, each with its index.
+pub(crate) fn write_list(
+    items: &[Value],
+    out: &mut String,
+    mut write: impl FnMut(usize, &Value, &mut String),
+) {
+    out.push('[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write(index, item, out);
+    }
+    out.push(']');
+}
+
+/// Writes an object as [`compact`] does, where `write` writes the values, each with its key.
+pub(crate) fn write_object(
+    map: &Map<String, Value>,
+    out: &mut String,
+    mut write: impl FnMut(&str, &Value, &mut String),
+) {
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
     out.push('{');
@@ -201,7 +209,7 @@ fn write_compact_object(map: &Map<String, Value>, out: &mut String) {
         }
         write_text(key, Escapes::OfGo, out);
         out.push(':');
-        write_compact(item, out);
+        write(key, item, out);
     }
     out.push('}');
 }

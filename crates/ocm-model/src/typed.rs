@@ -44,10 +44,7 @@ impl TypedSpec {
 
     /// Returns the type as it is written, such as `localBlob` or `LocalBlob/v1`.
     pub fn type_text(&self) -> &str {
-        self.0
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.get("type").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Returns the object.
@@ -84,10 +81,19 @@ impl TypedSpec {
                 .find(|(key, _)| key.eq_ignore_ascii_case(name))
                 .map(|(_, value)| value)
         };
-        self.0
-            .get(name)
+        self.get(name)
             .or_else(any_case)
             .filter(|value| !value.is_null())
+    }
+
+    /// Looks a field up. Most specifications have so few that comparing is quicker than hashing.
+    fn get(&self, name: &str) -> Option<&Value> {
+        const FEW: usize = 8;
+        if self.0.len() > FEW {
+            return self.0.get(name);
+        }
+        let mut fields = self.0.iter();
+        fields.find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Returns the text in a field.

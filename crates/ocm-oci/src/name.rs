@@ -66,12 +66,18 @@ fn is_path_component(part: &str) -> bool {
     if !alphanumeric(first) || !alphanumeric(last) {
         return false;
     }
-    bytes
-        .split(|&byte| alphanumeric(byte))
-        .filter(|run| !run.is_empty())
-        .all(|separator| {
-            matches!(separator, b"." | b"_" | b"__") || separator.iter().all(|&byte| byte == b'-')
-        })
+    let mut rest = bytes;
+    while let Some(start) = rest.iter().position(|&byte| !alphanumeric(byte)) {
+        rest = &rest[start..];
+        let end = rest.iter().position(|&byte| alphanumeric(byte));
+        let (separator, after) = rest.split_at(end.unwrap_or(rest.len()));
+        let is_dashes = || separator.iter().all(|&byte| byte == b'-');
+        if !matches!(separator, b"." | b"_" | b"__") && !is_dashes() {
+            return false;
+        }
+        rest = after;
+    }
+    true
 }
 
 /// A tag, such as `1.0.0` or `latest`: at most 128 word characters, dots and dashes.

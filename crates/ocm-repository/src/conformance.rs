@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ocm_blob::{BlobRef, MemoryBlob, read_to_end};
 use ocm_digest::Digest;
 use ocm_model::access::LocalBlob;
-use ocm_model::element::{Relation, Resource};
-use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, Provider};
+use ocm_model::element::{Element as _, Relation, Resource};
+use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, ElementKind, Provider};
 use ocm_oci::{
     Descriptor as Entry, ImageManifest, MemoryStore, Push as _, RawManifest, RepositoryName,
     check_graph,
@@ -165,14 +165,17 @@ async fn a_blob_can_be_read_back(repository: &dyn ComponentRepository) {
     );
     let descriptor = with_resource("1.0.0", "greeting", &added);
     let foreseen = ForeseenBlob {
+        kind: ElementKind::Resource,
+        element: descriptor.resources()[0].identity(),
         media_type: "text/plain".to_owned(),
         digest: Digest::sha256("hello"),
         size: 5,
     };
-    let foreseen = [foreseen];
+    let foreseen = vec![foreseen];
     let accesses = repository.foreseen_accesses(descriptor.name(), &foreseen);
+    let accesses = accesses.map(|all| all.into_iter().map(Access::from).collect::<Vec<_>>());
     assert!(accesses.is_none_or(|accesses| accesses == [added.access.clone()]));
-    let stored = repository.foreseen_digest(&descriptor, &foreseen);
+    let stored = repository.foreseen_digest(descriptor.id(), descriptor.write_json(), foreseen);
     let written = repository
         .put(&descriptor, Expected::Absent)
         .await

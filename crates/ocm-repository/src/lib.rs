@@ -27,6 +27,6 @@ pub use error::Error;
 pub use ownership::{OWNER_NAME, OWNER_VERSION, OWNERSHIP, ownership, record_ownership};
 pub use removal::Removal;
 pub use repository::{
-    AddedContent, ComponentRepository, CopyOptions, Expected, ForeseenBlob, RepositoryRef,
-    StoredVersion,
+    AddedContent, ComponentRepository, CopyOptions, Expected, ForeseenBlob, LocalAccess,
+    RepositoryRef, StoredVersion,
 };

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ocm_digest::Digest;
+use ocm_model::access::LocalBlob;
 use ocm_model::schema::Violation;
 use ocm_model::{
-    Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, Identity, Version,
+    Access, ComponentName, ComponentVersionId, Descriptor, DigestSpec, ElementKind, Identity,
+    Version,
 };
 pub use ocm_oci::CopyOptions;
 use ocm_oci::Outcome;
@@ -66,15 +68,49 @@ pub struct AddedContent {
     pub outcome: Outcome,
 }
 
-/// A blob that may become a local blob.
+/// A blob that may become a local blob: the content of an element.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ForeseenBlob {
+    /// Which list the element is in.
+    pub kind: ElementKind,
+    /// The element, with its version.
+    pub element: Identity,
     /// Its media type.
     pub media_type: String,
     /// Its digest.
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// How a local blob is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalAccess {
+    /// By those who know the component version.
+    pub blob: LocalBlob,
+    /// By others, if that is possible.
+    pub global: Option<Access>,
+}
+
+impl LocalAccess {
+    /// Reads an access; `None` if it is not that of a local blob.
+    pub fn of(access: &Access) -> Option<Self> {
+        let global = access.global_access().cloned();
+        Some(Self {
+            blob: access.as_local_blob()?,
+            global: global.and_then(|global| Access::from_json(global).ok()),
+        })
+    }
+}
+
+impl From<LocalAccess> for Access {
+    fn from(LocalAccess { blob, global }: LocalAccess) -> Self {
+        let access = Self::local_blob(&blob);
+        match global {
+            Some(global) => access.with_global_access(global),
+            None => access,
+        }
+    }
 }
 
 /// A place with component versions.
@@ -208,16 +244,22 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
         &self,
         component: &ComponentName,
         blobs: &[ForeseenBlob],
-    ) -> Option<Vec<Access>> {
+    ) -> Option<Vec<LocalAccess>> {
         let _ = (component, blobs);
         None
     }
 
     /// Returns what will name the stored form of a component version that
     /// [`ComponentRepository::put`] writes, and writes nothing: whoever finds that at the target need
-    /// not read it. `blobs` are all its local blobs. `None` if that is not known before.
-    fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {
-        let _ = (descriptor, blobs);
+    /// not read it. `descriptor` is what [`Descriptor::write_json`] makes of it, `blobs` are all its
+    /// local blobs in their order, resources first. `None` if that is not known before.
+    fn foreseen_digest(
+        &self,
+        id: &ComponentVersionId,
+        descriptor: Vec<u8>,
+        blobs: Vec<ForeseenBlob>,
+    ) -> Option<Digest> {
+        let _ = (id, descriptor, blobs);
         None
     }
 

@@ -43,11 +43,6 @@ impl<'a> Incoming<'a> {
 }
 
 impl Accesses {
-    /// Returns those of resources, then those of sources, as far as there are any.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Access> {
-        self.resources.iter().chain(&self.sources).flatten()
-    }
-
     pub(crate) fn of(descriptor: &Descriptor) -> Self {
         let resources = descriptor.resources().into_iter().map(|it| it.access);
         let sources = descriptor.sources().into_iter().map(|it| it.access);

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use self::version::{Done, Worker};
 use crate::error::Error;
 use crate::parallel::finished;
-use crate::plan::VersionPlan;
+use crate::plan::{Action, VersionPlan};
 use crate::progress::{Silent, Tally, TransferProgress};
 use crate::report::{TransferReport, VersionReport};
 use crate::transfer::Transfer;
@@ -88,7 +88,13 @@ async fn run(transfer: &Transfer, options: &ExecuteOptions) -> Result<TransferRe
         while running.len() < options.parallel.max(1)
             && let Some(index) = schedule.next()
         {
-            let (worker, turn) = (worker.clone(), turns[index].clone());
+            let turn = turns[index].clone();
+            if versions[index].action == Action::Skip {
+                done[index] = Some(worker.skip(index, &turn));
+                schedule.finish(index);
+                continue;
+            }
+            let worker = worker.clone();
             running.spawn(async move { (index, worker.transfer_version(index, turn).await) });
         }
         let Some(joined) = running.join_next().await else {

@@ -2,9 +2,9 @@
 
 use ocm_ctf::is_oci_layout;
 use ocm_digest::Digest;
-use ocm_model::access::LocalBlob;
+use ocm_model::element::Element;
 use ocm_model::{Access, ComponentVersionId, TypedSpec};
-use ocm_repository::{Content, ForeseenBlob, RepositoryRef};
+use ocm_repository::{Content, ForeseenBlob, LocalAccess, RepositoryRef};
 use serde_json::{Map, Value};
 
 use crate::contents::{Accesses, Incoming};
@@ -23,36 +23,45 @@ pub(crate) async fn foreseen(
     target: &RepositoryRef,
     incoming: &Incoming<'_>,
 ) -> Option<Foreseen> {
-    let mut accesses = incoming.accesses();
+    let id = incoming.id();
     let mut blobs = Vec::new();
-    for access in accesses.all().filter(|access| access.is_local_blob()) {
-        blobs.push(local_blob(source, incoming.id(), access).await?);
-    }
-    let there = target.foreseen_accesses(&incoming.id().name, &blobs)?;
-    let mut there = there.into_iter();
-    let mut descriptor = incoming.descriptor.clone();
-    for (index, access) in accesses.resources.iter_mut().enumerate() {
-        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
-            *access = relocated(access, there.next()?, false);
-            descriptor.set_resource_access(index, access.clone()).ok()?;
+    for element in &incoming.resources {
+        if let Some(access) = local(element.access.as_ref()) {
+            blobs.push(local_blob(source, id, element, access).await?);
         }
     }
-    for (index, access) in accesses.sources.iter_mut().enumerate() {
-        if let Some(access) = access.as_mut().filter(|access| access.is_local_blob()) {
-            *access = relocated(access, there.next()?, false);
-            descriptor.set_source_access(index, access.clone()).ok()?;
+    for element in &incoming.sources {
+        if let Some(access) = local(element.access.as_ref()) {
+            blobs.push(local_blob(source, id, element, access).await?);
         }
     }
+    let mut there = target.foreseen_accesses(&id.name, &blobs)?.into_iter();
+    let mut relocate = |access: &Option<Access>| match local(access.as_ref()) {
+        Some(old) => Some(Some(relocated(old, there.next()?, false))),
+        None => Some(access.clone()),
+    };
+    let resources = incoming.resources.iter().map(|it| relocate(&it.access));
+    let resources: Vec<Option<Access>> = resources.collect::<Option<_>>()?;
+    let sources = incoming.sources.iter().map(|it| relocate(&it.access));
+    let sources: Vec<Option<Access>> = sources.collect::<Option<_>>()?;
+    let descriptor = incoming.descriptor;
+    let descriptor = descriptor.write_json_with_accesses(&resources, &sources);
     Some(Foreseen {
-        stored_digest: target.foreseen_digest(&descriptor, &blobs)?,
-        accesses,
+        stored_digest: target.foreseen_digest(id, descriptor, blobs)?,
+        accesses: Accesses { resources, sources },
     })
 }
 
-/// Returns what is known of a local blob; `None` for artifacts, whose way is longer.
-async fn local_blob(
+/// Returns the access if it is that of a local blob.
+fn local(access: Option<&Access>) -> Option<&Access> {
+    access.filter(|access| access.is_local_blob())
+}
+
+/// Returns what is known of the local blob of an element; `None` for artifacts, whose way is longer.
+async fn local_blob<E: Element + Sync>(
     source: &RepositoryRef,
     id: &ComponentVersionId,
+    element: &E,
     access: &Access,
 ) -> Option<ForeseenBlob> {
     let content = source.local_content(id, access).await.ok()?;
@@ -63,6 +72,8 @@ async fn local_blob(
         .media_type()
         .filter(|media_type| !is_oci_layout(media_type))?;
     Some(ForeseenBlob {
+        kind: E::KIND,
+        element: element.identity(),
         media_type: media_type.to_owned(),
         digest: blob.digest()?,
         size: blob.size()?,
@@ -71,23 +82,22 @@ async fn local_blob(
 
 /// Returns the access of a local blob at its new place, where it may be an artifact. Its spelling and
 /// the fields that are not about the place stay.
-pub(crate) fn relocated(old: &Access, access: Access, is_artifact: bool) -> Access {
-    let Some(new) = access.as_local_blob() else {
-        return access;
-    };
+pub(crate) fn relocated(old: &Access, new: LocalAccess, is_artifact: bool) -> Access {
+    let LocalAccess { blob, global } = new;
     let mut fields = old.as_json().clone();
-    set(&mut fields, "localReference", new.local_reference.into());
-    let media_type = old.as_local_blob().map(|blob: LocalBlob| blob.media_type);
+    set(&mut fields, "localReference", blob.local_reference.into());
+    let media_type = old.as_spec().field("mediaType").and_then(Value::as_str);
     // What was an archive may have been stored as the artifact that it held.
-    let is_new = is_artifact || ocm_oci::media_type::is_manifest(&new.media_type);
-    if is_new || media_type.is_none_or(|text| text.is_empty()) {
-        set(&mut fields, "mediaType", new.media_type.into());
+    let is_new = is_artifact || ocm_oci::media_type::is_manifest(&blob.media_type);
+    if is_new || media_type.is_none_or(str::is_empty) {
+        set(&mut fields, "mediaType", blob.media_type.into());
     }
     fields.retain(|key, _| !key.eq_ignore_ascii_case("globalAccess"));
-    if let Some(global) = new.global_access {
+    if let Some(global) = global {
         fields.insert("globalAccess".to_owned(), global.into_json());
     }
-    Access::from_json(Value::Object(fields)).unwrap_or(access)
+    let moved = TypedSpec::from_json(Value::Object(fields));
+    moved.map_or_else(|_| old.clone(), Access::new)
 }
 
 /// Sets a field in the spelling that it has.
@@ -133,7 +143,7 @@ mod tests {
             json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
             "mediaType": "application/octet-stream"}),
         );
-        let relocated = relocated(&old.unwrap(), new, false);
+        let relocated = relocated(&old.unwrap(), LocalAccess::of(&new).unwrap(), false);
         assert_eq!(
             relocated.into_json(),
             json!({"type": "localBlob", "LocalReference": "sha256:11", "mediaType": "text/x",
@@ -148,7 +158,7 @@ mod tests {
             json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
             "mediaType": "text/plain", "globalAccess": {"type": "new"}}),
         );
-        let relocated = relocated(&access(old), new, false);
+        let relocated = relocated(&access(old), LocalAccess::of(&new).unwrap(), false);
         assert_eq!(relocated.as_json()["mediaType"], "text/plain");
         assert_eq!(relocated.as_json()["globalAccess"]["type"], "new");
     }

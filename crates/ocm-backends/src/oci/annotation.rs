@@ -3,10 +3,10 @@
 //! They inform people and tools; local blobs are found by their digest.
 
 use ocm_model::access::LocalBlob;
-use ocm_model::element::Element;
-use ocm_model::{Descriptor, Identity};
+use ocm_model::element::Element as _;
+use ocm_model::{Access, Descriptor, ElementKind, Identity};
 use ocm_oci::Platform;
-use serde_json::json;
+use serde::Serialize;
 
 /// Names the component version that a manifest holds.
 pub(super) const COMPONENT_VERSION: &str = "software.ocm.componentversion";
@@ -20,41 +20,43 @@ pub(super) const ARTIFACT: &str = "software.ocm.artifact";
 /// A resource or source whose content is a local blob.
 #[derive(Clone, Debug)]
 pub(super) struct Local {
-    pub(super) blob: LocalBlob,
-    kind: &'static str,
-    identity: Identity,
+    pub(super) kind: ElementKind,
+    /// The element, with its version.
+    pub(super) identity: Identity,
 }
 
 /// Returns the resources, then the sources, whose content is a local blob, in their order.
-pub(super) fn local_blobs(descriptor: &Descriptor) -> Vec<Local> {
-    let local = |access: Option<&ocm_model::Access>, kind, identity| {
+pub(super) fn local_blobs(descriptor: &Descriptor) -> Vec<(Local, LocalBlob)> {
+    let local = |access: Option<&Access>, kind, identity| {
         let blob = access?.as_local_blob()?;
-        Some(Local {
-            blob,
-            kind,
-            identity,
-        })
+        Some((Local { kind, identity }, blob))
     };
     let resources = descriptor.resources();
     let sources = descriptor.sources();
-    let resources = resources
-        .iter()
-        .filter_map(|element| local(element.access.as_ref(), "resource", element.identity()));
-    let sources = sources
-        .iter()
-        .filter_map(|element| local(element.access.as_ref(), "source", element.identity()));
+    let resources = resources.iter().filter_map(|element| {
+        let identity = element.identity();
+        local(element.access.as_ref(), ElementKind::Resource, identity)
+    });
+    let sources = sources.iter().filter_map(|element| {
+        let identity = element.identity();
+        local(element.access.as_ref(), ElementKind::Source, identity)
+    });
     resources.chain(sources).collect()
 }
 
 impl Local {
     /// Returns the value of [`ARTIFACT`]: a list with one element.
     pub(super) fn artifact(&self) -> String {
-        let identity: serde_json::Map<_, _> = self
-            .identity
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.into()))
-            .collect();
-        json!([{"identity": identity, "kind": self.kind}]).to_string()
+        #[derive(Serialize)]
+        struct Named<'a> {
+            identity: &'a Identity,
+            kind: &'static str,
+        }
+        let named = Named {
+            identity: &self.identity,
+            kind: self.kind.as_str(),
+        };
+        serde_json::to_string(&[named]).expect("texts can be written as JSON")
     }
 
     /// Returns the platform that the extra identity tells.
@@ -100,7 +102,8 @@ mod tests {
                 "resources": [complete(resource)], "sources": [complete(source)],
             },
         });
-        local_blobs(&Descriptor::from_document(document).unwrap())
+        let found = local_blobs(&Descriptor::from_document(document).unwrap());
+        found.into_iter().map(|(local, _)| local).collect()
     }
 
     #[test]

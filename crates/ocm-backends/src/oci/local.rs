@@ -10,7 +10,9 @@ use ocm_oci::{
     CopyOptions, Descriptor as Entry, ImageReference, Outcome, Reference, RepositoryName, Tag,
     push_blob,
 };
-use ocm_repository::{AddedContent, Artifact, ComponentRepository as _, Content, Error};
+use ocm_repository::{
+    AddedContent, Artifact, ComponentRepository as _, Content, Error, LocalAccess,
+};
 
 use super::manifest::Layout;
 use super::{OciComponentRepository, lock};
@@ -91,7 +93,7 @@ impl OciComponentRepository {
         size: u64,
         outcome: Outcome,
     ) -> AddedContent {
-        let access = self.local_access(repository, &entry, reference_name);
+        let access = self.local_access(repository, &entry, reference_name).into();
         let digest = if entry.is_manifest() {
             DigestSpec::oci_artifact(&entry.digest)
         } else {
@@ -106,17 +108,19 @@ impl OciComponentRepository {
         }
     }
 
-    /// Returns the access to what an entry points to.
+    /// Returns how what an entry points to is reached as a local blob.
     pub(super) fn local_access(
         &self,
         repository: &RepositoryName,
         entry: &Entry,
         reference_name: Option<&str>,
-    ) -> Access {
-        let mut local = LocalBlob::new(&entry.digest, &entry.media_type);
-        local.reference_name = reference_name.map(str::to_owned);
-        local.global_access = self.global_access(repository, entry);
-        Access::local_blob(&local)
+    ) -> LocalAccess {
+        let mut blob = LocalBlob::new(&entry.digest, &entry.media_type);
+        blob.reference_name = reference_name.map(str::to_owned);
+        LocalAccess {
+            blob,
+            global: self.global_access(repository, entry),
+        }
     }
 
     /// Pushes a blob, and returns what points to it.

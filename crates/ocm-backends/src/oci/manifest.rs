@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::try_join;
 use ocm_blob::{BlobRef, MemoryBlob};
 use ocm_digest::Digest;
-use ocm_model::Descriptor;
+use ocm_model::ComponentVersionId;
 use ocm_oci::{
     Descriptor as Entry, Document, Error, ImageIndex, ImageManifest, RawManifest, RepositoryName,
     StoreRef, Tag,
@@ -112,19 +112,19 @@ pub(super) fn config_of(layer: &Entry) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Builds the documents of a component version from its descriptor and what its local blobs are.
-pub(super) fn build(descriptor: &Descriptor, locals: Vec<(Local, Entry)>) -> Written {
-    let id = descriptor.id();
-    let bytes = descriptor.write_json();
-    let descriptor_layer = Entry::of(DESCRIPTOR_JSON, &bytes);
+/// Builds the documents of a component version from its descriptor as it is written, and its local
+/// blobs, resources first.
+pub(super) fn build(
+    id: &ComponentVersionId,
+    descriptor: Vec<u8>,
+    locals: Vec<(Local, Entry)>,
+) -> Written {
+    let descriptor_layer = Entry::of(DESCRIPTOR_JSON, &descriptor);
     let config = config_of(&descriptor_layer);
 
     let mut layers = vec![descriptor_layer.with_annotation(DESCRIPTOR, "true")];
     let mut artifacts = Vec::new();
     for (local, mut entry) in locals {
-        if !entry.is_manifest() && !local.blob.media_type.is_empty() {
-            entry.media_type.clone_from(&local.blob.media_type);
-        }
         entry.platform = local.platform();
         let entry = entry.with_annotation(ARTIFACT, local.artifact());
         if entry.is_manifest() {
@@ -166,7 +166,7 @@ pub(super) fn build(descriptor: &Descriptor, locals: Vec<(Local, Entry)>) -> Wri
     let stored_digest = index.as_ref().unwrap_or(&manifest).digest();
     let layout = Layout::new(stored_digest, image, artifacts);
     Written {
-        descriptor: bytes,
+        descriptor,
         config,
         manifest,
         index,

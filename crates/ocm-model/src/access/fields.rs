@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use ocm_digest::Digest;
 use serde_json::Value;
 
-use super::Access;
 use crate::typed::{FieldError, TypedSpec};
 
 /// A blob stored with the component version.
@@ -17,8 +16,6 @@ pub struct LocalBlob {
     pub media_type: String,
     /// The name under which the blob may be uploaded elsewhere, such as `acme/notes:1.0.0`.
     pub reference_name: Option<String>,
-    /// Another access to the same content, for users that do not know component versions.
-    pub global_access: Option<Access>,
 }
 
 impl LocalBlob {
@@ -33,7 +30,6 @@ impl LocalBlob {
             local_reference,
             media_type: media_type.unwrap_or_default(),
             reference_name: None,
-            global_access: None,
         }
     }
 
@@ -48,15 +44,10 @@ impl LocalBlob {
     }
 
     pub(super) fn read(spec: &TypedSpec) -> Result<Self, FieldError> {
-        let global_access = match spec.field("globalAccess") {
-            Some(value) => Some(Access::from_json(value.clone())?),
-            None => None,
-        };
         Ok(Self {
             local_reference: spec.required_text("localReference")?,
             media_type: spec.text("mediaType")?.unwrap_or_default(),
             reference_name: spec.text("referenceName")?.filter(|name| !name.is_empty()),
-            global_access,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::document::Document;
 use super::{Descriptor, Schema};
 use crate::element::ElementKind;
 
@@ -50,7 +51,7 @@ impl Descriptor {
         document.insert("meta".to_owned(), json!({"schemaVersion": "v2"}));
         document.insert("component".to_owned(), component.into());
         Self {
-            document,
+            document: Document::new(document),
             schema: Schema::V2,
             id: self.id.clone(),
         }

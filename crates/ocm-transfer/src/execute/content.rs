@@ -8,7 +8,9 @@ use ocm_digest::Digest;
 use ocm_model::access::AccessKind;
 use ocm_model::{Access, ComponentVersionId, DigestSpec};
 use ocm_oci::{CopyOptions, Outcome, PlatformFilter, Tag, check_blob};
-use ocm_repository::{AccessMethods, AddedContent, Content, RepositoryRef, selection_of};
+use ocm_repository::{
+    AccessMethods, AddedContent, Content, LocalAccess, RepositoryRef, selection_of,
+};
 
 use super::checked::Checked;
 use super::expectation::{Check, Expectation, Mismatch, Ready};
@@ -90,11 +92,11 @@ impl Mover {
             asked.map(|all| all.iter().map(ToString::to_string).collect());
         let access = match step {
             Step::CopyLocalBlob if matches!(access.kind(), Ok(AccessKind::LocalBlob(_))) => {
-                relocated(
-                    access,
-                    added.access,
-                    matches!(content, Content::Artifact(_)),
-                )
+                let is_artifact = matches!(content, Content::Artifact(_));
+                match LocalAccess::of(&added.access) {
+                    Some(new) => relocated(access, new, is_artifact),
+                    None => added.access,
+                }
             }
             _ => with_media_type(added.access, hidden_media_type),
         };

@@ -59,22 +59,29 @@ struct Piece {
 }
 
 impl Worker {
-    /// Does what the plan says about a component version. If somebody else has changed the target
-    /// since, it is decided anew, once.
+    /// Does nothing about a component version that the target has.
+    pub(super) fn skip(&self, index: usize, turn: &Turn) -> Done {
+        let done = Done {
+            action: Action::Skip,
+            notes: Vec::new(),
+        };
+        self.finish(index, turn, done)
+    }
+
+    /// Brings a component version as the plan says. If somebody else has changed the target since,
+    /// it is decided anew, once.
     pub(super) async fn transfer_version(&self, index: usize, turn: Turn) -> Result<Done, Error> {
         let plan = &self.transfer.plan.component_versions[index];
-        let action = if plan.action == Action::Skip {
-            Done {
-                action: Action::Skip,
-                notes: Vec::new(),
-            }
-        } else {
-            self.progress.started(&plan.id);
-            self.bring(plan, &turn).await?
-        };
+        self.progress.started(&plan.id);
+        let done = self.bring(plan, &turn).await?;
+        Ok(self.finish(index, &turn, done))
+    }
+
+    fn finish(&self, index: usize, turn: &Turn, done: Done) -> Done {
+        let plan = &self.transfer.plan.component_versions[index];
         turn.pass();
-        self.progress.finished(&plan.id, action.action);
-        Ok(action)
+        self.progress.finished(&plan.id, done.action);
+        done
     }
 
     async fn bring(&self, plan: &VersionPlan, turn: &Turn) -> Result<Done, Error> {

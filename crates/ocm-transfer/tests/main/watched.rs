@@ -9,7 +9,7 @@ use ocm_digest::Digest;
 use ocm_model::{Access, ComponentName, ComponentVersionId, Descriptor, Version};
 use ocm_repository::{
     AddedContent, Artifact, ComponentRepository, Content, CopyOptions, Error, Expected,
-    ForeseenBlob, RepositoryRef, StoredVersion,
+    ForeseenBlob, LocalAccess, RepositoryRef, StoredVersion,
 };
 use tokio::sync::Notify;
 
@@ -179,12 +179,17 @@ impl ComponentRepository for Watched {
         &self,
         component: &ComponentName,
         blobs: &[ForeseenBlob],
-    ) -> Option<Vec<Access>> {
+    ) -> Option<Vec<LocalAccess>> {
         self.inner.foreseen_accesses(component, blobs)
     }
 
-    fn foreseen_digest(&self, descriptor: &Descriptor, blobs: &[ForeseenBlob]) -> Option<Digest> {
-        self.inner.foreseen_digest(descriptor, blobs)
+    fn foreseen_digest(
+        &self,
+        id: &ComponentVersionId,
+        descriptor: Vec<u8>,
+        blobs: Vec<ForeseenBlob>,
+    ) -> Option<Digest> {
+        self.inner.foreseen_digest(id, descriptor, blobs)
     }
 
     async fn put(&self, descriptor: &Descriptor, expected: Expected) -> Result<Digest, Error> {

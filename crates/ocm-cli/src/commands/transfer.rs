@@ -1,5 +1,6 @@
 //! `ocm transfer component-version | ctf`.
 
+mod bom;
 mod delta;
 mod format;
 mod parts;
@@ -8,6 +9,7 @@ mod stored;
 mod verified;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -171,6 +173,11 @@ struct Shape {
     /// Copy nothing if a component descriptor breaks a rule of its schema, instead of warning
     #[arg(long)]
     strict: bool,
+
+    /// Write the names and versions of all component versions of the transfer to this file, as JSON,
+    /// once the target has them
+    #[arg(long, short = 'B', value_name = "FILE")]
+    bom_file: Option<PathBuf>,
 
     /// Print the plan, and do nothing
     #[arg(long)]
@@ -401,7 +408,13 @@ async fn carry_out(
             delta::note(planned, session);
         }
     }
-    failure.map_or(Ok(()), Err)
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if let Some(file) = &shape.bom_file {
+        bom::write(file, done.iter().map(|it| &it.report))?;
+    }
+    Ok(())
 }
 
 /// Carries a plan out.

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::world::{PRODUCT, check_product, conformance, empty, odd, registry, signed};
+use crate::world::{PRODUCT, check_product, conformance, empty, odd, packed, registry, signed};
 
 const APP: &str = "name: acme.org/app\nversion: 1.0.0\nprovider: {name: acme}\nresources:\n\
     - {name: data, type: blob, input: {type: utf8, text: '${TEXT}'}}\n";
@@ -313,4 +313,31 @@ fn a_report_says_what_was_done_and_how_fast() {
         (&again["skipped"], &again["blobs"]["moved"]),
         (&2.into(), &0.into())
     );
+}
+
+#[test]
+fn the_component_versions_of_a_transfer_are_listed_in_a_file() {
+    let cli = packed();
+    cli.ok(&format!(
+        "transfer cv {PRODUCT} copy -r --dry-run -B bom.json"
+    ));
+    assert!(!cli.path("bom.json").exists());
+    let bom = || String::from_utf8(cli.read("bom.json")).unwrap();
+    // What is skipped belongs to it, too.
+    cli.ok(&format!("transfer cv {PRODUCT} copy"));
+    cli.ok(&format!(
+        "transfer cv {PRODUCT} copy -r --bom-file bom.json"
+    ));
+    assert_snapshot!(bom(), @r#"{"componentVersions":[{"component":"acme.org/bar/leaf","version":"1.0.0"},{"component":"acme.org/bar/product","version":"1.0.0"}]}"#);
+    assert_snapshot!(cli.run(&format!("transfer cv {PRODUCT} copy -B none/bom.json")), @r"
+    $ ocm transfer cv shop//acme.org/bar/product:1.0.0 copy -B none/bom.json
+    exit 1
+    --- stdout
+    COMPONENT VERSION           OUTCOME
+    acme.org/bar/product:1.0.0  skipped
+    --- stderr
+    transferred to copy: 0 component versions added, 0 updated, 0 replaced, 1 skipped; 0 blobs copied, 0 mounted, 0 there already; 0 B moved in <n> s
+    error: cannot write the component versions to none/bom.json
+      caused by: No such file or directory (os error 2)
+    ");
 }

@@ -1,6 +1,6 @@
 //! The tools that are compared: ours, and what is installed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -57,6 +57,13 @@ impl Tools {
         if let Some(path) = go.as_ref().filter(|path| !path.is_file()) {
             return Err(anyhow!("OCM_GO: there is no {}", path.display()));
         }
+        let (distribution, zot) = (in_path("registry"), in_path("zot"));
+        for program in [&ocm, &ocm_registry] {
+            read_anew(program)?;
+        }
+        for program in [&distribution, &zot].into_iter().flatten() {
+            read_anew(program)?;
+        }
         // Its uploads would end after half a minute.
         fs::write(home.join("go-config.yaml"), GO_CONFIGURATION)?;
         Ok(Self {
@@ -64,8 +71,8 @@ impl Tools {
             ocm,
             ocm_registry,
             go,
-            distribution: in_path("registry"),
-            zot: in_path("zot"),
+            distribution,
+            zot,
             home,
         })
     }
@@ -184,6 +191,20 @@ configurations:
 - type: http.config.ocm.software/v1alpha1
   timeout: 0s
 ";
+
+/// Has the system forget a program, so that it is read from the disk as after a start. How much of a
+/// program is mapped at a time, and so its memory, depends on how it has got into the memory of the
+/// system: just written, it is in larger pieces.
+fn read_anew(program: &Path) -> Result<()> {
+    let forget = || {
+        let file = File::open(program)?;
+        file.sync_all()?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        Ok::<_, std::io::Error>(())
+    };
+    forget().with_context(|| format!("cannot read {} anew", program.display()))
+}
 
 fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

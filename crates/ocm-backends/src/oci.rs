@@ -21,6 +21,7 @@ mod local;
 mod manifest;
 mod read;
 mod referrers;
+mod remembered;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,13 +48,10 @@ pub use self::layout::open_layout;
 use self::manifest::Layout;
 pub use self::manifest::is_component_version;
 pub use self::read::decode_descriptor;
+use self::remembered::Remembered;
 
 /// Where component versions stand below the prefix of a store.
 const COMPONENTS: &str = "component-descriptors";
-
-/// How many component versions are remembered, to find their local blobs without asking again. Each
-/// takes some kilobytes, and is asked for soon after it was read or written.
-const REMEMBERED: usize = 128;
 
 /// Component versions in an OCI store.
 #[derive(Debug)]
@@ -62,7 +60,7 @@ pub struct OciComponentRepository {
     prefix: Option<RepositoryName>,
     registry: Option<Registry>,
     location: String,
-    versions: Mutex<BTreeMap<ComponentVersionId, Arc<Known>>>,
+    versions: Mutex<Remembered<Known>>,
     /// Local blobs that have been added and that no manifest names yet.
     added: Mutex<BTreeMap<(RepositoryName, Digest), Entry>>,
 }
@@ -134,11 +132,7 @@ impl OciComponentRepository {
 
     fn remember(&self, id: &ComponentVersionId, known: Known) -> Arc<Known> {
         let known = Arc::new(known);
-        let mut versions = lock(&self.versions);
-        if versions.len() >= REMEMBERED {
-            versions.clear();
-        }
-        versions.insert(id.clone(), Arc::clone(&known));
+        lock(&self.versions).insert(id.clone(), Arc::clone(&known));
         known
     }
 

@@ -200,16 +200,25 @@ pub(crate) fn write_object(
     out: &mut String,
     mut write: impl FnMut(&str, &Value, &mut String),
 ) {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
     out.push('{');
-    for (index, (key, item)) in entries.into_iter().enumerate() {
+    let mut entry = |index: usize, key: &str, item: &Value| {
         if index > 0 {
             out.push(',');
         }
         write_text(key, Escapes::OfGo, out);
         out.push(':');
         write(key, item, out);
+    };
+    if map.keys().is_sorted() {
+        for (index, (key, item)) in map.iter().enumerate() {
+            entry(index, key, item);
+        }
+    } else {
+        let mut entries: Vec<_> = map.iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        for (index, (key, item)) in entries.into_iter().enumerate() {
+            entry(index, key, item);
+        }
     }
     out.push('}');
 }

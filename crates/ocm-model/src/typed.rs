@@ -21,7 +21,9 @@ pub struct TypedSpec(Map<String, Value>);
 impl TypedSpec {
     /// Returns a specification of a type, without further fields.
     pub fn new(type_name: &str) -> Self {
-        let mut map = Map::new();
+        // As many as most have that are made.
+        const FIELDS: usize = 6;
+        let mut map = Map::with_capacity(FIELDS);
         map.insert("type".to_owned(), type_name.into());
         Self(map)
     }

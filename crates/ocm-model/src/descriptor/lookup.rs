@@ -83,18 +83,23 @@ impl Descriptor {
 
 /// Name, version and extra identity of an element as it is written.
 pub(super) fn identity_of(element: &Value) -> Identity {
+    attributes_of(element).into_iter().collect()
+}
+
+/// Returns the identity of an element, by the names of its attributes, each once.
+pub(super) fn attributes_of(element: &Value) -> Vec<(&str, &str)> {
+    let own = [Identity::NAME, Identity::VERSION];
+    let own = own.map(|key| Some((key, element.get(key)?.as_str()?)));
+    let is_own = |key: &str| own.iter().flatten().any(|(own, _)| *own == key);
     let extra = element.get("extraIdentity").and_then(Value::as_object);
-    let mut identity: Identity = extra
+    let extra = extra
         .into_iter()
         .flatten()
         .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
-        .collect();
-    for key in [Identity::NAME, Identity::VERSION] {
-        if let Some(text) = element.get(key).and_then(Value::as_str) {
-            identity.insert(key, text);
-        }
-    }
-    identity
+        .filter(|(key, _)| !is_own(key));
+    let mut attributes: Vec<(&str, &str)> = own.into_iter().flatten().chain(extra).collect();
+    attributes.sort_unstable();
+    attributes
 }
 
 /// Why not one element was found.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Descriptor, Error, Schema};
 use crate::element::ElementKind;
+use crate::identity::Identity;
 use crate::schema::{self, Object, Severity, Step, Violation};
 
 /// Tells the layout of a document.
@@ -84,12 +85,13 @@ pub(super) fn check_uniqueness(descriptor: &Descriptor) -> Vec<Violation> {
                 let path = [holder, key, index, Step::Key("labels")];
                 unique_names(&path, labels, &mut violations);
             }
-            let identity = super::lookup::identity_of(element);
-            if let Some(first) = seen.get(&identity) {
+            let attributes = super::lookup::attributes_of(element);
+            if let Some(first) = seen.get(&attributes) {
+                let identity: Identity = attributes.into_iter().collect();
                 let message = format!("has the identity `{identity}` of {holder}.{key}[{first}]");
                 violations.push(Violation::new(&path, message, Severity::Warning));
             } else {
-                seen.insert(identity, index);
+                seen.insert(attributes, index);
             }
         }
     }

@@ -147,10 +147,9 @@ impl OciComponentRepository {
 
     async fn look_up(&self, id: &ComponentVersionId) -> Result<Known, Error> {
         let repository = self.repository(&id.name)?;
-        let layout = read::layout(&self.store, &repository, &tag_of(id)?).await;
-        match layout {
-            Ok(layout) => Ok(Known { repository, layout }),
-            Err(error) => Err(match error {
+        let layout = read::layout(&self.store, &repository, &tag_of(id)?)
+            .await
+            .map_err(|error| match error {
                 read::Error::Store(source) if source.is_not_found() => Error::NotFound {
                     id: id.clone(),
                     location: self.location(),
@@ -161,8 +160,8 @@ impl OciComponentRepository {
                     location: self.location(),
                     reason,
                 },
-            }),
-        }
+            })?;
+        Ok(Known { repository, layout })
     }
 }
 

@@ -122,7 +122,7 @@ impl Descriptor {
             unreachable!("the literal is an object");
         };
         Self {
-            document: Document::new(document),
+            document: Document::new(document, false),
             schema: Schema::V2,
             id: ComponentVersionId::new(name, version),
         }
@@ -183,11 +183,7 @@ impl Descriptor {
         let id = ComponentVersionId::new(name, version);
         Ok(Self {
             id,
-            document: if is_sound {
-                Document::sound(document)
-            } else {
-                Document::new(document)
-            },
+            document: Document::new(document, is_sound),
             schema,
         })
     }

@@ -96,8 +96,7 @@ pub(crate) fn relocated(old: &Access, new: LocalAccess, is_artifact: bool) -> Ac
     if let Some(global) = global {
         fields.insert("globalAccess".to_owned(), global.into_json());
     }
-    let moved = TypedSpec::from_json(Value::Object(fields));
-    moved.map_or_else(|_| old.clone(), Access::new)
+    Access::from_json(Value::Object(fields)).expect("its type is what it was")
 }
 
 /// Sets a field in the spelling that it has.

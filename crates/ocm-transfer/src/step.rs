@@ -117,11 +117,8 @@ fn choose(
             };
         }
     };
-    if access.is_local_blob() {
-        let step_of = |blob| local_step(&blob, digest, options.upload_as);
-        return kind
-            .into_local_blob()
-            .map_or_else(|| step(Step::Keep), step_of);
+    if let Some(blob) = access.as_local_blob() {
+        return local_step(&blob, digest, options.upload_as);
     }
     match &kind {
         AccessKind::None => return step(Step::Keep),

@@ -51,7 +51,7 @@ impl Descriptor {
         document.insert("meta".to_owned(), json!({"schemaVersion": "v2"}));
         document.insert("component".to_owned(), component.into());
         Self {
-            document: Document::new(document),
+            document: Document::new(document, false),
             schema: Schema::V2,
             id: self.id.clone(),
         }

@@ -13,20 +13,9 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Takes a document that may break rules.
-    pub(super) const fn new(fields: Map<String, Value>) -> Self {
-        Self {
-            fields,
-            is_sound: false,
-        }
-    }
-
-    /// Takes a document that breaks no rule of its table.
-    pub(super) const fn sound(fields: Map<String, Value>) -> Self {
-        Self {
-            fields,
-            is_sound: true,
-        }
+    /// Takes a document, and whether it is known to break no rule of its table.
+    pub(super) const fn new(fields: Map<String, Value>, is_sound: bool) -> Self {
+        Self { fields, is_sound }
     }
 
     /// Tells whether the document is known to break no rule of its table.
@@ -62,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_change_makes_it_unknown_again() {
-        let mut document = Document::sound(Map::new());
+        let mut document = Document::new(Map::new(), true);
         assert!(document.is_sound() && document.is_empty());
         let before = document.clone();
         document.remove("x");

@@ -26,6 +26,7 @@ mod resolve;
 mod retry;
 mod scope;
 mod transport;
+mod trust;
 mod upload;
 
 use std::fmt;

@@ -1,6 +1,5 @@
 //! The one place that makes an HTTP client and sends requests, each once.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,14 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Body, Certificate, Client, Identity, Response};
+use reqwest::{Body, Client, Response};
 use tokio::time::timeout;
 use url::Url;
 
 use crate::client::endpoint::Endpoint;
 use crate::client::resolve::SystemResolver;
 use crate::client::transport::{connection_error, silence, transport_error};
+use crate::client::trust::tls;
 use crate::client::{RegistryOptions, Timeouts};
 use crate::error::Error;
 
@@ -149,40 +149,13 @@ fn client(
     is_loopback: bool,
     redirects: Redirects,
 ) -> Result<Client, Error> {
-    let mut roots = Vec::new();
-    for pem in &options.extra_ca_pems {
-        let certificates = Certificate::from_pem_bundle(pem)
-            .map_err(|error| Error::malformed("certificate of an authority", error.to_string()))?;
-        roots.extend(certificates);
-    }
-    if let Some(identity) = &options.client_identity {
-        Identity::from_pem(identity.as_pem()).map_err(|error| {
-            Error::malformed("certificate or key of the client", pem_error(&error))
-        })?;
-    }
-    // Without any certificate on the system, as in an image from scratch, the first attempt
-    // fails, even for plain HTTP. Then the roots that were compiled in serve.
-    build(options, is_loopback, redirects, roots.clone(), false)
-        .or_else(|_| build(options, is_loopback, redirects, roots, true))
-        .map_err(|error| {
-            let what = format!("HTTP client for {}", options.host);
-            transport_error(what, "cannot be set up", error)
-        })
-}
-
-fn build(
-    options: &RegistryOptions,
-    is_loopback: bool,
-    redirects: Redirects,
-    extra: Vec<Certificate>,
-    compiled_in: bool,
-) -> reqwest::Result<Client> {
     let builder = Client::builder()
         .user_agent(&options.user_agent)
         .connect_timeout(options.timeouts.connect)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(options.parallel.max(1))
         .tcp_nodelay(true)
+        .tls_backend_preconfigured(tls(options)?)
         .referer(false)
         .dns_resolver(Arc::new(SystemResolver))
         .redirect(match redirects {
@@ -201,34 +174,16 @@ fn build(
     // a line that is dead from a registry that works on a blob; the system can.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     let builder = builder.tcp_user_timeout(options.timeouts.read);
-    let builder = if compiled_in {
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        let roots = roots.filter_map(|der| Certificate::from_der(der).ok());
-        builder.tls_certs_only(roots.chain(extra))
-    } else {
-        builder.tls_certs_merge(extra)
-    };
-    let builder = if options.insecure_skip_verify {
-        builder.tls_danger_accept_invalid_certs(true)
-    } else {
-        builder
-    };
-    let builder = match &options.client_identity {
-        Some(identity) => builder.identity(Identity::from_pem(identity.as_pem())?),
-        None => builder,
-    };
     // No proxy reaches what runs on this machine.
     let builder = if is_loopback {
         builder.no_proxy()
     } else {
         builder
     };
-    builder.build()
-}
-
-/// Says why certificate and key cannot be used; `reqwest` itself says only that they cannot.
-fn pem_error(error: &reqwest::Error) -> String {
-    error.source().unwrap_or(error).to_string()
+    builder.build().map_err(|error| {
+        let what = format!("HTTP client for {}", options.host);
+        transport_error(what, "cannot be set up", error)
+    })
 }
 
 /// Follows a few redirects, but none that leaves TLS. `reqwest` drops credentials whenever host,

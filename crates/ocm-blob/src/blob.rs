@@ -59,6 +59,16 @@ pub trait Blob: fmt::Debug + Send + Sync {
     /// The content cannot be opened. Errors while reading are items of the stream.
     async fn open(&self) -> Result<ByteStream, Error>;
 
+    /// Opens the content from its start for whoever checks its digest, as many registries do with
+    /// what they are sent: where it is cheaper, only the size is checked here.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`Blob::open`].
+    async fn open_unchecked(&self) -> Result<ByteStream, Error> {
+        self.open().await
+    }
+
     /// Opens the content from an offset. The digest is not checked, as part of the bytes is not
     /// seen; a caller that puts parts together checks the whole.
     ///

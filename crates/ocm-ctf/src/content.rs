@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use ocm_blob::{Blob, BlobRef, ByteStream, verify};
+use ocm_blob::{Blob, BlobRef, ByteStream, Promise, verify};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{Descriptor, Error};
 
@@ -71,6 +71,13 @@ impl StoredBlob {
         })
     }
 
+    async fn open_as(&self, promise: Promise) -> Result<ByteStream, ocm_blob::Error> {
+        let stream = self.find()?.open().await;
+        let stream =
+            stream.map_err(|source| in_archive(&self.descriptor.digest, &self.location, source))?;
+        Ok(self.named(verify(stream, promise)))
+    }
+
     fn named(&self, stream: ByteStream) -> ByteStream {
         let (digest, location) = (self.descriptor.digest, Arc::clone(&self.location));
         stream
@@ -102,11 +109,15 @@ impl Blob for StoredBlob {
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        let promise = self.descriptor.promise();
-        let stream = self.find()?.open().await;
-        let stream =
-            stream.map_err(|source| in_archive(&self.descriptor.digest, &self.location, source))?;
-        Ok(self.named(verify(stream, promise)))
+        self.open_as(self.descriptor.promise()).await
+    }
+
+    async fn open_unchecked(&self) -> Result<ByteStream, ocm_blob::Error> {
+        let promise = Promise {
+            digest: None,
+            ..self.descriptor.promise()
+        };
+        self.open_as(promise).await
     }
 
     async fn open_at(&self, offset: u64) -> Result<ByteStream, ocm_blob::Error> {

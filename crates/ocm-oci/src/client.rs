@@ -11,6 +11,7 @@
 mod auth;
 mod body;
 mod challenge;
+mod checks;
 mod credentials;
 mod delete;
 mod download;
@@ -154,6 +155,8 @@ struct Inner {
     slots: Slots,
     truce: Truce,
     uploads: Option<Remembered>,
+    /// Whether it refuses content that is not what its digest says, once it has shown that.
+    checks_content: tokio::sync::OnceCell<bool>,
     /// Held while a list of referrers that is kept under a tag is read and written back.
     referrers: tokio::sync::Mutex<()>,
 }
@@ -176,6 +179,7 @@ impl RegistryClient {
                 slots: Slots::new(options.parallel),
                 truce: Truce::default(),
                 uploads: options.remember_uploads_in.map(Remembered::new),
+                checks_content: tokio::sync::OnceCell::new(),
                 referrers: tokio::sync::Mutex::default(),
             }),
         })

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK};
+use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK, collect};
 use ocm_ctf::{Access, CtfDirectory, INDEX_FILE};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{
@@ -404,6 +404,17 @@ async fn damage_is_named_with_archive_and_digest() {
     fs::write(file(&blob.digest), noise(CHUNK * 2, 4)).unwrap();
     let error = read(&store, &name, &blob).await.unwrap_err();
     assert!(error.is_mismatch(), "{error}");
+    assert!(chain(&error).contains(&format!("blob {} of {archive}", blob.digest)));
+
+    // For who checks the digest, the size is all that is looked at.
+    let stored = store.blob(&name, &blob);
+    let passing = stored.open_unchecked().await.unwrap();
+    let passed = collect(passing, u64::MAX).await.unwrap();
+    assert_eq!(passed, noise(CHUNK * 2, 4));
+    fs::remove_file(file(&blob.digest)).unwrap();
+    fs::write(file(&blob.digest), noise(CHUNK, 4)).unwrap();
+    let passing = stored.open_unchecked().await.unwrap();
+    let error = collect(passing, u64::MAX).await.unwrap_err();
     assert!(chain(&error).contains(&format!("blob {} of {archive}", blob.digest)));
 
     fs::remove_file(file(&blob.digest)).unwrap();

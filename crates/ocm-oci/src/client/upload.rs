@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use ocm_blob::{BlobRef, ByteStream, MemoryBlob};
@@ -12,6 +13,8 @@ use url::Url;
 
 use crate::client::RegistryClient;
 use crate::client::body::Outgoing;
+use crate::client::checks::WORTH_ASKING;
+use crate::client::endpoint::Endpoint;
 use crate::client::exchange::Call;
 use crate::client::remembered::{Entry, LARGE};
 use crate::client::reply::Reply;
@@ -29,7 +32,7 @@ const SMALL: u64 = 4 * 1024 * 1024;
 const PROGRESS: u64 = 1024 * 1024;
 
 /// The size beyond which the body of an answer is refused, in bytes.
-const MAX_ANSWER: u64 = 64 * 1024;
+pub(crate) const MAX_ANSWER: u64 = 64 * 1024;
 
 impl RegistryClient {
     /// Sends a blob, unless it is there.
@@ -61,8 +64,16 @@ impl RegistryClient {
             let (start, known) = (self.inner.endpoint.uploads(repository), memory.location()?);
             self.inner.endpoint.follow(&start, known).ok()
         });
+        let is_worth_asking =
+            blob.digest().is_some() && blob.size().is_some_and(|size| size >= WORTH_ASKING);
+        let relies = is_worth_asking && self.checks_content(repository, &scopes).await;
         let upload = Upload {
             client: self,
+            checked_by: if relies {
+                CheckedBy::Registry
+            } else {
+                CheckedBy::Client
+            },
             repository,
             begun_by: match session {
                 Some(_) => Process::Earlier,
@@ -146,6 +157,7 @@ struct Upload<'a> {
     what: String,
     scopes: Scopes,
     outgoing: Outgoing,
+    checked_by: CheckedBy,
     /// Where the registry takes the content.
     session: Option<Url>,
     /// What the next process is told, if this one does not come to an end.
@@ -158,6 +170,13 @@ struct Upload<'a> {
     has_renewed: bool,
     /// Whether the next attempt needs no delay.
     at_once: bool,
+}
+
+/// Who finds out whether content is what its digest says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum CheckedBy {
+    Client,
+    Registry,
 }
 
 /// Who has begun an upload.
@@ -287,7 +306,7 @@ impl Upload<'_> {
                 .renew(&call, &reply.url, &reply.headers, proof.as_ref());
             self.at_once = better.await?.is_some();
         }
-        self.accept(reply)
+        self.accept(reply).await
     }
 
     /// Ends an upload whose content the registry has.
@@ -295,12 +314,15 @@ impl Upload<'_> {
         let location = self.session.clone().ok_or_else(|| self.lost())?;
         let call = self.call(Method::PUT, with_query(location, digest));
         let reply = self.client.try_call(&call, MAX_ANSWER).await?;
-        let reply = self.accept(reply)?;
+        let reply = self.accept(reply).await?;
         self.finished(&reply, digest, size)
     }
 
     /// Tells an answer that goes on from one that does not.
-    fn accept(&mut self, reply: Reply) -> Result<Reply, Failure> {
+    async fn accept(&mut self, reply: Reply) -> Result<Reply, Failure> {
+        if reply.refuses_digest() {
+            self.check_here().await?;
+        }
         match reply.status.as_u16() {
             200..300 => Ok(reply),
             404 | 416 => {
@@ -384,12 +406,29 @@ impl Upload<'_> {
         }
     }
 
+    /// Reads the content and checks it, to find out who is to blame for what the registry has got.
+    async fn check_here(&self) -> Result<(), Failure> {
+        let mut content = self.read(self.blob.open().await)?;
+        while let Some(chunk) = content.next().await {
+            self.read(chunk)?;
+        }
+        Ok(())
+    }
+
     async fn open(&self, offset: u64) -> Result<ByteStream, Failure> {
         let opened = match offset {
-            0 => self.blob.open().await,
+            0 => match self.checked_by {
+                CheckedBy::Client => self.blob.open().await,
+                CheckedBy::Registry => self.blob.open_unchecked().await,
+            },
             _ => self.blob.open_at(offset).await,
         };
-        opened.map_err(|source| Failure::last(Error::blob("read", &self.what, source)))
+        self.read(opened)
+    }
+
+    /// Says of an error that it is in the content.
+    fn read<T>(&self, result: Result<T, ocm_blob::Error>) -> Result<T, Failure> {
+        result.map_err(|source| Failure::last(Error::blob("read", &self.what, source)))
     }
 
     fn content_headers(&self, method: &Method, offset: u64) -> HeaderMap {
@@ -408,8 +447,7 @@ impl Upload<'_> {
     }
 
     fn take_session(&mut self, reply: &Reply) -> Result<(), Error> {
-        if let Some(location) = reply.header(LOCATION.as_str()) {
-            let location = self.client.inner.endpoint.follow(&reply.url, location)?;
+        if let Some(location) = location_of(&self.client.inner.endpoint, reply)? {
             if let Some(memory) = &mut self.memory {
                 memory.keep(Some(&location));
             }
@@ -451,8 +489,16 @@ impl Upload<'_> {
     }
 }
 
+/// Returns where an upload goes on, if an answer says so.
+pub(crate) fn location_of(endpoint: &Endpoint, reply: &Reply) -> Result<Option<Url>, Error> {
+    let location = reply.header(LOCATION.as_str());
+    location
+        .map(|location| endpoint.follow(&reply.url, location))
+        .transpose()
+}
+
 /// Adds the digest to a location, which may have a query of its own.
-fn with_query(mut location: Url, digest: Digest) -> Url {
+pub(crate) fn with_query(mut location: Url, digest: Digest) -> Url {
     location
         .query_pairs_mut()
         .append_pair("digest", &digest.to_string());

@@ -103,6 +103,12 @@ impl Metered {
         }
     }
 
+    fn pass(&self) {
+        if let Some(turn) = &self.at_opening {
+            turn.pass();
+        }
+    }
+
     fn meter(&self, stream: ByteStream, offset: u64) -> ByteStream {
         let (progress, seen) = (Arc::clone(&self.progress), Arc::clone(&self.seen));
         let mut position = offset;
@@ -141,10 +147,13 @@ impl Blob for Metered {
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
-        if let Some(turn) = &self.at_opening {
-            turn.pass();
-        }
+        self.pass();
         Ok(self.meter(self.inner.open().await?, 0))
+    }
+
+    async fn open_unchecked(&self) -> Result<ByteStream, ocm_blob::Error> {
+        self.pass();
+        Ok(self.meter(self.inner.open_unchecked().await?, 0))
     }
 
     async fn open_at(&self, offset: u64) -> Result<ByteStream, ocm_blob::Error> {

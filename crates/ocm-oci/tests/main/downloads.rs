@@ -30,6 +30,25 @@ async fn a_blob_is_asked_for_when_it_is_opened() {
 }
 
 #[tokio::test]
+async fn who_checks_the_digest_gets_what_the_registry_sends() {
+    let fake = Fake::start().await;
+    let (bytes, other) = (content(SIZE), content(SIZE - 1));
+    let blob = blob(&fake.client(), &bytes);
+    let wrong: Bytes = [&other[..], b"?"].concat().into();
+    for (sent, is_passed) in [(wrong, true), (other, false)] {
+        fake.rule(2, Method::GET, "/blobs/", move |_| {
+            Answer::Reply(reply_with(200, &[], sent.clone()))
+        });
+        let passed = match blob.open_unchecked().await {
+            Ok(stream) => collect(stream, u64::MAX).await,
+            Err(error) => Err(error),
+        };
+        assert_eq!(passed.is_ok(), is_passed, "{passed:?}");
+        assert!(read_to_end(blob.as_ref(), u64::MAX).await.is_err());
+    }
+}
+
+#[tokio::test]
 async fn a_blob_that_was_cut_goes_on_where_it_was() {
     let fake = Fake::start().await;
     let bytes = content(SIZE);

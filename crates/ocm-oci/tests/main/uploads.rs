@@ -1,17 +1,21 @@
 //! Blobs to a registry that fails in the middle.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use http::Method;
 use ocm_blob::{Blob, BlobRef, ByteStream, Bytes, MemoryBlob};
 use ocm_digest::Digest;
-use ocm_oci::{Error, Outcome, Push as _};
+use ocm_oci::{Error, Outcome, Push as _, Pushed, RegistryClient};
 
 use crate::fake::{Answer, Fake, content, reply, reply_with, repository};
 
 /// More than what is hashed before it is sent.
 const SIZE: usize = 4_300_000;
+
+/// A size from which on a registry is asked whether it checks what it is sent.
+const LARGE: usize = 33_554_432;
 
 /// A blob that tells of itself only what it is told to.
 #[derive(Debug)]
@@ -165,6 +169,130 @@ async fn content_that_is_not_what_it_promised_is_not_sent_whole() {
     }
 }
 
+/// A blob that counts how often somebody else was going to check it, and how often nobody.
+#[derive(Debug)]
+struct Watched {
+    inner: Shy,
+    checked: AtomicUsize,
+    unchecked: AtomicUsize,
+}
+
+impl Watched {
+    fn new(bytes: Bytes, digest: Digest) -> Arc<Self> {
+        let inner = Shy {
+            size: Some(bytes.len() as u64),
+            digest: Some(digest),
+            bytes,
+        };
+        Arc::new(Self {
+            inner,
+            checked: AtomicUsize::new(0),
+            unchecked: AtomicUsize::new(0),
+        })
+    }
+
+    /// Returns how often it was opened to be checked here, and how often for the registry.
+    fn opened(&self) -> (usize, usize) {
+        let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+        (count(&self.checked), count(&self.unchecked))
+    }
+}
+
+#[async_trait]
+impl Blob for Watched {
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.inner.digest()
+    }
+
+    async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {
+        self.checked.fetch_add(1, Ordering::Relaxed);
+        self.inner.open().await
+    }
+
+    async fn open_unchecked(&self) -> Result<ByteStream, ocm_blob::Error> {
+        self.unchecked.fetch_add(1, Ordering::Relaxed);
+        Ok(ocm_blob::once(self.inner.bytes.clone()))
+    }
+}
+
+async fn push(client: &RegistryClient, blob: &Arc<Watched>) -> Result<Pushed, Error> {
+    let blob: BlobRef = Arc::<Watched>::clone(blob);
+    client.push_blob(&repository(), &blob).await
+}
+
+/// Returns how often the registry was sent what is not what its digest says.
+fn asked(fake: &Fake) -> usize {
+    let puts = fake.seen(&Method::PUT);
+    puts.iter().filter(|put| put.body.len() == 32).count()
+}
+
+#[tokio::test]
+async fn a_registry_that_has_refused_wrong_content_is_relied_on_for_it() {
+    let fake = Fake::start().await;
+    let client = fake.client();
+    for bytes in [content(LARGE), content(LARGE + 1)] {
+        let blob = Watched::new(bytes.clone(), Digest::sha256(&bytes));
+        let pushed = push(&client, &blob).await.unwrap();
+        assert_eq!(pushed.digest, Digest::sha256(&bytes));
+        assert!(fake.has_blob(&bytes));
+        assert_eq!(blob.opened(), (0, 1));
+    }
+    assert_eq!(asked(&fake), 1, "once for all");
+    assert!(fake.state().uploads.is_empty());
+    // What is small is hashed in less time than it takes to ask.
+    let fake = Fake::start().await;
+    let bytes = content(LARGE - 1);
+    let blob = Watched::new(bytes.clone(), Digest::sha256(&bytes));
+    push(&fake.client(), &blob).await.unwrap();
+    assert_eq!((blob.opened(), asked(&fake)), ((1, 0), 0));
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_anything_is_sent_what_was_checked() {
+    let bytes = content(LARGE);
+    for answer in [201, 400, 500] {
+        let fake = Fake::start().await;
+        fake.rule(1, Method::PUT, "/uploads/", move |_| {
+            Answer::Reply(reply(answer))
+        });
+        let blob = Watched::new(bytes.clone(), Digest::sha256(&bytes));
+        push(&fake.client(), &blob).await.unwrap();
+        assert_eq!(blob.opened(), (1, 0), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_content_is_found_out_at_the_registry_and_told_as_if_it_was_here() {
+    let fake = Fake::start().await;
+    let digest = Digest::sha256(b"something else");
+    let blob = Watched::new(content(LARGE), digest);
+    let client = fake.client();
+    let error = push(&client, &blob).await.unwrap_err();
+    assert!(error.is_mismatch(), "{error:?}");
+    assert!(fake.state().blobs.is_empty());
+    assert!(fake.state().uploads.is_empty());
+    assert_eq!(blob.opened(), (1, 1));
+    assert_eq!(fake.seen(&Method::PUT).len(), 2, "it is not sent again");
+
+    // Where it is right here, something between here and there is wrong, and the registry says so.
+    let bytes = content(LARGE);
+    fake.rule(1, Method::PUT, "/uploads/", |_| {
+        let said = r#"{"errors":[{"code":"DIGEST_INVALID","message":"other digest"}]}"#;
+        Answer::Reply(reply_with(400, &[], said))
+    });
+    let blob = Watched::new(bytes.clone(), Digest::sha256(&bytes));
+    let error = push(&client, &blob).await.unwrap_err();
+    assert!(
+        !error.is_mismatch() && error.to_string().contains("other digest"),
+        "{error}"
+    );
+    assert_eq!(blob.opened(), (1, 1));
+}
+
 #[tokio::test]
 async fn a_refusal_is_told_with_the_words_of_the_registry() {
     let fake = Fake::start().await;
@@ -199,7 +327,7 @@ async fn a_busy_registry_is_asked_again() {
     let blob: BlobRef = Arc::new(MemoryBlob::new(bytes.clone()));
     let mut options = fake.options();
     options.retry.attempts = 6;
-    let client = ocm_oci::RegistryClient::new(options).unwrap();
+    let client = RegistryClient::new(options).unwrap();
     client.push_blob(&repository(), &blob).await.unwrap();
     assert!(fake.has_blob(&bytes));
 }
@@ -264,7 +392,7 @@ async fn a_registry_that_never_answers_an_upload_is_left() {
     let mut options = fake.options();
     options.retry.attempts = 2;
     options.timeouts.finish = Duration::from_millis(20);
-    let client = ocm_oci::RegistryClient::new(options).unwrap();
+    let client = RegistryClient::new(options).unwrap();
     let blob: BlobRef = Arc::new(MemoryBlob::new("x"));
     let error = client.push_blob(&repository(), &blob).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");

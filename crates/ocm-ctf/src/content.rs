@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use ocm_blob::{Blob, BlobRef, ByteStream, Promise, verify};
+use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK, Promise, once, verify};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{Descriptor, Error};
 
@@ -61,10 +61,8 @@ impl StoredBlob {
 
     fn find(&self) -> Result<BlobRef, ocm_blob::Error> {
         let digest = self.descriptor.digest;
-        let found = self
-            .content
-            .open(&digest)
-            .map_err(|source| in_archive(&digest, &self.location, source))?;
+        let found = self.content.open(&digest);
+        let found = found.map_err(|source| self.named(source))?;
         found.ok_or_else(|| {
             let missing = Error::not_found(format!("blob {digest} of {}", self.location));
             ocm_blob::Error::source(what(&digest, &self.location), missing)
@@ -72,13 +70,32 @@ impl StoredBlob {
     }
 
     async fn open_as(&self, promise: Promise) -> Result<ByteStream, ocm_blob::Error> {
-        let stream = self.find()?.open().await;
-        let stream =
-            stream.map_err(|source| in_archive(&self.descriptor.digest, &self.location, source))?;
-        Ok(self.named(verify(stream, promise)))
+        let stream = if let Some(bytes) = self.read_small()? {
+            once(bytes)
+        } else {
+            let stream = self.find()?.open().await;
+            stream.map_err(|source| self.named(source))?
+        };
+        Ok(self.naming(verify(stream, promise)))
     }
 
-    fn named(&self, stream: ByteStream) -> ByteStream {
+    /// Reads the blob at once if it is no larger than what a stream would read at a time.
+    fn read_small(&self) -> Result<Option<Bytes>, ocm_blob::Error> {
+        let Descriptor { digest, size, .. } = &self.descriptor;
+        if *size > CHUNK as u64 {
+            return Ok(None);
+        }
+        match self.content.read(digest, CHUNK as u64) {
+            Err(ocm_blob::Error::TooLarge { .. }) => Ok(None),
+            read => read.map_err(|source| self.named(source)),
+        }
+    }
+
+    fn named(&self, source: ocm_blob::Error) -> ocm_blob::Error {
+        in_archive(&self.descriptor.digest, &self.location, source)
+    }
+
+    fn naming(&self, stream: ByteStream) -> ByteStream {
         let (digest, location) = (self.descriptor.digest, Arc::clone(&self.location));
         stream
             .map(move |chunk| chunk.map_err(|source| in_archive(&digest, &location, source)))
@@ -122,9 +139,8 @@ impl Blob for StoredBlob {
 
     async fn open_at(&self, offset: u64) -> Result<ByteStream, ocm_blob::Error> {
         let stream = self.find()?.open_at(offset).await;
-        let stream =
-            stream.map_err(|source| in_archive(&self.descriptor.digest, &self.location, source))?;
-        Ok(self.named(stream))
+        let stream = stream.map_err(|source| self.named(source))?;
+        Ok(self.naming(stream))
     }
 }
 

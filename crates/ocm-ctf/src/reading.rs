@@ -48,6 +48,26 @@ pub(crate) fn manifest(
     }
 }
 
+/// Returns what a reference points to: of what the index says the media type, the content is not
+/// read.
+pub(crate) fn resolve(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Descriptor, Error> {
+    let listed = archive.with_index(|index| {
+        let listed = index.resolve(repository, reference)?;
+        Some((listed.digest, listed.media_type?.to_owned()))
+    })?;
+    if let Some((digest, media_type)) = listed
+        && let Some(size) = stat_blob(archive, &digest)?
+        && size <= RawManifest::LIMIT
+    {
+        return Ok(Descriptor::new(media_type, digest, size));
+    }
+    Ok(manifest(archive, repository, reference)?.descriptor())
+}
+
 fn read_listed(
     archive: &impl Archive,
     repository: &RepositoryName,
@@ -314,6 +334,14 @@ macro_rules! impl_reading {
                 reference: &ocm_oci::Reference,
             ) -> Result<ocm_oci::RawManifest, ocm_oci::Error> {
                 crate::reading::manifest(self, repository, reference)
+            }
+
+            async fn resolve(
+                &self,
+                repository: &ocm_oci::RepositoryName,
+                reference: &ocm_oci::Reference,
+            ) -> Result<ocm_oci::Descriptor, ocm_oci::Error> {
+                crate::reading::resolve(self, repository, reference)
             }
 
             async fn stat_blob(

@@ -428,9 +428,14 @@ async fn damage_is_named_with_archive_and_digest() {
         error.is_mismatch() && error.to_string().contains(&archive),
         "{error}"
     );
+    // What a name points to is known without reading it.
+    let found = store.resolve(&name, &by_tag("1.0")).await.unwrap();
+    assert_eq!((found.digest, found.size), (manifest.digest(), 2));
 
     fs::remove_file(file(&manifest.digest())).unwrap();
     let error = store.manifest(&name, &by_tag("1.0")).await.unwrap_err();
+    assert!(matches!(error, Error::Dangling { .. }), "{error}");
+    let error = store.resolve(&name, &by_tag("1.0")).await.unwrap_err();
     assert!(matches!(error, Error::Dangling { .. }), "{error}");
 
     fs::write(place.path().join(INDEX_FILE), "{").unwrap();

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,9 +21,16 @@ use crate::verify::{Promise, verify};
 /// Clones share the file. Reading names its position, so that many readers do not disturb each
 /// other, and what has been opened stays the same file even where another one took its name.
 #[derive(Clone, Debug)]
-pub struct OpenFile {
-    file: Arc<File>,
-    path: Arc<Path>,
+pub struct OpenFile(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    path: PathBuf,
+    /// Bytes that have been written since somebody last began to bring them to disk.
+    unsynced: AtomicU64,
+    /// Whether somebody is at it.
+    is_syncing: AtomicBool,
 }
 
 impl OpenFile {
@@ -46,21 +54,23 @@ impl OpenFile {
     }
 
     /// Takes a file that is open; `path` is how messages name it.
-    pub fn new(file: File, path: impl AsRef<Path>) -> Self {
-        Self {
-            file: Arc::new(file),
-            path: path.as_ref().into(),
-        }
+    pub fn new(file: File, path: impl Into<PathBuf>) -> Self {
+        Self(Arc::new(Opened {
+            file,
+            path: path.into(),
+            unsynced: AtomicU64::new(0),
+            is_syncing: AtomicBool::new(false),
+        }))
     }
 
     /// Returns the file itself.
     pub fn file(&self) -> &File {
-        &self.file
+        &self.0.file
     }
 
     /// Returns how messages name the file.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 
     /// Returns the size in bytes.
@@ -69,10 +79,10 @@ impl OpenFile {
     ///
     /// The file system does not say.
     pub fn size(&self) -> Result<u64, Error> {
-        let metadata = self.file.metadata();
+        let metadata = self.file().metadata();
         metadata
             .map(|metadata| metadata.len())
-            .map_err(|source| Error::file("read", &self.path, source))
+            .map_err(|source| Error::file("read", self.path(), source))
     }
 
     /// Reads a range into memory.
@@ -98,8 +108,33 @@ impl OpenFile {
     ///
     /// The file cannot be written.
     pub fn write_at(&self, bytes: &[u8], start: u64) -> Result<(), Error> {
-        write_all_at(&self.file, bytes, start)
-            .map_err(|source| Error::file("write", &self.path, source))
+        write_all_at(self.file(), bytes, start)
+            .map_err(|source| Error::file("write", self.path(), source))?;
+        let count = bytes.len() as u64;
+        self.0.unsynced.fetch_add(count, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns how many bytes have been written by [`OpenFile::write_at`] since the file was last
+    /// brought to disk.
+    pub fn unsynced(&self) -> u64 {
+        self.0.unsynced.load(Ordering::Relaxed)
+    }
+
+    /// Has the system bring to disk what was written so far, beside those who write. Where another
+    /// clone is at it already, there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written. The system says so once.
+    pub fn write_back(&self) -> Result<(), Error> {
+        if self.0.is_syncing.swap(true, Ordering::Acquire) {
+            return Ok(());
+        }
+        self.0.unsynced.store(0, Ordering::Relaxed);
+        let synced = self.file().sync_data();
+        self.0.is_syncing.store(false, Ordering::Release);
+        synced.map_err(|source| Error::file("sync", self.path(), source))
     }
 
     /// Returns a part of the file as a blob. Where it ends before the part does, reading fails.
@@ -132,11 +167,11 @@ impl OpenFile {
         let mut filled = 0;
         while filled < len {
             let space = &mut buffer.space()[filled..];
-            match read_some_at(&self.file, space, start + filled as u64) {
+            match read_some_at(self.file(), space, start + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::file("read", &self.path, source)),
+                Err(source) => return Err(Error::file("read", self.path(), source)),
             }
         }
         Ok(buffer.freeze(filled))
@@ -153,7 +188,7 @@ pub struct FileCursor {
 
 impl io::Read for FileCursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = read_some_at(&self.file.file, buffer, self.position)?;
+        let count = read_some_at(self.file.file(), buffer, self.position)?;
         self.position += count as u64;
         Ok(count)
     }
@@ -311,6 +346,25 @@ mod tests {
             }
         ));
         assert!(file_of(b"0123").read_at(2, 3).is_err());
+    }
+
+    #[test]
+    fn what_is_written_is_brought_to_disk_by_one_of_all() {
+        let file = file_of(b"");
+        let other = file.clone();
+        file.write_at(b"hello", 0).unwrap();
+        other.write_at(b" world", 5).unwrap();
+        assert_eq!(file.unsynced(), 11);
+        other.write_back().unwrap();
+        assert_eq!(file.unsynced(), 0);
+        // While one is at it, the others have nothing to do.
+        other.write_at(b"!", 11).unwrap();
+        file.0.is_syncing.store(true, Ordering::Relaxed);
+        other.write_back().unwrap();
+        assert_eq!(file.unsynced(), 1);
+        file.0.is_syncing.store(false, Ordering::Relaxed);
+        file.write_back().unwrap();
+        assert_eq!(other.unsynced(), 0);
     }
 
     #[test]

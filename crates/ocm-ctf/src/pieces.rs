@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use ocm_blob::{Blob as _, CHUNK, Error, OpenFile};
+use ocm_blob::{Blob as _, CHUNK, Error, OpenFile, hash};
 use ocm_digest::{Digest, Digester, HashAlgorithm};
 use tokio::task::JoinHandle;
 
@@ -55,14 +55,14 @@ impl Pieces {
         self.size += piece.len() as u64;
         self.written().await?;
         if piece.len() < INLINE {
-            self.hash(&piece);
+            self.hash(&piece).await;
             return self.file.write_at(&piece, offset);
         }
         let (file, copy) = (self.file.clone(), piece.clone());
         let writing = tokio::task::spawn_blocking(move || file.write_at(&copy, offset));
         self.writing = Some(writing);
-        self.hash(&piece);
-        self.write_back.wrote(&self.file, piece.len()).await
+        self.hash(&piece).await;
+        self.write_back.wrote(&self.file).await
     }
 
     /// Waits until everything is written; after a power failure it may be gone.
@@ -89,9 +89,11 @@ impl Pieces {
         Ok(digester.finish())
     }
 
-    fn hash(&mut self, piece: &[u8]) {
-        if let Some(digester) = &mut self.digester {
-            digester.update(piece);
+    async fn hash(&mut self, piece: &Bytes) {
+        // Without it, should nobody wait for this to end.
+        if let Some(mut digester) = self.digester.take() {
+            hash(&mut digester, piece).await;
+            self.digester = Some(digester);
         }
     }
 

@@ -66,7 +66,7 @@ pub(crate) async fn write_stream<K: Send + 'static>(
         if let Some(digester) = &mut digester {
             hash(digester, &chunk).await;
         }
-        write_back.wrote(&file, chunk.len()).await?;
+        write_back.wrote(&file).await?;
     }
     drop(sender);
     join(writer.await)?;
@@ -134,33 +134,26 @@ pub(crate) fn each_chunk(
     Ok(())
 }
 
-/// Has a file that grows written to disk piece by piece, beside everything else.
+/// Has a file that grows written to disk piece by piece, beside everything else, whoever writes how
+/// many parts of it.
 ///
 /// Left alone, the system would write most of a large blob when it is committed, and then nobody
 /// could do anything but wait.
 #[derive(Debug, Default)]
 pub(crate) struct WriteBack {
-    /// Bytes written since the last piece was started.
-    fresh: u64,
     running: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl WriteBack {
-    /// Counts bytes that have been written. Starts a piece if that is worth it, unless one is on
-    /// its way.
-    pub(crate) async fn wrote(&mut self, file: &OpenFile, size: usize) -> Result<(), Error> {
-        self.fresh += size as u64;
+    /// Starts a piece if what has been written is worth it, unless one is on its way.
+    pub(crate) async fn wrote(&mut self, file: &OpenFile) -> Result<(), Error> {
         let busy = self.running.as_ref().is_some_and(|it| !it.is_finished());
-        if self.fresh < WRITE_BACK || busy {
+        if file.unsynced() < WRITE_BACK || busy {
             return Ok(());
         }
         self.finish().await?;
-        self.fresh = 0;
         let file = file.clone();
-        self.running = Some(tokio::task::spawn_blocking(move || {
-            let synced = file.file().sync_data();
-            synced.map_err(|source| Error::file("sync", file.path(), source))
-        }));
+        self.running = Some(tokio::task::spawn_blocking(move || file.write_back()));
         Ok(())
     }
 

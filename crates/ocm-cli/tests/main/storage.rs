@@ -104,10 +104,16 @@ fn processes_that_write_into_one_directory_lose_nothing_of_each_other() {
     let packing = (0..WRITERS).map(|number| cli.start(&format!("add cv -r shop {number}.yaml")));
     let mut running: Vec<_> = packing.collect();
     running.push(cli.start(&format!("sign cv -K acme {PRODUCT}")));
-    running.push(cli.start("transfer ctf shop other"));
+    let reading = cli.start("transfer ctf shop other");
     for started in running {
         let run = started.wait();
         assert_eq!(run.code, Some(0), "{run}");
+    }
+    let run = reading.wait();
+    // What was signed after it was planned is not moved as something else; the next run moves it.
+    if run.code != Some(0) {
+        assert_eq!(run.code, Some(6), "{run}");
+        cli.ok("transfer ctf shop other");
     }
     let listed = cli.ok("list shop");
     for number in 0..WRITERS {

@@ -3,9 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
+    verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
@@ -22,18 +25,20 @@ pub(super) fn tls(options: &RegistryOptions) -> Result<ClientConfig, Error> {
         provider: Arc::clone(&provider),
         verifier: OnceLock::new(),
     };
-    let malformed = |error: rustls::Error| Error::malformed(IDENTITY, error.to_string());
+    let failed = |what| move |error: rustls::Error| Error::malformed(what, error.to_string());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(malformed)?
+        .map_err(failed("provider of cryptography"))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(trust));
     let mut config = match &options.client_identity {
         Some(identity) => {
-            let (chain, key) = identity_of(identity.as_pem())
-                .map_err(|error| Error::malformed(IDENTITY, error.to_string()))?;
+            // What the parser says may repeat a line of the key.
+            let (chain, key) = identity_of(identity.as_pem()).ok_or_else(|| {
+                Error::malformed(IDENTITY, "there is no certificate with its key in PEM")
+            })?;
             let config = config.with_client_auth_cert(chain, key);
-            config.map_err(malformed)?
+            config.map_err(failed(IDENTITY))?
         }
         None => config.with_no_client_auth(),
     };
@@ -62,9 +67,10 @@ fn certificates(pems: &[Vec<u8>]) -> Result<Vec<CertificateDer<'static>>, Error>
 
 type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn identity_of(pem: &[u8]) -> Result<ChainAndKey, pem::Error> {
-    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
-    Ok((chain, PrivateKeyDer::from_pem_slice(pem)?))
+fn identity_of(pem: &[u8]) -> Option<ChainAndKey> {
+    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.ok().filter(|chain| !chain.is_empty())?;
+    Some((chain, PrivateKeyDer::from_pem_slice(pem).ok()?))
 }
 
 /// Trusts the authorities of the system and some more, or anybody.
@@ -90,7 +96,27 @@ impl Trust {
         });
         verifier.as_ref().map_err(Clone::clone)
     }
+
+    fn verify_signature(
+        &self,
+        verify: Verify,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Signature {
+        if self.in_anybody {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify(message, certificate, signature, algorithms)
+    }
 }
+
+type Signature = Result<HandshakeSignatureValid, rustls::Error>;
+
+/// Verifies the signature of a handshake, of one version of TLS.
+type Verify =
+    fn(&[u8], &CertificateDer<'_>, &DigitallySignedStruct, &WebPkiSupportedAlgorithms) -> Signature;
 
 impl ServerCertVerifier for Trust {
     fn verify_server_cert(
@@ -113,12 +139,8 @@ impl ServerCertVerifier for Trust {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if self.in_anybody {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+    ) -> Signature {
+        self.verify_signature(verify_tls12_signature, message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -126,12 +148,8 @@ impl ServerCertVerifier for Trust {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if self.in_anybody {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+    ) -> Signature {
+        self.verify_signature(verify_tls13_signature, message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -143,6 +161,7 @@ impl ServerCertVerifier for Trust {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::ClientIdentity;
 
     #[test]
     fn the_authorities_of_the_system_are_read_when_they_are_needed() {
@@ -160,6 +179,23 @@ mod tests {
         assert!(refused.is_err());
         // With or without certificates on the system.
         assert!(trust.verifier.get().is_some_and(Result::is_ok));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_not_repeated() {
+        let lines = "-----BEGIN PRIVATE KEY-----hunter2-----END PRIVATE KEY-----";
+        for pem in [lines, "hunter2", ""] {
+            let options = RegistryOptions {
+                client_identity: Some(ClientIdentity::new(b"", pem.as_bytes())),
+                ..RegistryOptions::new("acme.org")
+            };
+            let error = tls(&options).unwrap_err().to_string();
+            assert!(error.contains(IDENTITY), "{error}");
+            assert!(
+                !error.contains("hunter2") && !error.contains("104, 117"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

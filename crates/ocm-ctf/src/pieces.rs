@@ -90,7 +90,7 @@ impl Pieces {
     }
 
     async fn hash(&mut self, piece: &Bytes) {
-        // Without it, should nobody wait for this to end.
+        // Where nobody waits for the end of this, none is left, and the file is read again.
         if let Some(mut digester) = self.digester.take() {
             hash(&mut digester, piece).await;
             self.digester = Some(digester);

@@ -66,14 +66,14 @@ impl RegistryClient {
         });
         let is_worth_asking =
             blob.digest().is_some() && blob.size().is_some_and(|size| size >= WORTH_ASKING);
-        let relies = is_worth_asking && self.checks_content(repository, &scopes).await;
+        let checked_by = if is_worth_asking && self.checks_content(repository, &scopes).await {
+            CheckedBy::Registry
+        } else {
+            CheckedBy::Client
+        };
         let upload = Upload {
             client: self,
-            checked_by: if relies {
-                CheckedBy::Registry
-            } else {
-                CheckedBy::Client
-            },
+            checked_by,
             repository,
             begun_by: match session {
                 Some(_) => Process::Earlier,
@@ -320,7 +320,7 @@ impl Upload<'_> {
 
     /// Tells an answer that goes on from one that does not.
     async fn accept(&mut self, reply: Reply) -> Result<Reply, Failure> {
-        if reply.refuses_digest() {
+        if reply.refuses_digest() && self.checked_by == CheckedBy::Registry {
             self.check_here().await?;
         }
         match reply.status.as_u16() {

@@ -103,6 +103,7 @@ impl Metered {
         }
     }
 
+    /// Lets the next one come that waits for this to be opened.
     fn pass(&self) {
         if let Some(turn) = &self.at_opening {
             turn.pass();

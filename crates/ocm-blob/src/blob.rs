@@ -59,8 +59,9 @@ pub trait Blob: fmt::Debug + Send + Sync {
     /// The content cannot be opened. Errors while reading are items of the stream.
     async fn open(&self) -> Result<ByteStream, Error>;
 
-    /// Opens the content from its start for whoever checks its digest, as many registries do with
-    /// what they are sent: where it is cheaper, only the size is checked here.
+    /// Opens the content from its start to pass it on to whoever checks its digest, as many
+    /// registries do with what they are sent: where it is cheaper, only the size is checked here, and
+    /// what is large does not stay in the memory of the system.
     ///
     /// # Errors
     ///

@@ -16,6 +16,11 @@ use crate::error::Error;
 use crate::stream::{ByteStream, CHUNK, from_fn_blocking, once};
 use crate::verify::{Promise, verify};
 
+/// How large a file may be and still be kept in the memory of the system, in bytes, when it is
+/// written, or when its content is passed on. Whoever reads a larger one again reads the disk
+/// anyway, and it would only take the place of something that is needed.
+const KEPT: u64 = 1024 * 1024 * 1024;
+
 /// A file that is held open, such as an archive of many blobs.
 ///
 /// Clones share the file. Reading names its position, so that many readers do not disturb each
@@ -122,7 +127,8 @@ impl OpenFile {
     }
 
     /// Has the system bring to disk what was written so far, beside those who write. Where another
-    /// clone is at it already, there is nothing to do.
+    /// clone is at it already, there is nothing to do. What is on disk of a file of more than 1 GiB
+    /// does not stay in memory.
     ///
     /// # Errors
     ///
@@ -134,7 +140,11 @@ impl OpenFile {
         self.0.unsynced.store(0, Ordering::Relaxed);
         let synced = self.file().sync_data();
         self.0.is_syncing.store(false, Ordering::Release);
-        synced.map_err(|source| Error::file("sync", self.path(), source))
+        synced.map_err(|source| Error::file("sync", self.path(), source))?;
+        if self.size()? > KEPT {
+            forget(self.file());
+        }
+        Ok(())
     }
 
     /// Returns a part of the file as a blob. Where it ends before the part does, reading fails.
@@ -163,11 +173,15 @@ impl OpenFile {
 
     /// Reads up to `len` bytes; fewer only where the file ends.
     fn read_up_to(&self, start: u64, len: usize) -> Result<Bytes, Error> {
+        self.read_by(read_some_at, start, len)
+    }
+
+    fn read_by(&self, read: ReadSome, start: u64, len: usize) -> Result<Bytes, Error> {
         let mut buffer = Buffer::new(len);
         let mut filled = 0;
         while filled < len {
             let space = &mut buffer.space()[filled..];
-            match read_some_at(self.file(), space, start + filled as u64) {
+            match read(self.file(), space, start + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -223,7 +237,7 @@ impl ExtentBlob {
         self
     }
 
-    fn read_from(&self, offset: u64) -> Result<ByteStream, Error> {
+    fn read_from(&self, offset: u64, read: ReadSome) -> Result<ByteStream, Error> {
         let Some(left) = self.len.checked_sub(offset) else {
             return Err(Error::SizeMismatch {
                 expected: offset,
@@ -232,12 +246,12 @@ impl ExtentBlob {
         };
         let (file, start) = (self.file.clone(), self.start + offset);
         if left <= CHUNK as u64 {
-            return Ok(once(file.read_up_to(start, size_of_chunk(left))?));
+            return Ok(once(file.read_by(read, start, size_of_chunk(left))?));
         }
         Ok(from_fn_blocking(move |send| {
             let mut done = 0;
             while done < left {
-                let chunk = file.read_up_to(start + done, size_of_chunk(left - done))?;
+                let chunk = file.read_by(read, start + done, size_of_chunk(left - done))?;
                 done += chunk.len() as u64;
                 if chunk.is_empty() || !send(chunk) {
                     break;
@@ -267,7 +281,20 @@ impl Blob for ExtentBlob {
             size: Some(self.len),
             digest: self.digest,
         };
-        Ok(verify(self.read_from(0)?, promise))
+        Ok(verify(self.read_from(0, read_some_at)?, promise))
+    }
+
+    async fn open_unchecked(&self) -> Result<ByteStream, Error> {
+        let promise = Promise {
+            size: Some(self.len),
+            digest: None,
+        };
+        let read = if self.file.size()? > KEPT {
+            read_some_in_passing
+        } else {
+            read_some_at
+        };
+        Ok(verify(self.read_from(0, read)?, promise))
     }
 
     async fn open_at(&self, offset: u64) -> Result<ByteStream, Error> {
@@ -275,8 +302,40 @@ impl Blob for ExtentBlob {
             size: Some(self.len.saturating_sub(offset)),
             digest: None,
         };
-        Ok(verify(self.read_from(offset)?, promise))
+        Ok(verify(self.read_from(offset, read_some_at)?, promise))
     }
+}
+
+/// Reads bytes of a file from a position on, as many as come at once.
+type ReadSome = fn(&File, &mut [u8], u64) -> io::Result<usize>;
+
+/// Reads without leaving in the memory of the system what was not there before, where it can do
+/// that: Linux since 6.14, with some file systems.
+#[cfg(target_os = "linux")]
+fn read_some_in_passing(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+
+    /// `RWF_DONTCACHE`.
+    const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
+    let mut parts = [io::IoSliceMut::new(buffer)];
+    match preadv2(file, &mut parts, start, DONT_CACHE) {
+        Ok(count) => Ok(count),
+        // A file that cannot be read at all says so here.
+        Err(_) => read_some_at(file, buffer, start),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_some_in_passing(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
+    read_some_at(file, buffer, start)
+}
+
+/// Tells the system that what is on disk of a file need not stay in its memory. It does as it likes.
+fn forget(file: &File) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
 }
 
 #[cfg(unix)]
@@ -365,6 +424,56 @@ mod tests {
         file.0.is_syncing.store(false, Ordering::Relaxed);
         file.write_back().unwrap();
         assert_eq!(other.unsynced(), 0);
+    }
+
+    /// Returns whether the start of a file can be read without the disk.
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(file: &OpenFile) -> bool {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        let mut start = [0; 512];
+        let mut parts = [io::IoSliceMut::new(&mut start)];
+        preadv2(file.file(), &mut parts, 0, ReadWriteFlags::NOWAIT).is_ok()
+    }
+
+    /// Returns a file, and whether the system tells what it has of it in memory: files may be
+    /// nowhere else.
+    #[cfg(target_os = "linux")]
+    fn file_on_disk() -> (OpenFile, bool) {
+        let file = file_of(&vec![7; 4 * CHUNK]);
+        file.write_back().unwrap();
+        let stays = is_in_memory(&file);
+        forget(file.file());
+        let is_told = stays && !is_in_memory(&file);
+        (file, is_told)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_written_of_a_large_file_does_not_stay_in_memory() {
+        let (file, is_told) = file_on_disk();
+        for (size, stays) in [(KEPT, true), (KEPT + 1, false)] {
+            file.file().set_len(size).unwrap();
+            file.write_at(&vec![8; CHUNK], 0).unwrap();
+            file.write_back().unwrap();
+            assert!(!is_told || is_in_memory(&file) == stays);
+            assert_eq!(file.read_at(1, 5).unwrap(), vec![8; 5]);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_is_passed_on_of_a_large_file_does_not_stay_in_memory() {
+        let (file, is_told) = file_on_disk();
+        let len = 4 * CHUNK;
+        for (size, stays) in [(KEPT + 1, false), (KEPT, true), (KEPT + 1, true)] {
+            file.file().set_len(size).unwrap();
+            let wrong = Digest::sha256("something else");
+            let blob = file.blob(0, len as u64).with_digest(wrong);
+            let stream = blob.open_unchecked().await.unwrap();
+            assert_eq!(collect(stream, u64::MAX).await.unwrap(), vec![7; len]);
+            // What is there stays, whoever reads it. Systems that cannot do otherwise keep all.
+            assert!(!is_told || !stays || is_in_memory(&file), "{size}");
+        }
     }
 
     #[test]

@@ -165,9 +165,19 @@ impl Cli {
     /// captures, where the system forbids that or has no `unshare`, or the script ends with 77: it
     /// lacks a tool.
     pub fn run_alone(&self, script: &str) -> Option<Run> {
+        self.run_apart(("--net", "network"), script)
+    }
+
+    /// Runs a shell script that may mount file systems, which nobody else sees; otherwise as
+    /// [`Cli::run_alone`].
+    pub fn run_with_mounts(&self, script: &str) -> Option<Run> {
+        self.run_apart(("--mount", "mounts"), script)
+    }
+
+    fn run_apart(&self, (flag, what): (&str, &str), script: &str) -> Option<Run> {
         let unshare = |arguments: &[&str]| {
             let mut command = Command::new("unshare");
-            command.args(["--map-root-user", "--net"]).args(arguments);
+            command.args(["--map-root-user", flag]).args(arguments);
             self.prepare(&mut command);
             command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
             command.env("OCM", &self.program);
@@ -176,7 +186,9 @@ impl Cli {
         };
         let probe = unshare(&["true"]).map(|child| self.wait(child, "true".to_owned()));
         if !matches!(&probe, Ok(run) if run.code == Some(0)) {
-            let_it_be_known("no network of its own can be had here, so this is not tested");
+            let_it_be_known(&format!(
+                "no {what} of its own can be had here, so this is not tested"
+            ));
             return None;
         }
         let child = unshare(&["/bin/sh", "-euc", script]).expect("what could be run before");

@@ -1,7 +1,8 @@
 //! Disks that are full, and targets that cannot be written.
 //!
-//! Nobody has a full disk at hand. Here the system refuses to let a file become larger than some
-//! KiB, which fails the same calls with another error, for every user.
+//! Nobody has a full disk at hand. Most of these have the system refuse to let a file become larger
+//! than some KiB, which fails the same calls with another error, for every user. Where file systems
+//! can be mounted, one fills a disk.
 
 use std::collections::BTreeMap;
 
@@ -177,6 +178,60 @@ fn wherever_a_disk_is_full_nothing_is_damaged_and_the_next_run_completes() {
             assert!(in_order(content(&cli, &target)) == whole, "{run}");
         }
     }
+}
+
+/// Fills a disk at each place of a transfer, until everything finds its place.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_is_said_and_with_more_space_the_next_run_completes() {
+    const SCRIPT: &str = r#"
+        mkdir disk done
+        for ending in "" .tar .tgz; do
+            space=4
+            while :; do
+                mount -t tmpfs -o size=${space}k none disk 2> said || { cat said >&2; exit 77; }
+                code=0
+                "$OCM" transfer ctf shop disk/copy$ending > said 2>&1 || code=$?
+                if [ $code = 0 ]; then break; fi
+                if [ $code != 1 ] || ! grep -q "No space left on device" said; then
+                    echo "with $space KiB for copy$ending: exit code $code"
+                    cat said
+                    exit 9
+                fi
+                mount -o remount,size=16m disk
+                "$OCM" transfer ctf shop disk/copy$ending
+                test "$(ls -A disk)" = copy$ending
+                cp -R disk/copy$ending done/$space$ending
+                umount disk
+                space=$((space + 8))
+            done
+            umount disk
+        done
+    "#;
+    let cli = crowded();
+    cli.ok("add cv -r shop src/large.yaml");
+    let endings = [".tar", ".tgz", ""];
+    for ending in endings {
+        cli.ok(&format!("transfer ctf shop whole{ending}"));
+    }
+    let Some(run) = cli.run_with_mounts(SCRIPT) else {
+        return;
+    };
+    assert_eq!(run.code, Some(0), "{run}");
+    let whole = endings.map(|ending| in_order(content(&cli, &format!("whole{ending}"))));
+    let mut times = [0; 3];
+    for entry in std::fs::read_dir(cli.path("done")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let kind = endings
+            .iter()
+            .position(|ending| name.ends_with(ending))
+            .unwrap();
+        times[kind] += 1;
+        let found = in_order(content(&cli, &format!("done/{name}")));
+        assert!(found == whole[kind], "{name}");
+    }
+    // The large content alone takes some dozens of such steps.
+    assert!(times.iter().all(|count| *count > SIZE / 8192), "{times:?}");
 }
 
 /// Sorts the entries of the index of a directory, where they stand in the order in which they came.

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -65,22 +65,93 @@ pub(crate) fn send(host: &str, components: u64, resources: u64, size: u64) -> Re
     })
 }
 
-/// Sends the layers of an archive to a registry, each in a request of its own, and returns how many
-/// seconds that took. They are made while they are sent, and not hashed: the registry does that.
+/// Sends the layers of an archive to a registry, each in a request of its own, and a manifest that
+/// names them, with which a registry has to keep them. Returns how many seconds that took. Layers are
+/// made while they are sent, and not hashed: the registry does that.
 pub(crate) fn send_layers(host: &str, layers: &[Layer]) -> Result<f64> {
     let start = Instant::now();
+    each_layer(layers, |_, layer| layer.send(host))?;
+    let mut connection = Connection::open(host)?;
+    let config = (Digest::sha256("{}"), 2);
+    connection.upload("/v2/bench", &config.0, b"{}")?;
+    let layers = layers.iter().map(|layer| (layer.digest, layer.size));
+    let manifest = manifest(config, layers);
+    let place = "/v2/bench/manifests/1.0.0";
+    connection.ask("PUT", place, MANIFEST_TYPE, manifest.as_bytes(), 201)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Gets layers from a repository of a registry into one file, one behind the other, and returns how
+/// many seconds that took until they are on disk. They are not hashed.
+pub(crate) fn receive_layers(
+    host: &str,
+    repository: &str,
+    layers: &[Layer],
+    path: &Path,
+) -> Result<f64> {
+    let start = Instant::now();
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    each_layer(layers, |number, layer| {
+        let place = format!("/v2/{repository}/blobs/{}", layer.digest);
+        receive(host, &place, &file, number as u64 * layer.size, layer.size)
+    })?;
+    file.sync_all()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Does something with each layer, over several connections.
+fn each_layer(layers: &[Layer], work: impl Fn(usize, &Layer) -> Result<()> + Sync) -> Result<()> {
+    each(layers.len(), |number| work(number, &layers[number]))
+}
+
+/// Does so many things, several at a time.
+fn each(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return Ok(());
+            }
+            work(number)?;
+        }
+    };
     thread::scope(|scope| {
-        let share = layers.len().div_ceil(CONNECTIONS).max(1);
-        let threads: Vec<_> = layers
-            .chunks(share)
-            .map(|share| scope.spawn(move || share.iter().try_for_each(|layer| layer.send(host))))
-            .collect();
+        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(worker)).collect();
         threads.into_iter().try_for_each(|thread| {
-            let joined = thread.join();
+            let joined: Result<Result<()>, _> = thread.join();
             joined.map_err(|_| anyhow!("a connection fell over"))?
         })
-    })?;
-    Ok(start.elapsed().as_secs_f64())
+    })
+}
+
+/// Gets content over a connection of its own, and writes it to a file.
+fn receive(host: &str, place: &str, file: &File, at: u64, size: u64) -> Result<()> {
+    let mut stream = TcpStream::connect(host)?;
+    write!(
+        stream,
+        "GET {place} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut stream = BufReader::with_capacity(CHUNK, stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let count = stream.read_line(&mut head)?;
+        ensure!(count > 0, "{place} was answered with {head}");
+    }
+    ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let mut done = 0;
+    loop {
+        let chunk = stream.fill_buf()?;
+        if chunk.is_empty() {
+            break;
+        }
+        let count = chunk.len();
+        file.write_all_at(chunk, at + done)?;
+        done += count as u64;
+        stream.consume(count);
+    }
+    ensure!(done == size, "{done} bytes of {size} have come");
+    Ok(())
 }
 
 /// Noise, followed by zeros.
@@ -110,23 +181,11 @@ pub(crate) fn read_and_send(path: &Path, parts: u64) -> Result<f64> {
     let size = file.metadata()?.len();
     let part = size.div_ceil(parts).max(1);
     let sink = Sink::start()?;
-    let next = AtomicU64::new(0);
     let start = Instant::now();
-    thread::scope(|scope| {
-        let work = || {
-            loop {
-                let first = next.fetch_add(part, Ordering::Relaxed);
-                if first >= size {
-                    return Ok(());
-                }
-                send_part(&file, first, part.min(size - first), &sink.host)?;
-            }
-        };
-        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| {
-            let joined: Result<Result<()>, _> = thread.join();
-            joined.map_err(|_| anyhow!("a connection fell over"))?
-        })
+    let count = usize::try_from(size.div_ceil(part))?;
+    each(count, |number| {
+        let first = number as u64 * part;
+        send_part(&file, first, part.min(size - first), &sink.host)
     })?;
     let seconds = start.elapsed().as_secs_f64();
     ensure!(sink.taken() == size, "not all has been sent");
@@ -206,22 +265,28 @@ fn version(number: u64, resources: u64, size: u64) -> Version {
         .map(|resource| content(seed | resource, size))
         .collect();
     let documents = vec![content(seed | 0xfe, 300), content(seed | 0xff, 2500)];
-    let entry = |(digest, bytes): &(Digest, Vec<u8>)| {
-        let size = bytes.len();
-        format!(r#"{{"mediaType":"application/octet-stream","digest":"{digest}","size":{size}}}"#)
-    };
-    let layers: Vec<String> = documents[1..].iter().chain(&resources).map(entry).collect();
-    let manifest = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST_TYPE}","config":{},"layers":[{}]}}"#,
-        entry(&documents[0]),
-        layers.join(",")
-    );
+    let entry = |(digest, bytes): &(Digest, Vec<u8>)| (*digest, bytes.len() as u64);
+    let layers = documents[1..].iter().chain(&resources).map(entry);
+    let manifest = manifest(entry(&documents[0]), layers);
     Version {
         repository: format!("bare/c{number:05}"),
         resources,
         documents,
         manifest,
     }
+}
+
+/// Returns a manifest of content, given by digests and sizes in bytes.
+fn manifest(config: (Digest, u64), layers: impl Iterator<Item = (Digest, u64)>) -> String {
+    let entry = |(digest, size): (Digest, u64)| {
+        format!(r#"{{"mediaType":"application/octet-stream","digest":"{digest}","size":{size}}}"#)
+    };
+    let layers: Vec<String> = layers.map(entry).collect();
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST_TYPE}","config":{},"layers":[{}]}}"#,
+        entry(config),
+        layers.join(",")
+    )
 }
 
 fn send_all(host: &str, versions: &[Version]) -> Result<u64> {

@@ -4,12 +4,11 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::jobs::{Bench, repeat, row, text};
+use super::jobs::{Bench, forget, repeat, row, text};
 use super::process::measure;
 use super::report::{Bar, Row};
 use super::tools::remove;
@@ -124,13 +123,6 @@ impl Bench {
         fs::rename(&partial, &path)?;
         Ok(path)
     }
-}
-
-/// Has the system forget what it knows of files, where it lets itself be told so: on Linux, and by
-/// the superuser.
-fn forget() {
-    let _ = Command::new("sync").status();
-    let _ = fs::write(Path::new("/proc/sys/vm/drop_caches"), "3");
 }
 
 #[cfg(test)]

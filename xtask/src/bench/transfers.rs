@@ -1,5 +1,6 @@
 //! Transfers of much, of many, and over a bad line; and what it takes when nothing has changed.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::bare;
 use super::inputs::Kind;
-use super::jobs::{Bench, repeat, row, text};
+use super::jobs::{Bench, forget, repeat, row, text};
 use super::layers_tar::{self, Shape};
 use super::limits::Streamed;
 use super::process::{Cost, Service, measure};
@@ -44,35 +45,56 @@ impl Bench {
         let limits = Streamed::measure(shape.total())?;
         let what = shape.describe();
         let mut rows = Vec::new();
-        rows.push(self.dropped(&shape, &archive, &limits)?);
-        // What keeps the bytes takes its time, which nobody who sends them can save. A disk that is
-        // shared is quicker at one time than at another, so this is measured before and after.
-        let bare = || {
-            let registry = self.serve("bare")?;
-            bare::send_layers(&registry.host, &layers_tar::layers(&shape)?)
-        };
-        let before = bare()?;
-        let near = self.serve("near")?;
+        rows.push(self.dropped(&shape, &archive)?);
+        let layers = layers_tar::layers(&shape)?;
+        let kept = RefCell::new(None);
+        let (bare, ours) = in_turns(
+            || {
+                // One goes before the next one comes: there is no room for two.
+                drop(kept.take());
+                let registry = self.serve("bare")?;
+                forget();
+                bare::send_layers(&registry.host, &layers)
+            },
+            || {
+                let registry = self.serve("near")?;
+                let place = format!("http://{}/near", registry.host);
+                kept.replace(Some(registry));
+                forget();
+                self.observed(&archive, &place)
+            },
+        )?;
+        let near = kept.take().context("a job runs at least once")?;
         let near_place = format!("http://{}/near", near.host);
-        let job = format!("CTF tar → ocm serve, {what}");
-        let (mut first, again) =
-            self.both(&mut Vec::new(), &job, &archive, &near_place, &Bar::None)?;
         let bar = Bar::Times {
             factor: LIMIT,
             of: "the slower of SHA-256 on two cores and bare PUTs to ocm serve",
-            seconds: limits.slower_with(f64::midpoint(before, bare()?)),
+            seconds: limits.slower_with(bare),
         };
-        first.bar = bar.clone();
-        rows.extend([first, again]);
+        let job = format!("CTF tar → ocm serve, {what}");
+        rows.extend(self.first_and_again(&job, ours, (&archive, &near_place), bar)?);
         let target = self.output("far.tar")?;
-        remove(Path::new(&target))?;
-        self.both(
-            &mut rows,
-            &format!("ocm serve → CTF tar, {what}"),
-            &near_place,
-            &target,
-            &bar,
+        let (bare, ours) = in_turns(
+            || {
+                remove(Path::new(&target))?;
+                let repository = format!("near/component-descriptors/{}", layers_tar::COMPONENT);
+                let path = Path::new(&target);
+                forget();
+                bare::receive_layers(&near.host, &repository, &layers, path)
+            },
+            || {
+                remove(Path::new(&target))?;
+                forget();
+                self.observed(&near_place, &target)
+            },
         )?;
+        let bar = Bar::Times {
+            factor: LIMIT,
+            of: "the slower of SHA-256 on two cores and bare GETs from ocm serve to disk",
+            seconds: limits.slower_with(bare),
+        };
+        let job = format!("ocm serve → CTF tar, {what}");
+        rows.extend(self.first_and_again(&job, ours, (&near_place, &target), bar)?);
         remove(Path::new(&target))?;
         let far = self.serve("far")?;
         // Between the two stand proxies that count, which cost time; so there is no bar.
@@ -82,28 +104,36 @@ impl Bench {
             format!("http://{}/near", from.host),
             format!("http://{}/far", to.host),
         );
-        let mut counted = self.both(&mut Vec::new(), "", &source, &place, &Bar::None)?;
+        let cost = measure(self.transfer(&source, &place, None))?;
         let (read, written) = (from.passed()?, to.passed()?);
-        counted.0.job = format!(
+        let ours = Observed {
+            cost,
+            largest: None,
+        };
+        let job = format!(
             "ocm serve → ocm serve, {what}: read {:.3} times, written {:.3} times",
             ratio(read.received, shape.total()),
             ratio(written.sent, shape.total()),
         );
-        rows.extend([counted.0, counted.1]);
+        rows.extend(self.first_and_again(&job, ours, (&source, &place), Bar::None)?);
         Ok(rows)
     }
 
     /// Moves large layers to a registry that drops them, so that nothing but our work is measured.
-    fn dropped(&self, shape: &Shape, archive: &str, limits: &Streamed) -> Result<Row> {
-        let mut best: Option<Cost> = None;
-        for _ in 0..RUNS {
-            let sink = Sink::start()?;
-            let place = format!("http://{}/sink", sink.host);
-            let cost = measure(self.transfer(archive, &place, None))?;
-            ensure!(sink.taken() >= shape.total(), "not all has been sent");
-            best = Some(best.map_or(cost, |best| best.best(cost)));
-        }
-        let best = best.context("a job runs at least once")?;
+    fn dropped(&self, shape: &Shape, archive: &str) -> Result<Row> {
+        let (limit, ours) = in_turns(
+            || Ok(Streamed::measure(shape.total())?.slower()),
+            || {
+                let sink = Sink::start()?;
+                let place = format!("http://{}/sink", sink.host);
+                let cost = measure(self.transfer(archive, &place, None))?;
+                ensure!(sink.taken() >= shape.total(), "not all has been sent");
+                Ok(Observed {
+                    cost,
+                    largest: None,
+                })
+            },
+        )?;
         let mut bare = f64::INFINITY;
         for _ in 0..RUNS {
             bare = bare.min(bare::read_and_send(Path::new(archive), shape.layers)?);
@@ -123,9 +153,9 @@ impl Bench {
         let bar = Bar::Times {
             factor: LIMIT,
             of: "the slower of SHA-256 on two cores and PUT",
-            seconds: limits.slower(),
+            seconds: limit,
         };
-        Ok(row(job, best, bar, vec![bare]))
+        Ok(row(job, ours.cost, bar, vec![bare]))
     }
 
     /// Moves many small component versions, beside the bare requests.
@@ -155,10 +185,10 @@ impl Bench {
         );
         let registry = self.serve("many")?;
         let place = format!("http://{}/many", registry.host);
-        let mut rows = Vec::new();
-        self.both(&mut rows, &job, &source, &place, &bar)?;
+        let ours = self.observed(&source, &place)?;
+        let rows = self.first_and_again(&job, ours, (&source, &place), bar)?;
         drop((first, counting));
-        Ok(rows)
+        Ok(rows.into())
     }
 
     /// Moves component versions over a long line, and over one that is cut as well.
@@ -203,31 +233,39 @@ impl Bench {
         Ok(rows)
     }
 
-    /// Measures a transfer, and the same again.
-    fn both(
-        &self,
-        rows: &mut Vec<Row>,
-        job: &str,
-        from: &str,
-        to: &str,
-        bar: &Bar,
-    ) -> Result<(Row, Row)> {
+    /// Measures a transfer, and how large its temporary files become.
+    fn observed(&self, from: &str, to: &str) -> Result<Observed> {
         let scratch = self.work().join("scratch");
         fresh(&scratch)?;
-        let (first, largest) = watch_files(&scratch, || {
+        let (cost, largest) = watch_files(&scratch, || {
             measure(self.transfer(from, to, Some(&scratch)))
         })?;
+        let largest = Some(largest);
+        Ok(Observed { cost, largest })
+    }
+
+    /// Returns the row of a transfer that was measured, and one of the same again.
+    fn first_and_again(
+        &self,
+        job: &str,
+        ours: Observed,
+        (from, to): (&str, &str),
+        bar: Bar,
+    ) -> Result<[Row; 2]> {
+        let files = ours.largest.map_or_else(String::new, |largest| {
+            format!(", largest temporary file {} KiB", largest / 1024)
+        });
+        let first = row(format!("{job}{files}"), ours.cost, bar, vec![]);
         let again = repeat(|| Ok(self.transfer(from, to, None)))?;
-        let job = format!("{job}, largest temporary file {} KiB", largest / 1024);
-        let first_row = row(job, first, bar.clone(), vec![]);
         let of_first = Bar::Times {
             factor: AGAIN,
             of: "the first run",
-            seconds: first.wall,
+            seconds: ours.cost.wall,
         };
-        let again_row = row("… again, nothing changed", again, of_first, vec![]);
-        rows.extend([first_row.clone(), again_row.clone()]);
-        Ok((first_row, again_row))
+        Ok([
+            first,
+            row("… again, nothing changed", again, of_first, vec![]),
+        ])
     }
 
     fn transfer(&self, from: &str, to: &str, scratch: Option<&Path>) -> Command {
@@ -242,6 +280,34 @@ impl Bench {
         let content = self.work().join("run").join(name);
         Registry::start(&Program::Serve(self.tools().ocm.clone()), content)
     }
+}
+
+/// What a transfer has cost.
+#[derive(Clone, Copy)]
+struct Observed {
+    cost: Cost,
+    /// The size of the largest temporary file, in bytes, if that was looked at.
+    largest: Option<u64>,
+}
+
+/// Measures something bare and ours in turns, and returns the best of both: a disk that is shared
+/// is quicker at one time than at another, and what keeps the bytes takes its time, which nobody
+/// who moves them can save. Whoever comes finds nothing in the memory of the system.
+fn in_turns(
+    mut bare: impl FnMut() -> Result<f64>,
+    mut ours: impl FnMut() -> Result<Observed>,
+) -> Result<(f64, Observed)> {
+    let mut best: Option<(f64, Observed)> = None;
+    for _ in 0..RUNS {
+        let seconds = bare()?;
+        let now = ours()?;
+        best = Some(best.map_or((seconds, now), |(least, before)| {
+            let largest = before.largest.max(now.largest);
+            let cost = before.cost.best(now.cost);
+            (least.min(seconds), Observed { cost, largest })
+        }));
+    }
+    best.context("a job runs at least once")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what is printed is rounded")]

@@ -203,7 +203,7 @@ fn a_disk_that_is_full_is_said_and_with_more_space_the_next_run_completes() {
                 test "$(ls -A disk)" = copy$ending
                 cp -R disk/copy$ending done/$space$ending
                 umount disk
-                space=$((space + 8))
+                space=$((space + 16))
             done
             umount disk
         done
@@ -231,7 +231,7 @@ fn a_disk_that_is_full_is_said_and_with_more_space_the_next_run_completes() {
         assert!(found == whole[kind], "{name}");
     }
     // The large content alone takes some dozens of such steps.
-    assert!(times.iter().all(|count| *count > SIZE / 8192), "{times:?}");
+    assert!(times.iter().all(|count| *count > SIZE / 16384), "{times:?}");
 }
 
 /// Sorts the entries of the index of a directory, where they stand in the order in which they came.

@@ -66,11 +66,12 @@ pub(crate) fn send(host: &str, components: u64, resources: u64, size: u64) -> Re
 }
 
 /// Sends the layers of an archive to a registry, each in a request of its own, and a manifest that
-/// names them, with which a registry has to keep them. Returns how many seconds that took. Layers are
-/// made while they are sent, and not hashed: the registry does that.
-pub(crate) fn send_layers(host: &str, layers: &[Layer]) -> Result<f64> {
+/// names them, with which a registry has to keep them. Returns how many seconds that took. They are
+/// not hashed: the registry does that.
+pub(crate) fn send_layers(host: &str, archive: &Path, layers: &[Layer]) -> Result<f64> {
     let start = Instant::now();
-    each_layer(layers, |_, layer| layer.send(host))?;
+    let file = open(archive)?;
+    each_layer(layers, |_, layer| layer.send(&file, host))?;
     let mut connection = Connection::open(host)?;
     let config = (Digest::sha256("{}"), 2);
     connection.upload("/v2/bench", &config.0, b"{}")?;
@@ -154,30 +155,29 @@ fn receive(host: &str, place: &str, file: &File, at: u64, size: u64) -> Result<(
     Ok(())
 }
 
-/// Noise, followed by zeros.
+/// A layer that is in an archive.
 pub(crate) struct Layer {
     pub(crate) digest: Digest,
-    pub(crate) noise: Vec<u8>,
+    /// Where it starts.
+    pub(crate) at: u64,
     pub(crate) size: u64,
 }
 
 impl Layer {
-    fn send(&self, host: &str) -> Result<()> {
-        let zeros = vec![0; 256 * 1024];
-        let parts = || {
-            let rest = self.size - self.noise.len() as u64;
-            let whole = std::iter::repeat_n(&zeros[..], whole_times(rest, zeros.len()));
-            let last = &zeros[..usize::try_from(rest % zeros.len() as u64).unwrap_or_default()];
-            std::iter::once(&self.noise[..]).chain(whole).chain([last])
-        };
-        put_blob(host, &self.digest, self.size, parts())
+    fn send(&self, file: &File, host: &str) -> Result<()> {
+        let target = begin_upload(host, &self.digest)?;
+        send_part(file, (self.at, self.size), host, &target)
     }
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Reads a file in so many parts, sends each to a server that drops it, and returns how many seconds
 /// that took: what a client needs, and nothing else.
 pub(crate) fn read_and_send(path: &Path, parts: u64) -> Result<f64> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = open(path)?;
     let size = file.metadata()?.len();
     let part = size.div_ceil(parts).max(1);
     let sink = Sink::start()?;
@@ -185,16 +185,17 @@ pub(crate) fn read_and_send(path: &Path, parts: u64) -> Result<f64> {
     let count = usize::try_from(size.div_ceil(part))?;
     each(count, |number| {
         let first = number as u64 * part;
-        send_part(&file, first, part.min(size - first), &sink.host)
+        let range = (first, part.min(size - first));
+        send_part(&file, range, &sink.host, "/v2/bench/blobs/uploads/1")
     })?;
     let seconds = start.elapsed().as_secs_f64();
     ensure!(sink.taken() == size, "not all has been sent");
     Ok(seconds)
 }
 
-fn send_part(file: &File, first: u64, size: u64, host: &str) -> Result<()> {
+fn send_part(file: &File, (first, size): (u64, u64), host: &str, target: &str) -> Result<()> {
     let mut buffer = vec![0; CHUNK];
-    let mut stream = start_put(host, "/v2/bench/blobs/uploads/1", size)?;
+    let mut stream = start_put(host, target, size)?;
     let mut done = 0;
     while done < size {
         let count = usize::try_from(size - done).map_or(CHUNK, |left| left.min(CHUNK));
@@ -206,10 +207,6 @@ fn send_part(file: &File, first: u64, size: u64, host: &str) -> Result<()> {
     end_put(stream)
 }
 
-fn whole_times(size: u64, part: usize) -> usize {
-    usize::try_from(size / part as u64).unwrap_or(usize::MAX)
-}
-
 /// Sends a blob in two requests, the second over a connection of its own, part by part.
 pub(super) fn put_blob<'a>(
     host: &str,
@@ -217,16 +214,20 @@ pub(super) fn put_blob<'a>(
     size: u64,
     parts: impl Iterator<Item = &'a [u8]>,
 ) -> Result<()> {
-    let mut connection = Connection::open(host)?;
-    let location = connection.ask("POST", "/v2/bench/blobs/uploads/", "", b"", 202)?;
-    let location = location.context("an upload without location")?;
-    let separator = if location.contains('?') { '&' } else { '?' };
-    let target = path_of(&location);
-    let mut stream = start_put(host, &format!("{target}{separator}digest={digest}"), size)?;
+    let mut stream = start_put(host, &begin_upload(host, digest)?, size)?;
     for part in parts {
         stream.write_all(part)?;
     }
     end_put(stream)
+}
+
+/// Starts an upload, and returns where the content goes.
+fn begin_upload(host: &str, digest: &Digest) -> Result<String> {
+    let mut connection = Connection::open(host)?;
+    let location = connection.ask("POST", "/v2/bench/blobs/uploads/", "", b"", 202)?;
+    let location = location.context("an upload without location")?;
+    let separator = if location.contains('?') { '&' } else { '?' };
+    Ok(format!("{}{separator}digest={digest}", path_of(&location)))
 }
 
 fn start_put(host: &str, target: &str, size: u64) -> Result<TcpStream> {

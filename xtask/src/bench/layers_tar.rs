@@ -4,10 +4,11 @@
 //! The layers begin with noise and go on as holes, so that they cost no space. Their digests are
 //! right.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use ocm_digest::{Digest, Digester};
+use anyhow::{Result, ensure};
+use ocm_digest::{Digest, Digester, HashAlgorithm};
 
 use super::bare::Layer;
 use super::random::Random;
@@ -49,9 +50,11 @@ pub(crate) fn make(root: &Path, shape: &Shape) -> Result<PathBuf> {
     let name = format!("layers-{}-{}.tar", shape.layers, shape.size);
     sparse_tar::make(root.join(name), |tar| {
         let mut layers = Vec::new();
-        for (number, layer) in self::layers(shape)?.into_iter().enumerate() {
-            let Layer { digest, size, .. } = layer;
-            tar.blob(&digest, &layer.noise, size)?;
+        for number in 0..shape.layers {
+            let mut noise = Vec::new();
+            Random::new(99 << 32 | number).write(NOISE.min(shape.size), &mut noise)?;
+            let (digest, size) = (digest(&noise, shape.size), shape.size);
+            tar.blob(&digest, &noise, size)?;
             let name = format!("layer-{number}");
             layers.push(Content { name, digest, size });
         }
@@ -59,18 +62,27 @@ pub(crate) fn make(root: &Path, shape: &Shape) -> Result<PathBuf> {
     })
 }
 
-/// Returns the layers.
-pub(crate) fn layers(shape: &Shape) -> Result<Vec<Layer>> {
-    let layer = |number| {
-        let mut noise = Vec::new();
-        Random::new(99 << 32 | number).write(NOISE.min(shape.size), &mut noise)?;
-        Ok(Layer {
-            digest: digest(&noise, shape.size),
-            noise,
-            size: shape.size,
-        })
-    };
-    (0..shape.layers).map(layer).collect()
+/// Returns the layers of the archive, as they lie in it.
+pub(crate) fn layers(archive: &Path, shape: &Shape) -> Result<Vec<Layer>> {
+    let mut tar = tar::Archive::new(File::open(archive)?);
+    let mut layers = Vec::new();
+    for entry in tar.entries_with_seek()? {
+        let entry = entry?;
+        let (at, size) = (entry.raw_file_position(), entry.size());
+        let name = entry.path()?.display().to_string();
+        let hex = name
+            .strip_prefix("blobs/sha256.")
+            .filter(|_| size == shape.size);
+        if let Some(hex) = hex {
+            let digest = Digest::from_hex(HashAlgorithm::Sha256, hex)?;
+            layers.push(Layer { digest, at, size });
+        }
+    }
+    ensure!(
+        layers.len() as u64 == shape.layers,
+        "some layers are not there"
+    );
+    Ok(layers)
 }
 
 /// Returns the digest of noise that is followed by zeros.
@@ -96,5 +108,23 @@ mod tests {
         assert_eq!(digest(b"ab", 4), Digest::sha256(b"ab\0\0"));
         assert_eq!(Shape::new(true).describe(), "40 × 15 MiB");
         assert_eq!(Shape::new(false).total(), 10_000 * MIB);
+    }
+
+    #[test]
+    fn layers_are_found_where_they_lie() {
+        let directory = tempfile::tempdir().unwrap();
+        let shape = Shape {
+            layers: 3,
+            size: 70_000,
+        };
+        let archive = make(directory.path(), &shape).unwrap();
+        let bytes = std::fs::read(&archive).unwrap();
+        let layers = layers(&archive, &shape).unwrap();
+        for layer in &layers {
+            let start = usize::try_from(layer.at).unwrap();
+            assert_eq!(Digest::sha256(&bytes[start..start + 70_000]), layer.digest);
+        }
+        let more = Shape { layers: 4, ..shape };
+        assert!(super::layers(&archive, &more).is_err());
     }
 }

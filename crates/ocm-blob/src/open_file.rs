@@ -5,10 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, poll_fn};
 use ocm_digest::Digest;
+#[cfg(target_os = "linux")]
+use rustix::io::ReadWriteFlags;
 
 use crate::blob::Blob;
 use crate::buffer::Buffer;
@@ -127,8 +131,8 @@ impl OpenFile {
     }
 
     /// Has the system bring to disk what was written so far, beside those who write. Where another
-    /// clone is at it already, there is nothing to do. What is on disk of a file of more than 1 GiB
-    /// does not stay in memory.
+    /// clone is at it already, there is nothing to do. It need not all be there afterwards: of a file
+    /// of more than 1 GiB, writing is only begun, and what is on disk leaves the memory.
     ///
     /// # Errors
     ///
@@ -138,13 +142,14 @@ impl OpenFile {
             return Ok(());
         }
         self.0.unsynced.store(0, Ordering::Relaxed);
-        let synced = self.file().sync_data();
+        let is_large = self.size().is_ok_and(|size| size > KEPT);
+        let synced = if is_large && forget(self.file()) {
+            Ok(())
+        } else {
+            self.file().sync_data()
+        };
         self.0.is_syncing.store(false, Ordering::Release);
-        synced.map_err(|source| Error::file("sync", self.path(), source))?;
-        if self.size()? > KEPT {
-            forget(self.file());
-        }
-        Ok(())
+        synced.map_err(|source| Error::file("sync", self.path(), source))
     }
 
     /// Returns a part of the file as a blob. Where it ends before the part does, reading fails.
@@ -173,15 +178,23 @@ impl OpenFile {
 
     /// Reads up to `len` bytes; fewer only where the file ends.
     fn read_up_to(&self, start: u64, len: usize) -> Result<Bytes, Error> {
-        self.read_by(read_some_at, start, len)
+        self.read_by(Reading::Kept, start, len)
     }
 
-    fn read_by(&self, read: ReadSome, start: u64, len: usize) -> Result<Bytes, Error> {
+    /// Reads a range if all of it is in the memory of the system, and returns `None` where reading
+    /// it would have to wait.
+    fn read_at_once(&self, reading: Reading, start: u64, len: usize) -> Option<Bytes> {
+        let mut buffer = Buffer::new(len);
+        let count = reading.at_once(self.file(), buffer.space(), start)?;
+        (count == len).then(|| buffer.freeze(count))
+    }
+
+    fn read_by(&self, reading: Reading, start: u64, len: usize) -> Result<Bytes, Error> {
         let mut buffer = Buffer::new(len);
         let mut filled = 0;
         while filled < len {
             let space = &mut buffer.space()[filled..];
-            match read(self.file(), space, start + filled as u64) {
+            match reading.some_at(self.file(), space, start + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -237,12 +250,7 @@ impl ExtentBlob {
         self
     }
 
-    fn read_from(
-        &self,
-        offset: u64,
-        digest: Option<Digest>,
-        read: ReadSome,
-    ) -> Result<ByteStream, Error> {
+    fn read_from(&self, offset: u64, digest: Option<Digest>) -> Result<ByteStream, Error> {
         let Some(left) = self.len.checked_sub(offset) else {
             return Err(Error::SizeMismatch {
                 expected: offset,
@@ -253,23 +261,53 @@ impl ExtentBlob {
             size: Some(left),
             digest,
         };
+        Ok(verify(self.chunks(offset, Reading::Kept)?, promise))
+    }
+
+    /// Reads from an offset to the end, which comes too early where that of the file does.
+    fn chunks(&self, offset: u64, reading: Reading) -> Result<ByteStream, Error> {
         let (file, start) = (self.file.clone(), self.start + offset);
+        let left = self.len - offset;
         if left <= CHUNK as u64 {
-            let chunk = file.read_by(read, start, size_of_chunk(left))?;
-            return Ok(verify(once(chunk), promise));
+            return Ok(once(file.read_by(reading, start, size_of_chunk(left))?));
         }
-        let stream = from_fn_blocking(move |send| {
+        Ok(from_fn_blocking(move |send| {
             let mut done = 0;
             while done < left {
-                let chunk = file.read_by(read, start + done, size_of_chunk(left - done))?;
+                let chunk = file.read_by(reading, start + done, size_of_chunk(left - done))?;
                 done += chunk.len() as u64;
                 if chunk.is_empty() || !send(chunk) {
                     break;
                 }
             }
             Ok(())
-        });
-        Ok(verify(stream, promise))
+        }))
+    }
+
+    /// Reads what is in the memory of the system where it is asked for, as long as there is
+    /// something, and the rest by a thread: the way from there costs more than copying does.
+    fn chunks_memory_first(&self, reading: Reading) -> ByteStream {
+        let blob = self.clone();
+        let (mut done, mut rest) = (0, None);
+        poll_fn(move |cx| {
+            if rest.is_none() {
+                let left = blob.len - done;
+                if left == 0 {
+                    return Poll::Ready(None);
+                }
+                let (start, len) = (blob.start + done, size_of_chunk(left));
+                if let Some(chunk) = blob.file.read_at_once(reading, start, len) {
+                    done += chunk.len() as u64;
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
+            }
+            let rest = rest.get_or_insert_with(|| {
+                let chunks = blob.chunks(done, reading);
+                chunks.unwrap_or_else(|error| stream::iter([Err(error)]).boxed())
+            });
+            rest.poll_next_unpin(cx)
+        })
+        .boxed()
     }
 }
 
@@ -288,52 +326,101 @@ impl Blob for ExtentBlob {
     }
 
     async fn open(&self) -> Result<ByteStream, Error> {
-        self.read_from(0, self.digest, read_some_at)
+        self.read_from(0, self.digest)
     }
 
     async fn open_unchecked(&self) -> Result<ByteStream, Error> {
-        if self.file.size()? > KEPT {
-            self.read_from(0, None, read_some_in_passing)
+        let is_large = self.file.size()? > KEPT;
+        let chunks = self.chunks_memory_first(if is_large {
+            Reading::InPassing
         } else {
-            self.read_from(0, None, read_some_at)
-        }
+            Reading::Kept
+        });
+        let promise = Promise {
+            size: Some(self.len),
+            digest: None,
+        };
+        Ok(verify(chunks, promise))
     }
 
     async fn open_at(&self, offset: u64) -> Result<ByteStream, Error> {
-        self.read_from(offset, None, read_some_at)
+        self.read_from(offset, None)
     }
 }
 
-/// Reads bytes of a file from a position on, as many as come at once.
-type ReadSome = fn(&File, &mut [u8], u64) -> io::Result<usize>;
+/// What becomes of bytes in the memory of the system when they are read.
+#[derive(Clone, Copy, Debug)]
+enum Reading {
+    /// They stay for as long as it likes.
+    Kept,
+    /// Nothing is left there that was not there before, where the system can do that: Linux since
+    /// 6.14, with some file systems.
+    InPassing,
+}
 
-/// `RWF_DONTCACHE`.
 #[cfg(target_os = "linux")]
-const DONT_CACHE: rustix::io::ReadWriteFlags = rustix::io::ReadWriteFlags::from_bits_retain(0x80);
+impl Reading {
+    /// `RWF_DONTCACHE`.
+    const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
 
-/// Reads without leaving in the memory of the system what was not there before, where it can do
-/// that: Linux since 6.14, with some file systems.
-#[cfg(target_os = "linux")]
-fn read_some_in_passing(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
-    let mut parts = [io::IoSliceMut::new(buffer)];
-    match rustix::io::preadv2(file, &mut parts, start, DONT_CACHE) {
-        Ok(count) => Ok(count),
-        // A file that cannot be read at all says so here.
-        Err(_) => read_some_at(file, buffer, start),
+    const fn flags(self) -> ReadWriteFlags {
+        match self {
+            Self::Kept => ReadWriteFlags::empty(),
+            Self::InPassing => Self::DONT_CACHE,
+        }
     }
+
+    /// Reads bytes of a file from a position on, as many as come at once.
+    fn some_at(self, file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
+        if matches!(self, Self::InPassing)
+            && let Ok(count) = read_flagged(file, buffer, start, self.flags())
+        {
+            return Ok(count);
+        }
+        // A file that cannot be read at all says so here.
+        read_some_at(file, buffer, start)
+    }
+
+    /// Reads as many bytes as there are without waiting for the disk.
+    fn at_once(self, file: &File, buffer: &mut [u8], start: u64) -> Option<usize> {
+        let flags = self.flags() | ReadWriteFlags::NOWAIT;
+        read_flagged(file, buffer, start, flags).ok()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn read_flagged(
+    file: &File,
+    buffer: &mut [u8],
+    start: u64,
+    flags: ReadWriteFlags,
+) -> io::Result<usize> {
+    let mut parts = [io::IoSliceMut::new(buffer)];
+    Ok(rustix::io::preadv2(file, &mut parts, start, flags)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_some_in_passing(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
-    read_some_at(file, buffer, start)
+impl Reading {
+    fn some_at(self, file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
+        read_some_at(file, buffer, start)
+    }
+
+    const fn at_once(self, _file: &File, _buffer: &mut [u8], _start: u64) -> Option<usize> {
+        None
+    }
 }
 
-/// Tells the system that what is on disk of a file need not stay in its memory. It does as it likes.
-fn forget(file: &File) {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
+/// Tells the system that a file need not stay in its memory: Linux begins to write what is not on
+/// disk, and drops what is. Nobody waits until it is done, and the disk need not empty what it has
+/// taken, which would keep it from everything else. Returns whether the system was told.
+#[cfg(target_os = "linux")]
+fn forget(file: &File) -> bool {
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget(_file: &File) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -367,9 +454,6 @@ fn write_all_at(file: &File, mut bytes: &[u8], mut start: u64) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-
-    #[cfg(target_os = "linux")]
-    use rustix::io::ReadWriteFlags;
 
     use super::*;
     use crate::stream::{collect, read_to_end};
@@ -434,9 +518,7 @@ mod tests {
     /// Returns whether the start of a file can be read in a way.
     #[cfg(target_os = "linux")]
     fn can_be_read(file: &OpenFile, flags: ReadWriteFlags) -> bool {
-        let mut start = [0; 512];
-        let mut parts = [io::IoSliceMut::new(&mut start)];
-        rustix::io::preadv2(file.file(), &mut parts, 0, flags).is_ok()
+        read_flagged(file.file(), &mut [0; 512], 0, flags).is_ok()
     }
 
     /// Returns whether the start of a file can be read without the disk.
@@ -452,8 +534,7 @@ mod tests {
         let file = file_of(&vec![7; 4 * CHUNK]);
         file.write_back().unwrap();
         let stays = is_in_memory(&file);
-        forget(file.file());
-        let is_told = stays && !is_in_memory(&file);
+        let is_told = stays && forget(file.file()) && !is_in_memory(&file);
         (file, is_told)
     }
 
@@ -466,9 +547,13 @@ mod tests {
             let is_so = (0..TIMES).any(|_| {
                 file.write_at(&vec![8; CHUNK], 0).unwrap();
                 file.write_back().unwrap();
+                // What was begun is waited for, and the next piece finds it on disk.
+                file.file().sync_data().unwrap();
+                file.write_back().unwrap();
                 is_in_memory(&file) == stays
             });
             assert!(!is_told || is_so, "{size}");
+            assert_eq!(file.unsynced(), 0);
             assert_eq!(file.read_at(1, 5).unwrap(), vec![8; 5]);
         }
     }
@@ -479,7 +564,7 @@ mod tests {
         let (file, is_told) = file_on_disk();
         let len = 4 * CHUNK;
         // Some systems cannot do otherwise than keep all.
-        let is_told = is_told && can_be_read(&file, DONT_CACHE);
+        let is_told = is_told && can_be_read(&file, Reading::DONT_CACHE);
         for (size, is_there, stays) in [
             (KEPT + 1, false, false),
             (KEPT, false, true),
@@ -499,6 +584,38 @@ mod tests {
                 is_so |= is_in_memory(&file) == stays;
             }
             assert!(!is_told || is_so, "{size}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_is_passed_on_comes_from_memory_and_disk_as_it_is_there() {
+        let content: Vec<u8> = (0..CHUNK * 4 + 9).map(|n| n.to_le_bytes()[1]).collect();
+        let file = file_of(&content);
+        for in_memory in [0, 1, CHUNK * 2, content.len()] {
+            file.write_back().unwrap();
+            forget(file.file());
+            file.read_at(0, in_memory).unwrap();
+            let blob = file.blob(5, content.len() as u64 - 5);
+            let passed = blob.open_unchecked().await.unwrap();
+            assert!(collect(passed, u64::MAX).await.unwrap() == content[5..]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_passed_on_and_is_too_short_is_an_error() {
+        for len in [2, CHUNK + 2, CHUNK * 5] {
+            let file = file_of(&vec![1; len]);
+            for size in [len + 1, len + CHUNK * 3] {
+                let passed = file.blob(0, size as u64).open_unchecked().await.unwrap();
+                let error = collect(passed, u64::MAX).await.unwrap_err();
+                let (expected, actual) = (size as u64, len as u64);
+                assert!(
+                    matches!(error, Error::SizeMismatch { expected: e, actual: a }
+                        if (e, a) == (expected, actual)),
+                    "{error}"
+                );
+            }
         }
     }
 

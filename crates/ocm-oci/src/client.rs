@@ -5,9 +5,10 @@
 //!   `scope`, `challenge`, `credentials`) and the attempts (`retry`).
 //! - `fetch`, `push`, `list` and `delete` are the abilities of a store; `download` and `upload` the
 //!   two ways of large content, which go on where they were cut; `remembered` keeps what the next
-//!   process needs for that.
+//!   process needs for that. `at_once` is the short way of what is small and new.
 //! - `reply` says what an answer means; `endpoint` where things are and whom to trust.
 
+mod at_once;
 mod auth;
 mod body;
 mod challenge;
@@ -33,6 +34,7 @@ mod upload;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use challenge::Challenge;
@@ -157,6 +159,8 @@ struct Inner {
     uploads: Option<Remembered>,
     /// Whether it refuses content that is not what its digest says, once it has shown that.
     checks_content: tokio::sync::OnceCell<bool>,
+    /// Whether it may take small blobs in one request.
+    takes_at_once: AtomicBool,
     /// Held while a list of referrers that is kept under a tag is read and written back.
     referrers: tokio::sync::Mutex<()>,
 }
@@ -180,6 +184,7 @@ impl RegistryClient {
                 truce: Truce::default(),
                 uploads: options.remember_uploads_in.map(Remembered::new),
                 checks_content: tokio::sync::OnceCell::new(),
+                takes_at_once: AtomicBool::new(true),
                 referrers: tokio::sync::Mutex::default(),
             }),
         })

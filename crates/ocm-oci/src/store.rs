@@ -127,6 +127,20 @@ pub trait Push: Send + Sync {
     async fn push_blob(&self, repository: &RepositoryName, blob: &BlobRef)
     -> Result<Pushed, Error>;
 
+    /// Stores a blob that is hardly there already, such as a document that was just made. A registry
+    /// is not asked for it first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Push::push_blob`].
+    async fn push_new_blob(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobRef,
+    ) -> Result<Pushed, Error> {
+        self.push_blob(repository, blob).await
+    }
+
     /// Takes a blob over from another repository of the same store; returns `false` if the store
     /// cannot, upon which the caller pushes it.
     ///

@@ -192,8 +192,8 @@ pub(super) async fn write(
     let descriptor: BlobRef = Arc::new(MemoryBlob::new(descriptor));
     let config: BlobRef = Arc::new(MemoryBlob::new(config));
     try_join(
-        store.push_blob(repository, &descriptor),
-        store.push_blob(repository, &config),
+        store.push_new_blob(repository, &descriptor),
+        store.push_new_blob(repository, &config),
     )
     .await?;
     let root = match index {

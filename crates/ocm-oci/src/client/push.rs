@@ -29,6 +29,17 @@ impl Push for RegistryClient {
         self.upload(repository, blob).await
     }
 
+    async fn push_new_blob(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobRef,
+    ) -> Result<Pushed, Error> {
+        match self.send_at_once(repository, blob).await? {
+            Some(pushed) => Ok(pushed),
+            None => self.upload(repository, blob).await,
+        }
+    }
+
     async fn mount_blob(
         &self,
         repository: &RepositoryName,
@@ -163,9 +174,9 @@ impl RegistryClient {
         }
     }
 
-    /// Ends an upload that a registry has started in place of a mount. It would end it itself
+    /// Ends an upload that a registry has started in place of what was asked for. It would end it itself
     /// after some time, so that failing to do so is no error.
-    async fn cancel(&self, mut call: Call, reply: &Reply) {
+    pub(crate) async fn cancel(&self, mut call: Call, reply: &Reply) {
         let location = reply
             .header(LOCATION.as_str())
             .and_then(|location| self.inner.endpoint.follow(&reply.url, location).ok());

@@ -339,21 +339,8 @@ impl Upload<'_> {
         if reply.status == StatusCode::ACCEPTED {
             return Err(self.lost().into());
         }
-        match reply.digest() {
-            Some(actual) if actual.algorithm() == digest.algorithm() && actual != digest => {
-                Err(Error::DigestMismatch {
-                    what: self.client.name_blob(self.repository, &digest),
-                    expected: digest,
-                    actual,
-                }
-                .into())
-            }
-            _ => Ok(Pushed {
-                digest,
-                size,
-                outcome: Outcome::Copied,
-            }),
-        }
+        let what = self.client.name_blob(self.repository, &digest);
+        Ok(pushed(reply, &what, digest, size)?)
     }
 
     /// Returns the blob if an earlier attempt has finished it.
@@ -486,6 +473,29 @@ impl Upload<'_> {
             transient: true,
             source: None,
         }
+    }
+}
+
+/// Reads the answer to the end of an upload.
+pub(crate) fn pushed(
+    reply: &Reply,
+    what: &str,
+    digest: Digest,
+    size: u64,
+) -> Result<Pushed, Error> {
+    match reply.digest() {
+        Some(actual) if actual.algorithm() == digest.algorithm() && actual != digest => {
+            Err(Error::DigestMismatch {
+                what: what.to_owned(),
+                expected: digest,
+                actual,
+            })
+        }
+        _ => Ok(Pushed {
+            digest,
+            size,
+            outcome: Outcome::Copied,
+        }),
     }
 }
 

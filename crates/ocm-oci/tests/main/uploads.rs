@@ -368,6 +368,75 @@ async fn a_mount_that_is_not_possible_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn what_is_small_and_new_goes_in_one_request_where_the_registry_takes_it() {
+    let fake = Fake::start().await;
+    let bytes = Bytes::from_static(b"a document");
+    let blob: BlobRef = Arc::new(MemoryBlob::new(bytes.clone()));
+    let digest = Digest::sha256(&bytes);
+    fake.rule(2, Method::POST, "digest=sha256", |_| {
+        Answer::Reply(reply(201))
+    });
+    let client = fake.client();
+    for _ in 0..2 {
+        let pushed = client.push_new_blob(&repository(), &blob).await.unwrap();
+        let expected = (digest, 10, Outcome::Copied);
+        assert_eq!((pushed.digest, pushed.size, pushed.outcome), expected);
+    }
+    let sent = fake.seen(&Method::POST);
+    assert_eq!(sent.len(), 2);
+    for request in sent {
+        assert_eq!(request.body, bytes);
+        let media_type = request.header("content-type");
+        assert_eq!(media_type, Some("application/octet-stream"));
+    }
+    // It has not been asked for, nor is it uploaded.
+    assert!(fake.seen(&Method::HEAD).is_empty());
+    assert!(fake.seen(&Method::PUT).is_empty());
+    fake.rule(1, Method::POST, "digest=sha256", |_| {
+        let other = Digest::sha256(b"another").to_string();
+        Answer::Reply(reply_with(201, &[("docker-content-digest", &other)], ""))
+    });
+    let error = client.push_new_blob(&repository(), &blob).await;
+    assert!(matches!(error, Err(Error::DigestMismatch { .. })));
+}
+
+#[tokio::test]
+async fn what_is_new_is_uploaded_where_the_registry_does_not_take_it_at_once() {
+    let at_once = |fake: &Fake| {
+        let asked = fake.seen(&Method::POST);
+        let asked = asked.iter().filter(|seen| seen.uri.query().is_some());
+        asked.count()
+    };
+    // 202 is what a registry says that has not looked at the digest.
+    for (status, asked) in [(202, 1), (400, 1), (404, 1), (501, 1), (403, 2), (503, 2)] {
+        let fake = Fake::start().await;
+        if status != 202 {
+            fake.rule(9, Method::POST, "digest=sha256", move |_| {
+                Answer::Reply(reply(status))
+            });
+        }
+        let client = fake.client();
+        for content in ["one document", "another document"] {
+            let bytes = Bytes::from_static(content.as_bytes());
+            let blob: BlobRef = Arc::new(MemoryBlob::new(bytes.clone()));
+            client.push_new_blob(&repository(), &blob).await.unwrap();
+            assert!(fake.has_blob(&bytes), "{status}");
+        }
+        // Who refuses for lack of rights, or in passing, may take the next one.
+        assert_eq!(at_once(&fake), asked, "{status}");
+        assert!(fake.state().uploads.is_empty(), "{status}");
+    }
+    // Much is not sent in vain.
+    let fake = Fake::start().await;
+    let blob: BlobRef = Arc::new(MemoryBlob::new(content(100_000)));
+    fake.client()
+        .push_new_blob(&repository(), &blob)
+        .await
+        .unwrap();
+    assert_eq!(at_once(&fake), 0);
+}
+
+#[tokio::test]
 async fn a_blob_is_uploaded_from_the_registry_that_takes_it() {
     use ocm_oci::{Descriptor, Fetch as _, RegistryClient};
     let fake = Fake::start().await;

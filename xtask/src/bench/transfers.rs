@@ -166,30 +166,44 @@ impl Bench {
         let shape = Kind::Wide.shape(self.is_quick());
         // What they have stays until the end: file systems are slow to create files for minutes
         // after many have been removed.
-        let first = self.serve("bare")?;
-        let bare = bare::send(&first.host, shape.components, shape.resources, shape.size)?;
-        let counting = self.serve("counted")?;
-        let mut proxy = Proxy::start(self, &counting.host, &[])?;
+        let kept = RefCell::new(Vec::new());
+        let serve = |name: &str| {
+            let registry = self.serve(&format!("{name}{}", kept.borrow().len()))?;
+            let host = registry.host.clone();
+            kept.borrow_mut().push(registry);
+            anyhow::Ok(host)
+        };
+        let mut proxy = Proxy::start(self, &serve("counted")?, &[])?;
         measure(self.transfer(&source, &format!("http://{}/many", proxy.host), None))?;
         let requests = proxy.passed()?.requests;
         drop(proxy);
+        let (mut bare_requests, mut place) = (0, String::new());
+        let (bare, ours) = in_turns(
+            || {
+                let host = serve("bare")?;
+                let bare = bare::send(&host, shape.components, shape.resources, shape.size)?;
+                bare_requests = bare.requests;
+                Ok(bare.seconds)
+            },
+            || {
+                place = format!("http://{}/many", serve("many")?);
+                self.observed(&source, &place)
+            },
+        )?;
         let bar = Bar::Times {
             factor: 1.5,
             of: "the bare requests",
-            seconds: bare.seconds,
+            seconds: bare,
         };
         let each = |requests: u64| ratio(requests, shape.components);
         let job = format!(
             "CTF directory → ocm serve, {}: {:.1} requests for each component, {:.1} bare",
             shape.describe(),
             each(requests),
-            each(bare.requests)
+            each(bare_requests)
         );
-        let registry = self.serve("many")?;
-        let place = format!("http://{}/many", registry.host);
-        let ours = self.observed(&source, &place)?;
         let rows = self.first_and_again(&job, ours, (&source, &place), bar)?;
-        drop((first, counting));
+        drop(kept);
         Ok(rows.into())
     }
 
@@ -294,7 +308,7 @@ struct Observed {
 
 /// Measures something bare and ours in turns, and returns the best of both: a disk that is shared
 /// is quicker at one time than at another, and what keeps the bytes takes its time, which nobody
-/// who moves them can save. Whoever comes finds nothing in the memory of the system.
+/// who moves them can save.
 fn in_turns(
     mut bare: impl FnMut() -> Result<f64>,
     mut ours: impl FnMut() -> Result<Observed>,

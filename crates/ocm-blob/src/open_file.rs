@@ -1,29 +1,20 @@
 //! Files that are held open and read by position, and blobs that are parts of them.
 
+mod extent;
+mod paging;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _, poll_fn};
-use ocm_digest::Digest;
-#[cfg(target_os = "linux")]
-use rustix::io::ReadWriteFlags;
 
-use crate::blob::Blob;
+pub use self::extent::ExtentBlob;
+use self::paging::{KEPT, Reading, forget, read_some_at, write_all_at};
 use crate::buffer::Buffer;
 use crate::error::Error;
-use crate::stream::{ByteStream, CHUNK, from_fn_blocking, once};
-use crate::verify::{Promise, verify};
-
-/// How large a file may be and still be kept in the memory of the system, in bytes, when it is
-/// written, or when its content is passed on. Whoever reads a larger one again reads the disk
-/// anyway, and it would only take the place of something that is needed.
-const KEPT: u64 = 1024 * 1024 * 1024;
 
 /// A file that is held open, such as an archive of many blobs.
 ///
@@ -142,7 +133,7 @@ impl OpenFile {
             return Ok(());
         }
         self.0.unsynced.store(0, Ordering::Relaxed);
-        let is_large = self.size().is_ok_and(|size| size > KEPT);
+        let is_large = self.is_large().unwrap_or_default();
         let synced = if is_large && forget(self.file()) {
             Ok(())
         } else {
@@ -154,12 +145,7 @@ impl OpenFile {
 
     /// Returns a part of the file as a blob. Where it ends before the part does, reading fails.
     pub fn blob(&self, start: u64, len: u64) -> ExtentBlob {
-        ExtentBlob {
-            file: self.clone(),
-            start,
-            len,
-            digest: None,
-        }
+        ExtentBlob::new(self.clone(), start, len)
     }
 
     /// Returns a reader that starts at the first byte. Where it stands is known to it alone, so
@@ -174,6 +160,11 @@ impl OpenFile {
             position: 0,
             len: self.size()?,
         })
+    }
+
+    /// Returns whether it is too large to be kept in the memory of the system.
+    fn is_large(&self) -> Result<bool, Error> {
+        Ok(self.size()? > KEPT)
     }
 
     /// Reads up to `len` bytes; fewer only where the file ends.
@@ -233,263 +224,18 @@ impl io::Seek for FileCursor {
     }
 }
 
-/// A part of a file that is held open.
-#[derive(Clone, Debug)]
-pub struct ExtentBlob {
-    file: OpenFile,
-    start: u64,
-    len: u64,
-    digest: Option<Digest>,
-}
-
-impl ExtentBlob {
-    /// Sets the digest that the content must have.
-    #[must_use]
-    pub const fn with_digest(mut self, digest: Digest) -> Self {
-        self.digest = Some(digest);
-        self
-    }
-
-    fn read_from(&self, offset: u64, digest: Option<Digest>) -> Result<ByteStream, Error> {
-        let Some(left) = self.len.checked_sub(offset) else {
-            return Err(Error::SizeMismatch {
-                expected: offset,
-                actual: self.len,
-            });
-        };
-        let promise = Promise {
-            size: Some(left),
-            digest,
-        };
-        Ok(verify(self.chunks(offset, Reading::Kept)?, promise))
-    }
-
-    /// Reads from an offset to the end, which comes too early where that of the file does.
-    fn chunks(&self, offset: u64, reading: Reading) -> Result<ByteStream, Error> {
-        let (file, start) = (self.file.clone(), self.start + offset);
-        let left = self.len - offset;
-        if left <= CHUNK as u64 {
-            return Ok(once(file.read_by(reading, start, size_of_chunk(left))?));
-        }
-        Ok(from_fn_blocking(move |send| {
-            let mut done = 0;
-            while done < left {
-                let chunk = file.read_by(reading, start + done, size_of_chunk(left - done))?;
-                done += chunk.len() as u64;
-                if chunk.is_empty() || !send(chunk) {
-                    break;
-                }
-            }
-            Ok(())
-        }))
-    }
-
-    /// Reads what is in the memory of the system where it is asked for, as long as there is
-    /// something, and the rest by a thread: the way from there costs more than copying does.
-    fn chunks_memory_first(&self, reading: Reading) -> ByteStream {
-        let blob = self.clone();
-        let (mut done, mut rest) = (0, None);
-        poll_fn(move |cx| {
-            if rest.is_none() {
-                let left = blob.len - done;
-                if left == 0 {
-                    return Poll::Ready(None);
-                }
-                let (start, len) = (blob.start + done, size_of_chunk(left));
-                if let Some(chunk) = blob.file.read_at_once(reading, start, len) {
-                    done += chunk.len() as u64;
-                    return Poll::Ready(Some(Ok(chunk)));
-                }
-            }
-            let rest = rest.get_or_insert_with(|| {
-                let chunks = blob.chunks(done, reading);
-                chunks.unwrap_or_else(|error| stream::iter([Err(error)]).boxed())
-            });
-            rest.poll_next_unpin(cx)
-        })
-        .boxed()
-    }
-}
-
-fn size_of_chunk(left: u64) -> usize {
-    usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)
-}
-
-#[async_trait]
-impl Blob for ExtentBlob {
-    fn size(&self) -> Option<u64> {
-        Some(self.len)
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        self.digest
-    }
-
-    async fn open(&self) -> Result<ByteStream, Error> {
-        self.read_from(0, self.digest)
-    }
-
-    async fn open_unchecked(&self) -> Result<ByteStream, Error> {
-        let is_large = self.file.size()? > KEPT;
-        let chunks = self.chunks_memory_first(if is_large {
-            Reading::InPassing
-        } else {
-            Reading::Kept
-        });
-        let promise = Promise {
-            size: Some(self.len),
-            digest: None,
-        };
-        Ok(verify(chunks, promise))
-    }
-
-    async fn open_at(&self, offset: u64) -> Result<ByteStream, Error> {
-        self.read_from(offset, None)
-    }
-}
-
-/// What becomes of bytes in the memory of the system when they are read.
-#[derive(Clone, Copy, Debug)]
-enum Reading {
-    /// They stay for as long as it likes.
-    Kept,
-    /// Nothing is left there that was not there before, where the system can do that: Linux since
-    /// 6.14, with some file systems.
-    InPassing,
-}
-
-#[cfg(target_os = "linux")]
-impl Reading {
-    /// `RWF_DONTCACHE`.
-    const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
-
-    const fn flags(self) -> ReadWriteFlags {
-        match self {
-            Self::Kept => ReadWriteFlags::empty(),
-            Self::InPassing => Self::DONT_CACHE,
-        }
-    }
-
-    /// Reads bytes of a file from a position on, as many as come at once.
-    fn some_at(self, file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
-        if matches!(self, Self::InPassing)
-            && let Ok(count) = read_flagged(file, buffer, start, self.flags())
-        {
-            return Ok(count);
-        }
-        // A file that cannot be read at all says so here.
-        read_some_at(file, buffer, start)
-    }
-
-    /// Reads as many bytes as there are without waiting for the disk.
-    fn at_once(self, file: &File, buffer: &mut [u8], start: u64) -> Option<usize> {
-        let flags = self.flags() | ReadWriteFlags::NOWAIT;
-        read_flagged(file, buffer, start, flags).ok()
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn read_flagged(
-    file: &File,
-    buffer: &mut [u8],
-    start: u64,
-    flags: ReadWriteFlags,
-) -> io::Result<usize> {
-    let mut parts = [io::IoSliceMut::new(buffer)];
-    Ok(rustix::io::preadv2(file, &mut parts, start, flags)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-impl Reading {
-    fn some_at(self, file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
-        read_some_at(file, buffer, start)
-    }
-
-    const fn at_once(self, _file: &File, _buffer: &mut [u8], _start: u64) -> Option<usize> {
-        None
-    }
-}
-
-/// Tells the system that a file need not stay in its memory: Linux begins to write what is not on
-/// disk, and drops what is. Nobody waits until it is done, and the disk need not empty what it has
-/// taken, which would keep it from everything else. Returns whether the system was told.
-#[cfg(target_os = "linux")]
-fn forget(file: &File) -> bool {
-    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn forget(_file: &File) -> bool {
-    false
-}
-
-#[cfg(unix)]
-fn read_some_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, start)
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], start: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, start)
-}
-
-#[cfg(windows)]
-fn read_some_at(file: &File, buffer: &mut [u8], start: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, start)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut start: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = std::os::windows::fs::FileExt::seek_write(file, bytes, start)?;
-        if count == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[count..];
-        start += count as u64;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::stream::{collect, read_to_end};
+    #[cfg(target_os = "linux")]
+    use crate::stream::CHUNK;
 
-    fn file_of(content: &[u8]) -> OpenFile {
+    pub(super) fn file_of(content: &[u8]) -> OpenFile {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         OpenFile::new(file, "sample")
-    }
-
-    #[tokio::test]
-    async fn an_extent_is_read_whole_and_from_an_offset() {
-        let content: Vec<u8> = (0..CHUNK * 2 + 9).map(|n| n.to_le_bytes()[0]).collect();
-        let part = &content[3..content.len() - 2];
-        let blob = file_of(&content)
-            .blob(3, part.len() as u64)
-            .with_digest(Digest::sha256(part));
-        assert_eq!(read_to_end(&blob, u64::MAX).await.unwrap(), part);
-        let tail = blob.open_at(CHUNK as u64 + 1).await.unwrap();
-        assert_eq!(collect(tail, u64::MAX).await.unwrap(), part[CHUNK + 1..]);
-        assert!(blob.open_at(u64::MAX).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn an_extent_beyond_the_end_is_an_error() {
-        let error = read_to_end(&file_of(b"0123").blob(2, 10), 100)
-            .await
-            .unwrap_err();
-        assert!(matches!(
-            error,
-            Error::SizeMismatch {
-                expected: 10,
-                actual: 2
-            }
-        ));
-        assert!(file_of(b"0123").read_at(2, 3).is_err());
     }
 
     #[test]
@@ -513,28 +259,23 @@ mod tests {
 
     /// How often something is done that the system is asked for, and need not do each time.
     #[cfg(target_os = "linux")]
-    const TIMES: usize = 20;
-
-    /// Returns whether the start of a file can be read in a way.
-    #[cfg(target_os = "linux")]
-    fn can_be_read(file: &OpenFile, flags: ReadWriteFlags) -> bool {
-        read_flagged(file.file(), &mut [0; 512], 0, flags).is_ok()
-    }
+    pub(super) const TIMES: usize = 20;
 
     /// Returns whether the start of a file can be read without the disk.
     #[cfg(target_os = "linux")]
-    fn is_in_memory(file: &OpenFile) -> bool {
-        can_be_read(file, ReadWriteFlags::NOWAIT)
+    pub(super) fn is_in_memory(file: &OpenFile, reading: Reading) -> bool {
+        let start = reading.at_once(file.file(), &mut [0; 512], 0);
+        start.is_some()
     }
 
     /// Returns a file, and whether the system tells what it has of it in memory: files may be
     /// nowhere else.
     #[cfg(target_os = "linux")]
-    fn file_on_disk() -> (OpenFile, bool) {
+    pub(super) fn file_on_disk() -> (OpenFile, bool) {
         let file = file_of(&vec![7; 4 * CHUNK]);
         file.write_back().unwrap();
-        let stays = is_in_memory(&file);
-        let is_told = stays && forget(file.file()) && !is_in_memory(&file);
+        let stays = is_in_memory(&file, Reading::Kept);
+        let is_told = stays && forget(file.file()) && !is_in_memory(&file, Reading::Kept);
         (file, is_told)
     }
 
@@ -550,72 +291,11 @@ mod tests {
                 // What was begun is waited for, and the next piece finds it on disk.
                 file.file().sync_data().unwrap();
                 file.write_back().unwrap();
-                is_in_memory(&file) == stays
+                is_in_memory(&file, Reading::Kept) == stays
             });
             assert!(!is_told || is_so, "{size}");
             assert_eq!(file.unsynced(), 0);
             assert_eq!(file.read_at(1, 5).unwrap(), vec![8; 5]);
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn what_is_passed_on_of_a_large_file_does_not_stay_in_memory() {
-        let (file, is_told) = file_on_disk();
-        let len = 4 * CHUNK;
-        // Some systems cannot do otherwise than keep all.
-        let is_told = is_told && can_be_read(&file, Reading::DONT_CACHE);
-        for (size, is_there, stays) in [
-            (KEPT + 1, false, false),
-            (KEPT, false, true),
-            (KEPT + 1, true, true),
-        ] {
-            file.file().set_len(size).unwrap();
-            let wrong = Digest::sha256("something else");
-            let blob = file.blob(0, len as u64).with_digest(wrong);
-            let mut is_so = false;
-            for _ in 0..TIMES {
-                forget(file.file());
-                if is_there {
-                    file.read_at(0, len).unwrap();
-                }
-                let stream = blob.open_unchecked().await.unwrap();
-                assert_eq!(collect(stream, u64::MAX).await.unwrap(), vec![7; len]);
-                is_so |= is_in_memory(&file) == stays;
-            }
-            assert!(!is_told || is_so, "{size}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn what_is_passed_on_comes_from_memory_and_disk_as_it_is_there() {
-        let content: Vec<u8> = (0..CHUNK * 4 + 9).map(|n| n.to_le_bytes()[1]).collect();
-        let file = file_of(&content);
-        for in_memory in [0, 1, CHUNK * 2, content.len()] {
-            file.write_back().unwrap();
-            forget(file.file());
-            file.read_at(0, in_memory).unwrap();
-            let blob = file.blob(5, content.len() as u64 - 5);
-            let passed = blob.open_unchecked().await.unwrap();
-            assert!(collect(passed, u64::MAX).await.unwrap() == content[5..]);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_passed_on_and_is_too_short_is_an_error() {
-        for len in [2, CHUNK + 2, CHUNK * 5] {
-            let file = file_of(&vec![1; len]);
-            for size in [len + 1, len + CHUNK * 3] {
-                let passed = file.blob(0, size as u64).open_unchecked().await.unwrap();
-                let error = collect(passed, u64::MAX).await.unwrap_err();
-                let (expected, actual) = (size as u64, len as u64);
-                assert!(
-                    matches!(error, Error::SizeMismatch { expected: e, actual: a }
-                        if (e, a) == (expected, actual)),
-                    "{error}"
-                );
-            }
         }
     }
 

@@ -203,7 +203,6 @@ impl Bench {
             each(bare_requests)
         );
         let rows = self.first_and_again(&job, ours, (&source, &place), bar)?;
-        drop(kept);
         Ok(rows.into())
     }
 

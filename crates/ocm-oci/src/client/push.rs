@@ -174,8 +174,8 @@ impl RegistryClient {
         }
     }
 
-    /// Ends an upload that a registry has started in place of what was asked for. It would end it itself
-    /// after some time, so that failing to do so is no error.
+    /// Ends an upload that a registry has started in place of what was asked for. It would end it
+    /// itself after some time, so that failing to do so is no error.
     pub(crate) async fn cancel(&self, mut call: Call, reply: &Reply) {
         let location = reply
             .header(LOCATION.as_str())

@@ -78,6 +78,8 @@ struct Shared {
     state: Mutex<State>,
     /// How many requests were answered, for those who wait for others.
     answered: watch::Sender<u64>,
+    /// The step whose requests wait for each other, and until how many they are.
+    meeting: watch::Sender<Option<(Step, usize)>>,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +119,7 @@ impl FaultProxy {
             line,
             state: Mutex::default(),
             answered: watch::Sender::new(0),
+            meeting: watch::Sender::default(),
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, address) = std::sync::mpsc::channel();
@@ -199,6 +202,11 @@ impl FaultProxy {
         std::mem::take(&mut self.shared.lock().requests)
     }
 
+    /// Holds the next requests of a step until so many of them are under way at the same time.
+    pub fn hold_until(&self, step: Step, count: usize) {
+        self.shared.meeting.send_replace(Some((step, count)));
+    }
+
     /// Returns how many requests of a step were under way at the same time, at most.
     pub fn most_at_once(&self, step: Step) -> usize {
         let state = self.shared.lock();
@@ -273,6 +281,15 @@ impl Shared {
         let state = self.lock();
         let same = state.answers.iter().filter(|known| *known == request);
         same.count()
+    }
+
+    /// Waits as long as requests of this step wait for others of them.
+    async fn meet(&self, step: Option<Step>) {
+        let mut meeting = self.meeting.subscribe();
+        let is_over =
+            |held: &Option<(Step, usize)>| held.is_none_or(|(held, _)| Some(held) != step);
+        // The sender lives as long as this.
+        let _ = meeting.wait_for(is_over).await;
     }
 
     /// Returns the answer to somebody who has to ask for a token first, or asks for one.

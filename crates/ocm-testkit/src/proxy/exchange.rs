@@ -22,7 +22,8 @@ pub(super) async fn serve(client: TcpStream, shared: &Shared) -> io::Result<()> 
     let mut registry = End::new(registry, &shared.line)?;
     while let Some(head) = client.incoming.head().await? {
         let disturbance = shared.note(&head);
-        let _under_way = UnderWay::new(shared, &head);
+        let under_way = UnderWay::new(shared, &head);
+        shared.meet(under_way.step).await;
         sleep(shared.line.latency).await;
         let mut exchange = Exchange {
             shared,
@@ -52,6 +53,11 @@ impl<'a> UnderWay<'a> {
             let (now, most) = state.under_way.entry(step).or_default();
             *now += 1;
             *most = (*most).max(*now);
+            let now = *now;
+            shared.meeting.send_if_modified(|meeting| {
+                let is_met = meeting.is_some_and(|(held, count)| held == step && now >= count);
+                is_met && meeting.take().is_some()
+            });
         }
         Self { shared, step }
     }

@@ -257,6 +257,12 @@ impl Descriptor {
             .collect()
     }
 
+    /// Returns the resource at a position in the list of [`resources`](Self::resources).
+    pub fn resource(&self, position: usize) -> Option<Resource> {
+        let resource = self.list(ElementKind::Resource).get(position);
+        resource.map(read_resource)
+    }
+
     /// Returns the sources.
     pub fn sources(&self) -> Vec<Source> {
         self.list(ElementKind::Source).iter().map(read).collect()

@@ -3,7 +3,8 @@
 //! Elements are the same if name and extra identity are; where several share those, their versions
 //! tell them apart. The work is that of sorting the elements, however many there are.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use ocm_model::element::Element;
 use ocm_model::{Access, Descriptor, DigestSpec, Identity};
@@ -85,130 +86,143 @@ pub enum Accesses {
 
 /// Compares two component versions. `null`, empty and absent are one.
 pub fn diff(old: &Descriptor, new: &Descriptor, accesses: Accesses) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let provider = |descriptor: &Descriptor| {
-        let provider = descriptor.provider();
-        [(provider.name.clone(), object(&provider))]
-    };
-    let providers = (provider(old), provider(new));
-    let fields = fields(&providers.0[0].1, &providers.1[0].1, accesses);
-    if !fields.is_empty() {
-        changes.push(Change {
-            part: Part::Provider,
-            name: providers.1[0].0.clone(),
-            change: ChangeKind::Changed,
-            fields,
-            positions: (None, None),
-        });
-    }
-    let labels = |descriptor: &Descriptor| -> Vec<_> {
-        let labels = descriptor.labels().into_iter();
-        labels.map(|it| (it.name.clone(), object(&it))).collect()
-    };
-    let signatures = |descriptor: &Descriptor| -> Vec<_> {
-        let signatures = descriptor.signatures().into_iter();
-        signatures
-            .map(|it| (it.name.clone(), object(&it)))
-            .collect()
-    };
-    compare(
-        Part::Label,
-        &labels(old),
-        &labels(new),
+    let mut changes = Changes {
         accesses,
-        &mut changes,
-    );
-    let (left, right) = (old.references(), new.references());
-    elements(Part::Reference, &left, &right, accesses, &mut changes);
-    let (left, right) = (old.resources(), new.resources());
-    elements(Part::Resource, &left, &right, accesses, &mut changes);
-    let (left, right) = (old.sources(), new.sources());
-    elements(Part::Source, &left, &right, accesses, &mut changes);
-    let (left, right) = (signatures(old), signatures(new));
-    compare(Part::Signature, &left, &right, accesses, &mut changes);
-    changes
-}
-
-/// Compares elements of one kind.
-fn elements<E: Element + Serialize>(
-    part: Part,
-    old: &[E],
-    new: &[E],
-    accesses: Accesses,
-    changes: &mut Vec<Change>,
-) {
-    let keyed = |list: &[E], ambiguous: &BTreeSet<Identity>| -> Vec<(String, Map<String, Value>)> {
-        let keys = list.iter().map(|element| {
-            let base = element.base_identity();
-            let key = if ambiguous.contains(&base) {
-                element.identity()
-            } else {
-                base
-            };
-            (key.to_string(), object(element))
-        });
-        keys.collect()
+        found: Vec::new(),
     };
-    let ambiguous = repeated(old).chain(repeated(new)).collect();
-    let (old, new) = (keyed(old, &ambiguous), keyed(new, &ambiguous));
-    compare(part, &old, &new, accesses, changes);
+    let (left, right) = (old.provider(), new.provider());
+    let providers = (Some(&left), Some(&right));
+    changes.compare(Part::Provider, &right.name, providers, (None, None));
+    changes.named(Part::Label, &old.labels(), &new.labels(), |it| &it.name);
+    changes.elements(Part::Reference, &old.references(), &new.references());
+    changes.elements(Part::Resource, &old.resources(), &new.resources());
+    changes.elements(Part::Source, &old.sources(), &new.sources());
+    let (left, right) = (old.signatures(), new.signatures());
+    changes.named(Part::Signature, &left, &right, |it| &it.name);
+    changes.found
 }
 
-/// Returns the identities that several elements share.
-fn repeated<E: Element>(elements: &[E]) -> impl Iterator<Item = Identity> {
-    let mut count: BTreeMap<Identity, usize> = BTreeMap::new();
-    for element in elements {
-        *count.entry(element.base_identity()).or_default() += 1;
-    }
-    let repeated = count.into_iter().filter(|(_, count)| *count > 1);
-    repeated.map(|(identity, _)| identity)
-}
-
-/// Compares two lists of objects that are named: first what the old one has, in its order, then
-/// what only the new one has.
-fn compare(
-    part: Part,
-    old: &[(String, Map<String, Value>)],
-    new: &[(String, Map<String, Value>)],
+/// What has been found to differ.
+struct Changes {
     accesses: Accesses,
-    changes: &mut Vec<Change>,
-) {
-    let mut open: BTreeMap<&str, VecDeque<usize>> = BTreeMap::new();
-    for (position, (name, _)) in new.iter().enumerate() {
-        open.entry(name).or_default().push_back(position);
+    found: Vec<Change>,
+}
+
+impl Changes {
+    /// Compares elements of one kind.
+    fn elements<E>(&mut self, part: Part, old: &[E], new: &[E])
+    where
+        E: Element + PartialEq + Serialize,
+    {
+        let bases = |list: &[E]| list.iter().map(E::base_identity).collect();
+        let mut names: [Vec<Identity>; 2] = [bases(old), bases(new)];
+        let ambiguous: BTreeSet<Identity> = names.iter().flat_map(|it| repeated(it)).collect();
+        if !ambiguous.is_empty() {
+            for (list, names) in [old, new].into_iter().zip(&mut names) {
+                for (element, name) in list.iter().zip(names) {
+                    if ambiguous.contains(name) {
+                        *name = element.identity();
+                    }
+                }
+            }
+        }
+        let [left, right] = &names;
+        self.lists(part, (left, old), (right, new));
     }
-    let empty = Map::new();
-    let mut push = |name: &str, change, positions: (Option<usize>, Option<usize>)| {
-        let side = |list: &'_ [(String, Map<String, Value>)], at: Option<usize>| {
-            at.map_or_else(|| empty.clone(), |at| list[at].1.clone())
+
+    /// Compares parts that have names.
+    fn named<T>(&mut self, part: Part, old: &[T], new: &[T], name: for<'a> fn(&'a T) -> &'a str)
+    where
+        T: PartialEq + Serialize,
+    {
+        let names = |list| <[T]>::iter(list).map(name).collect::<Vec<_>>();
+        self.lists(part, (&names(old), old), (&names(new), new));
+    }
+
+    /// Compares two lists, each with the names of what is in it: first what the old one has, in its
+    /// order, then what only the new one has.
+    fn lists<N, T>(&mut self, part: Part, old: (&[N], &[T]), new: (&[N], &[T]))
+    where
+        N: Ord + Display,
+        T: PartialEq + Serialize,
+    {
+        for (position, counterpart) in pairs(old.0, new.0) {
+            let parts = (
+                position.map(|at| &old.1[at]),
+                counterpart.map(|at| &new.1[at]),
+            );
+            let name = position.map(|at| &old.0[at]);
+            if let Some(name) = name.or_else(|| Some(&new.0[counterpart?])) {
+                self.compare(part, name, parts, (position, counterpart));
+            }
+        }
+    }
+
+    /// Compares a part as the old and as the new one have it. What says the same as a whole is not
+    /// looked at field by field, which is what most parts are.
+    fn compare<T: PartialEq + Serialize>(
+        &mut self,
+        part: Part,
+        name: impl Display,
+        (old, new): (Option<&T>, Option<&T>),
+        positions: (Option<usize>, Option<usize>),
+    ) {
+        if old == new {
+            return;
+        }
+        let (change, accesses) = match (old, new) {
+            (Some(_), Some(_)) => (ChangeKind::Changed, self.accesses),
+            (Some(_), None) => (ChangeKind::Removed, Accesses::All),
+            (None, _) => (ChangeKind::Added, Accesses::All),
         };
-        let accesses = match change {
-            ChangeKind::Changed => accesses,
-            _ => Accesses::All,
-        };
-        let fields = fields(&side(old, positions.0), &side(new, positions.1), accesses);
+        let object = |it: Option<&T>| it.map(object).unwrap_or_default();
+        let fields = fields(&object(old), &object(new), accesses);
         if !fields.is_empty() {
-            changes.push(Change {
+            self.found.push(Change {
                 part,
-                name: name.to_owned(),
+                name: name.to_string(),
                 change,
                 fields,
                 positions,
             });
         }
-    };
-    for (position, (name, object)) in old.iter().enumerate() {
-        match open.get_mut(name.as_str()).and_then(VecDeque::pop_front) {
-            Some(other) if new[other].1 == *object => {}
-            Some(other) => push(name, ChangeKind::Changed, (Some(position), Some(other))),
-            None => push(name, ChangeKind::Removed, (Some(position), None)),
+    }
+}
+
+/// Returns the names that stand several times.
+fn repeated(names: &[Identity]) -> Vec<Identity> {
+    let order = sorted(names);
+    let repeated = order.windows(2).map(|it| (&names[it[0]], &names[it[1]]));
+    let repeated = repeated.filter(|(one, next)| one == next);
+    repeated.map(|(one, _)| one.clone()).collect()
+}
+
+/// Returns the positions of names in the order of the names; those of the same name stay in theirs.
+fn sorted<N: Ord>(names: &[N]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|one, other| names[*one].cmp(&names[*other]));
+    order
+}
+
+/// Pairs what has the same name, the first with the first: what the old list has, in its order, then
+/// what only the new one has.
+fn pairs<N: Ord>(old: &[N], new: &[N]) -> Vec<(Option<usize>, Option<usize>)> {
+    let mut counterparts: Vec<Option<usize>> = vec![None; old.len()];
+    let mut added = Vec::new();
+    let mut open = sorted(new).into_iter().peekable();
+    for position in sorted(old) {
+        let name = &old[position];
+        while let Some(before) = open.next_if(|at| new[*at] < *name) {
+            added.push(before);
         }
+        counterparts[position] = open.next_if(|at| new[*at] == *name);
     }
-    let mut added: Vec<usize> = open.into_values().flatten().collect();
+    added.extend(open);
     added.sort_unstable();
-    for position in added {
-        push(&new[position].0, ChangeKind::Added, (None, Some(position)));
-    }
+    let common = counterparts.into_iter().enumerate();
+    let common = common.map(|(position, counterpart)| (Some(position), counterpart));
+    let added = added.into_iter().map(|position| (None, Some(position)));
+    common.chain(added).collect()
 }
 
 /// Returns the fields that differ, in the order of the old object, then those that only the new one
@@ -350,6 +364,21 @@ mod tests {
         assert_eq!(removed.positions, (Some(0), None));
         assert_eq!(changed.positions, (Some(1), Some(0)));
         assert_eq!(added.positions, (None, Some(1)));
+    }
+
+    #[test]
+    fn what_stands_several_times_is_paired_in_its_order() {
+        let pairs = pairs(&["b", "a", "b", "d"], &["c", "b", "e", "b", "b", "d"]);
+        let expected = [
+            (Some(0), Some(1)),
+            (Some(1), None),
+            (Some(2), Some(3)),
+            (Some(3), Some(5)),
+            (None, Some(0)),
+            (None, Some(2)),
+            (None, Some(4)),
+        ];
+        assert_eq!(pairs, expected);
     }
 
     #[test]

@@ -7,8 +7,8 @@ mod tree;
 
 use futures::stream::{self, StreamExt as _};
 use ocm_blob::BlobRef;
-use ocm_model::ComponentVersionId;
 use ocm_model::element::Resource;
+use ocm_model::{ComponentVersionId, Descriptor};
 use ocm_oci::CopyOptions;
 use ocm_repository::{AccessMethods, Content, RepositoryRef};
 use ocm_transfer::diff::{Accesses, Change, ChangeKind, Part, diff};
@@ -123,7 +123,7 @@ struct Loaded {
     id: ComponentVersionId,
     repository: RepositoryRef,
     methods: AccessMethods,
-    resources: Vec<Resource>,
+    descriptor: Descriptor,
 }
 
 impl Ocm {
@@ -138,9 +138,8 @@ impl Ocm {
         to: &Located,
         options: &DiffOptions,
     ) -> Result<DiffReport, Error> {
-        let (old, old_descriptor) = self.load(from).await?;
-        let (new, new_descriptor) = self.load(to).await?;
-        let changes = diff(&old_descriptor, &new_descriptor, options.accesses);
+        let (old, new) = (self.load(from).await?, self.load(to).await?);
+        let changes = diff(&old.descriptor, &new.descriptor, options.accesses);
         let (old, new) = (&old, &new);
         let changes = stream::iter(changes).map(|change| async move {
             let content = if options.skip_content {
@@ -157,18 +156,17 @@ impl Ocm {
         })
     }
 
-    async fn load(&self, located: &Located) -> Result<(Loaded, ocm_model::Descriptor), Error> {
+    async fn load(&self, located: &Located) -> Result<Loaded, Error> {
         let repository = self.open(&located.repository, Use::Read).await?;
         let id = self.one_version(&repository, located).await?;
         let stored = repository.component_version(&id).await?;
         located.check_digest(&id, &stored)?;
-        let loaded = Loaded {
+        Ok(Loaded {
             id,
             methods: self.access_methods(&repository).await?,
             repository,
-            resources: stored.descriptor.resources(),
-        };
-        Ok((loaded, stored.descriptor))
+            descriptor: stored.descriptor,
+        })
     }
 }
 
@@ -200,8 +198,8 @@ async fn content_of(change: &Change, old: &Loaded, new: &Loaded) -> Option<Conte
         return None;
     };
     let (old_resource, new_resource) = (
-        old.resources.get(change.positions.0?)?,
-        new.resources.get(change.positions.1?)?,
+        &old.descriptor.resource(change.positions.0?)?,
+        &new.descriptor.resource(change.positions.1?)?,
     );
     if old_resource.digest.is_some() && old_resource.digest == new_resource.digest {
         return None;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use ocm_digest::Digest;
-use ocm_oci::{Descriptor, RawManifest, RepositoryName, may_be_left_out};
+use ocm_oci::{Descriptor, Link, RawManifest, RepositoryName};
 
 /// Remembers of each manifest that has been read what it points to.
 ///
@@ -48,17 +48,16 @@ struct Cache {
 pub(crate) struct Child {
     pub(crate) digest: Digest,
     pub(crate) is_manifest: bool,
-    /// Whether the archive may lack it: layers with addresses of their own need not be anywhere
-    /// else, and images need not be wanted for all platforms.
+    /// Whether the archive may lack it.
     pub(crate) may_be_missing: bool,
 }
 
 impl Child {
-    pub(crate) fn of(descriptor: &Descriptor) -> Self {
+    pub(crate) fn of(link: &Link<'_>) -> Self {
         Self {
-            digest: descriptor.digest,
-            is_manifest: descriptor.is_manifest(),
-            may_be_missing: !descriptor.urls.is_empty() || may_be_left_out(descriptor),
+            digest: link.digest,
+            is_manifest: link.is_manifest(),
+            may_be_missing: link.may_be_missing(),
         }
     }
 }
@@ -120,10 +119,9 @@ impl FactCache {
     /// Remembers what a manifest points to.
     pub(crate) fn insert(&self, raw: &RawManifest) {
         let (mut facts, mut subject) = (Facts::default(), None);
-        if let Ok(document) = raw.parse() {
-            let children = document.children().into_iter();
-            facts.children = Some(children.map(Child::of).collect());
-            subject = document.subject().map(|subject| subject.digest);
+        if let Ok(outline) = raw.outline() {
+            facts.children = Some(outline.children.iter().map(Child::of).collect());
+            subject = outline.subject;
             facts.referrer = subject.and_then(|subject| raw.as_referrer_of(&subject));
         }
         let mut cache = self.lock();

@@ -1,6 +1,6 @@
 //! What the names in an archive lead to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use ocm_digest::Digest;
 use ocm_oci::{Error, RawManifest, RepositoryName};
@@ -17,8 +17,8 @@ type Open = (Digest, Option<String>);
 /// Everything that the index of an archive leads to: what it lists, and what that points to.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
-    manifests: BTreeSet<Digest>,
-    blobs: BTreeSet<Digest>,
+    manifests: HashSet<Digest>,
+    blobs: HashSet<Digest>,
     /// Manifests that something points to and that were not there.
     missing: BTreeSet<Digest>,
     /// The generation of the index that has been followed.

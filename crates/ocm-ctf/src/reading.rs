@@ -299,7 +299,7 @@ pub(crate) fn check_children(
     }
     let document = manifest.parse()?;
     for child in document.children() {
-        if !has_child(archive, &Child::of(child))? {
+        if !has_child(archive, &Child::of(&child.into()))? {
             return Err(Error::Dangling {
                 what: what(),
                 digest: child.digest,

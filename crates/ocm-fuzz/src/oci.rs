@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use ocm_oci::{
-    Challenge, Document, ImageReference, RawManifest, Reference, RepositoryName, Tag, media_type,
-    next_page,
+    Challenge, Descriptor, Document, ImageReference, Link, RawManifest, Reference, RepositoryName,
+    Tag, media_type, next_page,
 };
 
 use crate::text::{prints_the_text, reads_as_it_prints};
@@ -26,9 +26,16 @@ pub fn manifest(bytes: &[u8]) {
         let raw = RawManifest::new(bytes.to_vec(), media_type);
         assert_eq!(raw.bytes(), bytes);
         let Ok(document) = raw.parse() else {
+            let _ = raw.outline();
             continue;
         };
-        let _ = (document.children(), document.artifact_type());
+        let _ = document.artifact_type();
+        let outline = raw.outline().expect("less is read of what can be read");
+        let links = outline.children.iter().map(Link::descriptor);
+        let children = document.children().into_iter().map(Descriptor::plain);
+        assert!(links.eq(children));
+        let subject = document.subject().map(|subject| subject.digest);
+        assert_eq!(outline.subject, subject);
         if let Some(subject) = document.subject() {
             assert!(raw.as_referrer_of(&subject.digest).is_some());
         }

@@ -3,6 +3,8 @@
 //! Annotations are sorted and unknown fields are kept, so that the same document gives the same
 //! bytes. Fields stand in the order in which the Go tools write them.
 
+mod outline;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,6 +12,9 @@ use ocm_blob::Promise;
 use ocm_digest::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub(crate) use self::outline::ABOUT;
+pub use self::outline::{Link, Outline};
 
 use crate::error::Error;
 
@@ -370,31 +375,44 @@ impl RawManifest {
     ///
     /// It is no JSON, lacks required fields, or is neither manifest nor index.
     pub fn parse(&self) -> Result<Document, Error> {
-        let malformed = |error: serde_json::Error| {
-            Error::malformed(format!("manifest {}", self.digest), error.to_string())
-        };
+        self.read(Document::Image, Document::Index)
+    }
+
+    /// Reads what the document points to, and no more.
+    ///
+    /// # Errors
+    ///
+    /// As [`RawManifest::parse`], as far as it is read.
+    pub fn outline(&self) -> Result<Outline<'_>, Error> {
+        self.read::<outline::Image<'_>, outline::Index<'_>, _>(Outline::from, Outline::from)
+    }
+
+    /// Reads the document as that which its media type says.
+    fn read<'a, I, L, T>(
+        &'a self,
+        image: impl FnOnce(I) -> T,
+        index: impl FnOnce(L) -> T,
+    ) -> Result<T, Error>
+    where
+        I: Deserialize<'a>,
+        L: Deserialize<'a>,
+    {
+        let malformed =
+            |reason: String| Error::malformed(format!("manifest {}", self.digest), reason);
         if !is_sparse(&self.bytes) {
-            let reason = format!("it has more than {MAX_VALUES} values");
-            return Err(Error::malformed(
-                format!("manifest {}", self.digest),
-                reason,
-            ));
+            return Err(malformed(format!("it has more than {MAX_VALUES} values")));
         }
-        if media_type::is_index(&self.media_type) {
-            serde_json::from_slice(&self.bytes)
-                .map(Document::Index)
-                .map_err(malformed)
+        let read = if media_type::is_index(&self.media_type) {
+            serde_json::from_slice(&self.bytes).map(index)
         } else if media_type::is_image(&self.media_type) {
-            serde_json::from_slice(&self.bytes)
-                .map(Document::Image)
-                .map_err(malformed)
+            serde_json::from_slice(&self.bytes).map(image)
         } else {
-            let reason = format!("media type `{}` is no manifest", self.media_type);
-            Err(Error::malformed(
-                format!("manifest {}", self.digest),
-                reason,
-            ))
-        }
+            let media_type = &self.media_type;
+            return Err(malformed(format!(
+                "media type `{media_type}` is no manifest"
+            )));
+        };
+        read.map_err(|error| malformed(error.to_string()))
     }
 }
 
@@ -541,7 +559,10 @@ mod tests {
             ),
             (b"{}", "text/plain"),
         ] {
-            assert!(RawManifest::new(bytes, media_type).parse().is_err());
+            let raw = RawManifest::new(bytes, media_type);
+            assert!(raw.parse().is_err());
+            let has_no_version = raw.bytes() == &br#"{"schemaVersion":2}"#[..];
+            assert!(raw.outline().is_err() || has_no_version);
         }
         let deep = "[".repeat(100_000);
         assert!(

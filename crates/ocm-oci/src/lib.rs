@@ -37,14 +37,14 @@ pub use copy::{
     CopyOptions, CopyProgress, CopyReport, Meter, Moved, copy_artifact, copy_graph, push_blob,
 };
 pub use document::{
-    Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Platform, RawManifest,
-    media_type,
+    Descriptor, Document, EMPTY_CONFIG, ImageIndex, ImageManifest, Link, Outline, Platform,
+    RawManifest, media_type,
 };
 pub use error::Error;
 pub use memory::MemoryStore;
 pub use name::{ImageReference, ParseNameError, Reference, RepositoryName, Tag};
 pub use referrers::{Referrer, copy_referrers, lacks_referrers, list_referrers, tag_referrers};
-pub use selection::{ParsePlatformError, PlatformFilter, Selection, may_be_left_out};
+pub use selection::{ParsePlatformError, PlatformFilter, Selection};
 pub use store::{
     Arrange, BlobUpload, Collect, Collected, Delete, Direct, Fetch, Ingest, List, Outcome, Pace,
     Push, Pushed, Referrers, Store, StoreRef,

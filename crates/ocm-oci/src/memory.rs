@@ -8,10 +8,9 @@ use bytes::{Bytes, BytesMut};
 use ocm_blob::{Blob, BlobRef, ByteStream, verify};
 use ocm_digest::Digest;
 
-use crate::document::{Descriptor, RawManifest};
+use crate::document::{Descriptor, Link, RawManifest};
 use crate::error::Error;
 use crate::name::{Reference, RepositoryName, Tag};
-use crate::selection::may_be_left_out;
 use crate::store::{
     BlobUpload, Delete, Fetch, Ingest, List, Outcome, Push, Pushed, Referrers, Store,
 };
@@ -157,7 +156,7 @@ impl Push for MemoryStore {
         for child in document.children() {
             let known = repository_content.blobs.contains_key(&child.digest)
                 || repository_content.manifests.contains_key(&child.digest);
-            if !known && child.urls.is_empty() && !may_be_left_out(child) {
+            if !known && !Link::from(child).may_be_missing() {
                 return Err(Error::Dangling {
                     what: format!("manifest {} of {repository}", manifest.digest()),
                     digest: child.digest,

@@ -11,12 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Descriptor, Platform};
+use crate::document::{ABOUT, Descriptor, Platform};
 use crate::error::Error;
-
-/// The annotation by which a manifest in an index says that it is about another one: build records
-/// of images do.
-const ABOUT: &str = "vnd.docker.reference.digest";
 
 /// An operating system, an architecture and, possibly, its variant: `os/architecture[/variant]`.
 ///
@@ -224,12 +220,6 @@ impl fmt::Display for Selection {
         let lists: Vec<_> = self.lists.iter().map(list).collect();
         f.write_str(&lists.join(", of "))
     }
-}
-
-/// Returns whether an index may lack an entry: an image, or what is about one, may have been left
-/// out.
-pub fn may_be_left_out(entry: &Descriptor) -> bool {
-    entry.is_manifest() && (entry.platform.is_some() || entry.annotations.contains_key(ABOUT))
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_digest::Digest;
 use ocm_model::{ComponentName, ComponentVersionId, Version};
 use ocm_oci::{
-    Descriptor as Entry, Document, Error as StoreError, RawManifest, Reference, RepositoryName,
-    StoreRef, Tag, media_type,
+    Descriptor as Entry, Error as StoreError, RawManifest, Reference, RepositoryName, StoreRef,
+    Tag, media_type,
 };
 use ocm_repository::{Error, Removal};
 
@@ -109,11 +109,11 @@ impl OciComponentRepository {
             listed.any(|entry| removed.contains(&entry.digest))
         });
 
-        let mut content = BTreeMap::new();
-        for node in &going.order {
-            content.insert(node.entry.digest, node.entry.size);
-            content.extend(node.blobs.iter().copied());
-        }
+        let content = going.order.iter().flat_map(|node| {
+            let itself = (node.entry.digest, node.entry.size);
+            std::iter::once(itself).chain(node.blobs.iter().copied())
+        });
+        let mut content: BTreeMap<Digest, u64> = content.collect();
         for (digest, _) in staying.values().chain(others.values()).flatten() {
             content.remove(digest);
         }
@@ -288,14 +288,14 @@ type SizedBlob = (Digest, u64);
 impl Node {
     /// What cannot be understood points to nothing.
     fn of(manifest: &RawManifest) -> Self {
-        let document = manifest.parse().ok();
-        let is_index = matches!(document, Some(Document::Index(_)));
         let (mut manifests, mut blobs) = (Vec::new(), Vec::new());
-        for child in document.iter().flat_map(Document::children) {
-            if is_index && child.is_manifest() {
-                manifests.push(child.plain());
-            } else {
-                blobs.push((child.digest, child.size));
+        if let Ok(outline) = manifest.outline() {
+            for child in outline.children {
+                if outline.is_index && child.is_manifest() {
+                    manifests.push(child.descriptor());
+                } else {
+                    blobs.push((child.digest, child.size));
+                }
             }
         }
         Self {

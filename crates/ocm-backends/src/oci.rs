@@ -141,13 +141,17 @@ impl OciComponentRepository {
         if let Some(known) = lock(&self.versions).get(id) {
             return Ok(Arc::clone(known));
         }
-        let known = self.look_up(id).await?;
-        Ok(self.remember(id, known))
+        let repository = self.repository(&id.name)?;
+        let layout = self.look_up(id, &repository).await?.layout;
+        Ok(self.remember(id, Known { repository, layout }))
     }
 
-    async fn look_up(&self, id: &ComponentVersionId) -> Result<Known, Error> {
-        let repository = self.repository(&id.name)?;
-        let layout = read::layout(&self.store, &repository, &tag_of(id)?)
+    async fn look_up(
+        &self,
+        id: &ComponentVersionId,
+        repository: &RepositoryName,
+    ) -> Result<read::Manifests, Error> {
+        read::manifests(&self.store, repository, &tag_of(id)?)
             .await
             .map_err(|error| match error {
                 read::Error::Store(source) if source.is_not_found() => Error::NotFound {
@@ -160,8 +164,7 @@ impl OciComponentRepository {
                     location: self.location(),
                     reason,
                 },
-            })?;
-        Ok(Known { repository, layout })
+            })
     }
 }
 
@@ -193,13 +196,14 @@ impl ComponentRepository for OciComponentRepository {
     }
 
     async fn component_version(&self, id: &ComponentVersionId) -> Result<StoredVersion, Error> {
-        let known = self.look_up(id).await?;
+        let repository = self.repository(&id.name)?;
+        let manifests = self.look_up(id, &repository).await?;
         let malformed = |reason: String| Error::Malformed {
             what: format!("component version {id}"),
             location: self.location(),
             reason,
         };
-        let (descriptor, yaml) = read::descriptor(&self.store, &known.repository, &known.layout)
+        let (descriptor, yaml) = read::descriptor(&self.store, &repository, &manifests)
             .await
             .map_err(|error| match error {
                 read::Error::Store(source) => {
@@ -213,8 +217,9 @@ impl ComponentRepository for OciComponentRepository {
                 descriptor.id()
             )));
         }
-        let stored_digest = known.layout.stored_digest;
-        self.remember(id, known);
+        let layout = manifests.layout;
+        let stored_digest = layout.stored_digest;
+        self.remember(id, Known { repository, layout });
         Ok(StoredVersion {
             descriptor,
             stored_digest,
@@ -260,7 +265,7 @@ impl ComponentRepository for OciComponentRepository {
         let known = self.known(id).await?;
         let Known { repository, layout } = known.as_ref();
         let entry = blob.digest().and_then(|digest| layout.local_blob(&digest));
-        let Some(entry) = entry else {
+        let Some(mut entry) = entry else {
             return Err(Error::NoLocalBlob {
                 id: id.clone(),
                 reference: blob.local_reference.clone(),
@@ -271,11 +276,10 @@ impl ComponentRepository for OciComponentRepository {
             return Ok(Content::Artifact(Box::new(Artifact {
                 store,
                 repository: repository.clone(),
-                root: entry.plain(),
+                root: entry,
             })));
         }
         // The access says what the resource is; a layer entry may be more general.
-        let mut entry = entry.plain();
         if !blob.media_type.is_empty() {
             entry.media_type = blob.media_type;
         }

@@ -84,8 +84,8 @@ impl OciComponentRepository {
         tag: &Tag,
     ) -> Result<bool, Error> {
         let read = async {
-            let layout = read::layout(&self.store, repository, tag).await?;
-            let (descriptor, _) = read::descriptor(&self.store, repository, &layout).await?;
+            let manifests = read::manifests(&self.store, repository, tag).await?;
+            let (descriptor, _) = read::descriptor(&self.store, repository, &manifests).await?;
             Ok::<_, read::Error>(descriptor.id().clone())
         };
         match read.await {

@@ -157,7 +157,7 @@ impl OciComponentRepository {
             return Ok(entry.clone());
         }
         if let Some(entry) = before.and_then(|layout| layout.local_blob(&digest)) {
-            return Ok(entry.plain());
+            return Ok(entry);
         }
         let ask = |source| Error::backend("read", format!("local blob {digest} of {id}"), source);
         if ocm_oci::media_type::is_manifest(&blob.media_type) {

@@ -33,49 +33,40 @@ pub fn is_component_version(manifest: &RawManifest) -> bool {
     annotations.contains_key(COMPONENT_VERSION)
 }
 
-/// How a component version is stored.
+/// How a component version is stored: what is remembered of it.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     /// The digest of the topmost manifest.
     pub(super) stored_digest: Digest,
-    /// The manifest with the descriptor.
-    pub(super) manifest: ImageManifest,
-    /// The entries of the index around it, without the manifest itself.
-    artifacts: Vec<Entry>,
-    /// Where the entry with a digest is among the artifacts and, after them, the layers. There can
-    /// be as many as a manifest has room for, and each is looked for.
-    positions: BTreeMap<Digest, usize>,
+    /// The media types and sizes of its blobs. There can be as many as a manifest has room for, and
+    /// each is looked for.
+    blobs: BTreeMap<Digest, (String, u64)>,
 }
 
 impl Layout {
-    /// Takes the manifest with the descriptor, and the entries of the index around it without that
-    /// manifest.
+    /// Takes what points to blobs. The same blob may be there twice, once for each resource; the
+    /// first counts, and artifacts come before layers.
     pub(super) fn new(
         stored_digest: Digest,
-        manifest: ImageManifest,
-        artifacts: Vec<Entry>,
+        artifacts: &[Entry],
+        layers: impl Iterator<Item = (Digest, String, u64)>,
     ) -> Self {
-        let mut positions = BTreeMap::new();
-        for (position, entry) in artifacts.iter().chain(&manifest.layers).enumerate() {
-            positions.entry(entry.digest).or_insert(position);
+        let mut blobs = BTreeMap::new();
+        let artifacts = artifacts.iter();
+        let artifacts = artifacts.map(|entry| (entry.digest, entry.media_type.clone(), entry.size));
+        for (digest, media_type, size) in artifacts.chain(layers) {
+            blobs.entry(digest).or_insert((media_type, size));
         }
         Self {
             stored_digest,
-            manifest,
-            artifacts,
-            positions,
+            blobs,
         }
     }
 
-    /// Returns the layer or artifact with a digest. The same blob may be there twice, once for
-    /// each resource; the first counts, and artifacts come before layers.
-    pub(super) fn local_blob(&self, digest: &Digest) -> Option<&Entry> {
-        let position = *self.positions.get(digest)?;
-        let layer = || {
-            let position = position.checked_sub(self.artifacts.len())?;
-            self.manifest.layers.get(position)
-        };
-        self.artifacts.get(position).or_else(layer)
+    /// Returns what points to the layer or artifact with a digest.
+    pub(super) fn local_blob(&self, digest: &Digest) -> Option<Entry> {
+        let (media_type, size) = self.blobs.get(digest)?;
+        Some(Entry::new(media_type, *digest, *size))
     }
 }
 
@@ -86,25 +77,27 @@ pub(super) struct Written {
     config: Vec<u8>,
     manifest: RawManifest,
     index: Option<RawManifest>,
-    layout: Layout,
+    layers: Vec<Entry>,
+    artifacts: Vec<Entry>,
 }
 
 impl Written {
     /// Returns the digest of the topmost manifest.
-    pub(super) const fn stored_digest(&self) -> Digest {
-        self.layout.stored_digest
+    pub(super) fn stored_digest(&self) -> Digest {
+        self.index.as_ref().unwrap_or(&self.manifest).digest()
+    }
+
+    /// Returns what is to be remembered of it.
+    fn layout(&self) -> Layout {
+        let layers = self.layers.iter();
+        let layers = layers.map(|layer| (layer.digest, layer.media_type.clone(), layer.size));
+        Layout::new(self.stored_digest(), &self.artifacts, layers)
     }
 }
 
 /// Returns the configuration that names a layer as the component descriptor, byte for byte as all
 /// tools write it.
-pub(super) fn config_of(layer: &Entry) -> Vec<u8> {
-    let Entry {
-        media_type,
-        digest,
-        size,
-        ..
-    } = layer;
+pub(super) fn config_of(media_type: &str, digest: &Digest, size: u64) -> Vec<u8> {
     let media_type = json!(media_type);
     format!(
         r#"{{"componentDescriptorLayer":{{"mediaType":{media_type},"digest":"{digest}","size":{size}}}}}"#
@@ -120,7 +113,8 @@ pub(super) fn build(
     locals: Vec<(Local, Entry)>,
 ) -> Written {
     let descriptor_layer = Entry::of(DESCRIPTOR_JSON, &descriptor);
-    let config = config_of(&descriptor_layer);
+    let layer = &descriptor_layer;
+    let config = config_of(&layer.media_type, &layer.digest, layer.size);
 
     let mut layers = vec![descriptor_layer.with_annotation(DESCRIPTOR, "true")];
     let mut artifacts = Vec::new();
@@ -163,14 +157,13 @@ pub(super) fn build(
         index.annotations.clone_from(&image.annotations);
         RawManifest::index(&index)
     });
-    let stored_digest = index.as_ref().unwrap_or(&manifest).digest();
-    let layout = Layout::new(stored_digest, image, artifacts);
     Written {
         descriptor,
         config,
         manifest,
         index,
-        layout,
+        layers: image.layers,
+        artifacts,
     }
 }
 
@@ -182,12 +175,13 @@ pub(super) async fn write(
     written: Written,
     expected: Expected,
 ) -> Result<Layout, Error> {
+    let layout = written.layout();
     let Written {
         descriptor,
         config,
         manifest,
         index,
-        layout,
+        ..
     } = written;
     let descriptor: BlobRef = Arc::new(MemoryBlob::new(descriptor));
     let config: BlobRef = Arc::new(MemoryBlob::new(config));
@@ -229,20 +223,25 @@ mod tests {
             entry("layer/third", "twice"),
             entry("layer/fourth", "twice"),
         ];
-        let manifest = ImageManifest::new(entry(CONFIG, "{}"), layers);
+        let layers = layers.into_iter();
+        let layers = layers.map(|layer| (layer.digest, layer.media_type, layer.size));
         let artifacts = vec![
             entry("artifact/first", "image"),
             entry("artifact/second", "both"),
         ];
-        let layout = Layout::new(Digest::sha256("index"), manifest, artifacts);
+        let layout = Layout::new(Digest::sha256("index"), &artifacts, layers);
         let found = |content: &str| {
-            let entry = layout.local_blob(&Digest::sha256(content));
-            entry.map(|entry| entry.media_type.as_str())
+            let entry = layout.local_blob(&Digest::sha256(content))?;
+            assert_eq!(
+                (entry.digest, entry.size),
+                (Digest::sha256(content), content.len() as u64)
+            );
+            Some(entry.media_type)
         };
-        assert_eq!(found("image"), Some("artifact/first"));
-        assert_eq!(found("both"), Some("artifact/second"));
-        assert_eq!(found("descriptor"), Some("layer/first"));
-        assert_eq!(found("twice"), Some("layer/third"));
+        assert_eq!(found("image").as_deref(), Some("artifact/first"));
+        assert_eq!(found("both").as_deref(), Some("artifact/second"));
+        assert_eq!(found("descriptor").as_deref(), Some("layer/first"));
+        assert_eq!(found("twice").as_deref(), Some("layer/third"));
         assert_eq!(found("{}"), None);
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ocm_model::Descriptor;
 use ocm_model::descriptor::MAX_SIZE;
 use ocm_oci::{
-    Descriptor as Entry, Document, EMPTY_CONFIG, ImageManifest, Reference, RepositoryName,
-    StoreRef, Tag,
+    Descriptor as Entry, Document, EMPTY_CONFIG, Link, Outline, RawManifest, Reference,
+    RepositoryName, StoreRef, Tag, media_type,
 };
 use serde::Deserialize;
 
@@ -89,52 +89,87 @@ impl Encoding {
     }
 }
 
+/// The manifests of a component version.
+pub(super) struct Manifests {
+    pub(super) layout: Layout,
+    /// The one with the descriptor.
+    manifest: RawManifest,
+    /// The layer with the descriptor, if the configuration is known to name it.
+    named: Option<Entry>,
+}
+
 /// Reads the manifests of a component version.
-pub(super) async fn layout(
+pub(super) async fn manifests(
     store: &StoreRef,
     repository: &RepositoryName,
     tag: &Tag,
-) -> Result<Layout, Error> {
+) -> Result<Manifests, Error> {
     let top = store
         .manifest(repository, &Reference::Tag(tag.clone()))
         .await?;
     let stored_digest = top.digest();
-    match top.parse()? {
-        Document::Image(manifest) => Ok(Layout::new(stored_digest, *manifest, Vec::new())),
-        Document::Index(index) => {
-            let mut entries = index.manifests;
-            if entries.is_empty() {
-                return Err(Error::Malformed("its index is empty".to_owned()));
-            }
-            let marked = entries.iter().position(is_marked).unwrap_or(0);
-            let entry = entries.remove(marked);
-            let raw = store
-                .manifest(repository, &Reference::Digest(entry.digest))
-                .await?;
-            match raw.parse()? {
-                Document::Image(manifest) => Ok(Layout::new(stored_digest, *manifest, entries)),
-                Document::Index(_) => Err(Error::Malformed(
-                    "its index starts with another index".to_owned(),
-                )),
-            }
+    let (manifest, artifacts) = if media_type::is_index(top.media_type()) {
+        let Document::Index(index) = top.parse()? else {
+            return Err(Error::Malformed("its index is none".to_owned()));
+        };
+        let mut entries = index.manifests;
+        if entries.is_empty() {
+            return Err(Error::Malformed("its index is empty".to_owned()));
         }
+        let marked = entries.iter().position(is_marked).unwrap_or(0);
+        let reference = Reference::Digest(entries.remove(marked).digest);
+        (store.manifest(repository, &reference).await?, entries)
+    } else {
+        (top, Vec::new())
+    };
+    let outline = manifest.outline()?;
+    if outline.is_index {
+        let reason = "its index starts with another index";
+        return Err(Error::Malformed(reason.to_owned()));
     }
+    let named = named_descriptor(&outline);
+    // The first is the configuration.
+    let layers = outline.children.into_iter().skip(1);
+    let layers = layers.map(|layer| (layer.digest, layer.media_type.into_owned(), layer.size));
+    let layout = Layout::new(stored_digest, &artifacts, layers);
+    Ok(Manifests {
+        layout,
+        manifest,
+        named,
+    })
+}
+
+/// Returns the layer with the component descriptor if the digest of the configuration says that it
+/// names it, so that it need not be read.
+fn named_descriptor(outline: &Outline<'_>) -> Option<Entry> {
+    let (config, layers) = outline.children.split_first()?;
+    let algorithm = config.digest.algorithm();
+    let layers = layers.iter();
+    let mut descriptors = layers.filter(|layer| Encoding::of(&layer.media_type).is_some());
+    let named = descriptors.find(|layer| {
+        let bytes = config_of(&layer.media_type, &layer.digest, layer.size);
+        config.digest == algorithm.digest(bytes)
+    });
+    named.map(Link::descriptor)
 }
 
 /// Reads the component descriptor of a component version, and its text if that is YAML.
 pub(super) async fn descriptor(
     store: &StoreRef,
     repository: &RepositoryName,
-    layout: &Layout,
+    manifests: &Manifests,
 ) -> Result<(Descriptor, Option<Arc<str>>), Error> {
-    let layer = descriptor_layer(store, repository, &layout.manifest).await?;
+    let layer = match &manifests.named {
+        Some(layer) => layer,
+        None => &descriptor_layer(store, repository, &manifests.manifest).await?,
+    };
     let encoding = Encoding::of(&layer.media_type).ok_or_else(|| {
         Error::Malformed(format!(
             "its first layer `{}` is no component descriptor",
             layer.media_type
         ))
     })?;
-    let blob = store.blob(repository, &layer);
+    let blob = store.blob(repository, layer);
     let what = || format!("component descriptor {}", layer.digest);
     let bytes = ocm_blob::read_to_end(blob.as_ref(), MAX_SIZE as u64)
         .await
@@ -146,25 +181,26 @@ pub(super) async fn descriptor(
 /// one that is marked, else the first.
 ///
 /// The Go tools follow the configuration, and whoever reads a component version must see the same
-/// as all others. It need not be fetched where its digest says that it names the expected layer.
+/// as all others. It need not be fetched where its digest says that it is empty.
 async fn descriptor_layer(
     store: &StoreRef,
     repository: &RepositoryName,
-    manifest: &ImageManifest,
+    manifest: &RawManifest,
 ) -> Result<Entry, Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Config {
         component_descriptor_layer: Option<Entry>,
     }
+    let Document::Image(manifest) = manifest.parse()? else {
+        return Err(Error::Malformed("its manifest is none".to_owned()));
+    };
     let marked = manifest.layers.iter().find(|layer| is_marked(layer));
     let expected = marked.or(manifest.layers.first());
     let config = &manifest.config;
     if let Some(layer) = expected
         && Encoding::of(&layer.media_type).is_some()
-        && [config_of(layer).as_slice(), EMPTY_CONFIG]
-            .iter()
-            .any(|bytes| config.digest == config.digest.algorithm().digest(bytes))
+        && config.digest == config.digest.algorithm().digest(EMPTY_CONFIG)
     {
         return Ok(layer.clone());
     }

@@ -560,15 +560,9 @@ mod tests {
             (b"{}", "text/plain"),
         ] {
             let raw = RawManifest::new(bytes, media_type);
-            assert!(raw.parse().is_err());
-            let has_no_version = raw.bytes() == &br#"{"schemaVersion":2}"#[..];
-            assert!(raw.outline().is_err() || has_no_version);
+            assert!(raw.parse().is_err() && raw.outline().is_err());
         }
-        let deep = "[".repeat(100_000);
-        assert!(
-            RawManifest::new(deep, media_type::IMAGE_INDEX)
-                .parse()
-                .is_err()
-        );
+        let deep = RawManifest::new("[".repeat(100_000), media_type::IMAGE_INDEX);
+        assert!(deep.parse().is_err() && deep.outline().is_err());
     }
 }

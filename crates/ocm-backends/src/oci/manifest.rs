@@ -8,8 +8,8 @@ use ocm_blob::{BlobRef, MemoryBlob};
 use ocm_digest::Digest;
 use ocm_model::ComponentVersionId;
 use ocm_oci::{
-    Descriptor as Entry, Document, Error, ImageIndex, ImageManifest, RawManifest, RepositoryName,
-    StoreRef, Tag,
+    Descriptor as Entry, Document, Error, ImageIndex, ImageManifest, Link, RawManifest,
+    RepositoryName, StoreRef, Tag,
 };
 use ocm_repository::Expected;
 use serde_json::json;
@@ -44,18 +44,13 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Takes what points to blobs. The same blob may be there twice, once for each resource; the
-    /// first counts, and artifacts come before layers.
-    pub(super) fn new(
-        stored_digest: Digest,
-        artifacts: &[Entry],
-        layers: impl Iterator<Item = (Digest, String, u64)>,
-    ) -> Self {
+    /// Takes what points to blobs, artifacts before layers. The same blob may be there twice, once for
+    /// each resource; the first counts.
+    pub(super) fn new<'a>(stored_digest: Digest, links: impl Iterator<Item = Link<'a>>) -> Self {
         let mut blobs = BTreeMap::new();
-        let artifacts = artifacts.iter();
-        let artifacts = artifacts.map(|entry| (entry.digest, entry.media_type.clone(), entry.size));
-        for (digest, media_type, size) in artifacts.chain(layers) {
-            blobs.entry(digest).or_insert((media_type, size));
+        for link in links {
+            let blob = || (link.media_type.into_owned(), link.size);
+            blobs.entry(link.digest).or_insert_with(blob);
         }
         Self {
             stored_digest,
@@ -89,16 +84,16 @@ impl Written {
 
     /// Returns what is to be remembered of it.
     fn layout(&self) -> Layout {
-        let layers = self.layers.iter();
-        let layers = layers.map(|layer| (layer.digest, layer.media_type.clone(), layer.size));
-        Layout::new(self.stored_digest(), &self.artifacts, layers)
+        let blobs = self.artifacts.iter().chain(&self.layers);
+        Layout::new(self.stored_digest(), blobs.map(Link::from))
     }
 }
 
 /// Returns the configuration that names a layer as the component descriptor, byte for byte as all
 /// tools write it.
-pub(super) fn config_of(media_type: &str, digest: &Digest, size: u64) -> Vec<u8> {
-    let media_type = json!(media_type);
+pub(super) fn config_of(layer: &Link<'_>) -> Vec<u8> {
+    let Link { digest, size, .. } = layer;
+    let media_type = json!(layer.media_type);
     format!(
         r#"{{"componentDescriptorLayer":{{"mediaType":{media_type},"digest":"{digest}","size":{size}}}}}"#
     )
@@ -113,8 +108,7 @@ pub(super) fn build(
     locals: Vec<(Local, Entry)>,
 ) -> Written {
     let descriptor_layer = Entry::of(DESCRIPTOR_JSON, &descriptor);
-    let layer = &descriptor_layer;
-    let config = config_of(&layer.media_type, &layer.digest, layer.size);
+    let config = config_of(&Link::from(&descriptor_layer));
 
     let mut layers = vec![descriptor_layer.with_annotation(DESCRIPTOR, "true")];
     let mut artifacts = Vec::new();
@@ -217,19 +211,18 @@ mod tests {
     #[test]
     fn a_local_blob_is_the_first_entry_with_its_digest_and_artifacts_come_first() {
         let entry = |media_type: &str, content: &str| Entry::of(media_type, content.as_bytes());
-        let layers = vec![
+        let layers = [
             entry("layer/first", "descriptor"),
             entry("layer/second", "both"),
             entry("layer/third", "twice"),
             entry("layer/fourth", "twice"),
         ];
-        let layers = layers.into_iter();
-        let layers = layers.map(|layer| (layer.digest, layer.media_type, layer.size));
-        let artifacts = vec![
+        let artifacts = [
             entry("artifact/first", "image"),
             entry("artifact/second", "both"),
         ];
-        let layout = Layout::new(Digest::sha256("index"), &artifacts, layers);
+        let links = artifacts.iter().chain(&layers).map(Link::from);
+        let layout = Layout::new(Digest::sha256("index"), links);
         let found = |content: &str| {
             let entry = layout.local_blob(&Digest::sha256(content))?;
             assert_eq!(

@@ -110,7 +110,7 @@ pub(super) async fn manifests(
     let stored_digest = top.digest();
     let (manifest, artifacts) = if media_type::is_index(top.media_type()) {
         let Document::Index(index) = top.parse()? else {
-            return Err(Error::Malformed("its index is none".to_owned()));
+            return Err(Error::Malformed("its index is an image".to_owned()));
         };
         let mut entries = index.manifests;
         if entries.is_empty() {
@@ -130,8 +130,10 @@ pub(super) async fn manifests(
     let named = named_descriptor(&outline);
     // The first is the configuration.
     let layers = outline.children.into_iter().skip(1);
-    let layers = layers.map(|layer| (layer.digest, layer.media_type.into_owned(), layer.size));
-    let layout = Layout::new(stored_digest, &artifacts, layers);
+    let layout = Layout::new(
+        stored_digest,
+        artifacts.iter().map(Link::from).chain(layers),
+    );
     Ok(Manifests {
         layout,
         manifest,
@@ -146,10 +148,7 @@ fn named_descriptor(outline: &Outline<'_>) -> Option<Entry> {
     let algorithm = config.digest.algorithm();
     let layers = layers.iter();
     let mut descriptors = layers.filter(|layer| Encoding::of(&layer.media_type).is_some());
-    let named = descriptors.find(|layer| {
-        let bytes = config_of(&layer.media_type, &layer.digest, layer.size);
-        config.digest == algorithm.digest(bytes)
-    });
+    let named = descriptors.find(|layer| config.digest == algorithm.digest(config_of(layer)));
     named.map(Link::descriptor)
 }
 
@@ -193,7 +192,9 @@ async fn descriptor_layer(
         component_descriptor_layer: Option<Entry>,
     }
     let Document::Image(manifest) = manifest.parse()? else {
-        return Err(Error::Malformed("its manifest is none".to_owned()));
+        return Err(Error::Malformed(
+            "the manifest with its descriptor is an index".to_owned(),
+        ));
     };
     let marked = manifest.layers.iter().find(|layer| is_marked(layer));
     let expected = marked.or(manifest.layers.first());

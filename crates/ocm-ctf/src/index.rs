@@ -6,8 +6,9 @@
 //!    "digest":"sha256:6d77…","mediaType":"application/vnd.oci.image.manifest.v1+json"}]}
 //! ```
 //!
-//! Entries stay in their order, and unknown fields stay where they are. An entry without tag is a
-//! manifest that is reached by digest only. OCM spec, "Common Transport Format".
+//! It is written sorted by repository and tag, so that it does not tell who was quicker; unknown fields
+//! stay where they are. An entry without tag is a manifest that is reached by digest only. OCM spec,
+//! "Common Transport Format".
 
 mod file;
 
@@ -73,17 +74,11 @@ impl ArtifactIndex {
         Ok(index)
     }
 
-    /// Writes the index as compact JSON, sorted by repository and tag, so that it does not tell who
-    /// was quicker.
-    pub(crate) fn write_sorted(&self) -> Vec<u8> {
+    /// Writes the index as compact JSON.
+    pub fn write(&self) -> Vec<u8> {
         let mut entries: Vec<&Entry> = self.entries.iter().flatten().collect();
         entries.sort_by_key(|entry| entry.place());
         file::write(entries.into_iter(), &self.extra)
-    }
-
-    /// Writes the index as compact JSON.
-    pub fn write(&self) -> Vec<u8> {
-        file::write(self.entries.iter().flatten(), &self.extra)
     }
 
     /// Returns the names of the repositories, sorted.

@@ -95,9 +95,11 @@ impl Entry {
         }
     }
 
-    /// Returns what entries are sorted by.
-    pub(super) fn place(&self) -> (&str, Option<&str>, &Digest) {
-        (&self.repository, self.tag.as_deref(), &self.digest)
+    /// Returns what entries are sorted by. Of two with one tag the first stays the first, since that
+    /// is the one which counts.
+    pub(super) fn place(&self) -> (&str, Option<&str>, Option<&Digest>) {
+        let tag = self.tag.as_deref();
+        (&self.repository, tag, tag.is_none().then_some(&self.digest))
     }
 }
 

@@ -30,10 +30,11 @@ fn after(pairs: &[(&str, &str)]) -> Vec<(String, Digest)> {
 
 #[track_caller]
 fn check(pairs: &[(&str, &str)], expected: &[(&str, &str)]) {
-    let expected: Vec<_> = expected
+    let mut expected: Vec<_> = expected
         .iter()
         .map(|(tag, content)| ((*tag).to_owned(), digest(content)))
         .collect();
+    expected.sort();
     assert_eq!(after(pairs), expected);
 }
 
@@ -102,6 +103,21 @@ fn removing_a_tag_keeps_the_manifest_and_removing_the_manifest_removes_its_tags(
     assert!(index.resolve(&repository, &tag("v2").into()).is_none());
     assert!(!index.has_repository(&repository));
     assert_eq!(index.write(), br#"{"schemaVersion":1,"artifacts":[]}"#);
+}
+
+#[test]
+fn it_does_not_tell_who_was_quicker() {
+    let entries = [("b", ""), ("a", "v2"), ("a", "v10"), ("b", "v1"), ("a", "")];
+    let written = |order: &[usize]| {
+        let mut index = ArtifactIndex::default();
+        for (repository, text) in order.iter().map(|at| entries[*at]) {
+            let tag = (!text.is_empty()).then(|| tag(text));
+            let content = format!("{repository}{text}");
+            index.add(&name(repository), tag.as_ref(), digest(&content), "");
+        }
+        index.write()
+    };
+    assert_eq!(written(&[0, 1, 2, 3, 4]), written(&[4, 2, 0, 3, 1]));
 }
 
 #[test]

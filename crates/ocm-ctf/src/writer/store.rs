@@ -129,7 +129,7 @@ impl CtfArchiveWriter {
                 what: self.0.name.to_string(),
             });
         }
-        let index = lock(&self.0.names).write_sorted();
+        let index = lock(&self.0.names).write();
         // The session ends with the work, also where nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {
             let is_worth = ending == Ending::Complete || !current.packing.is_empty()?;

@@ -5,7 +5,7 @@
 //!   `scope`, `challenge`, `credentials`) and the attempts (`retry`).
 //! - `fetch`, `push`, `list` and `delete` are the abilities of a store; `download` and `upload` the
 //!   two ways of large content, which go on where they were cut; `remembered` keeps what the next
-//!   process needs for that. `at_once` is the short way of what is small and new.
+//!   process needs for that. `at_once` is the short way of what is small.
 //! - `reply` says what an answer means; `endpoint` where things are and whom to trust.
 
 mod at_once;
@@ -123,7 +123,7 @@ impl RegistryOptions {
             credentials: Arc::new(Anonymous),
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
-            parallel: 8,
+            parallel: 16,
             user_agent: concat!("ocm/", env!("CARGO_PKG_VERSION")).to_owned(),
             extra_ca_pems: Vec::new(),
             insecure_skip_verify: false,

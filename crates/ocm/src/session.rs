@@ -61,7 +61,6 @@ pub(crate) struct Place {
 pub(crate) struct Inner {
     environment: Environment,
     files: Vec<PathBuf>,
-    parallel: usize,
     config: OnceCell<Config>,
     credentials: OnceCell<CredentialGraph>,
     registries: Mutex<BTreeMap<String, StoreRef>>,
@@ -86,7 +85,6 @@ impl Ocm {
         Self(Arc::new(Inner {
             environment,
             files,
-            parallel: 8,
             config: OnceCell::new(),
             credentials: OnceCell::new(),
             registries: Mutex::default(),
@@ -108,7 +106,6 @@ impl Ocm {
         Self(Arc::new(Inner {
             environment,
             files: Vec::new(),
-            parallel: 8,
             config: OnceCell::new_with(Some(config)),
             credentials: OnceCell::new(),
             registries: Mutex::default(),
@@ -361,7 +358,6 @@ impl Ocm {
         let settings = http.for_host(name, port);
         let mut options = RegistryOptions::new(host);
         options.scheme = scheme;
-        options.parallel = self.0.parallel;
         let state = self.0.environment.state_home();
         options.remember_uploads_in = state.map(|state| state.join("ocm/uploads"));
         options.credentials = Arc::new(Configured::new(&self.0));

@@ -16,7 +16,7 @@ use super::random::Random;
 use super::sink::Sink;
 
 /// How many connections there are, as our client has them.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 16;
 
 /// How much of a file is read at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
@@ -40,8 +40,8 @@ struct Version {
     manifest: String,
 }
 
-/// Sends so many component versions to a registry: the tag is looked for, then each blob, which is
-/// sent in two requests, then the manifest is written.
+/// Sends so many component versions to a registry as is usual: the tag is looked for, then each blob,
+/// which is sent in two requests, then the manifest is written.
 pub(crate) fn send(host: &str, components: u64, resources: u64, size: u64) -> Result<Bare> {
     let versions: Vec<Version> = (0..components)
         .map(|number| version(number, resources, size))

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 
     /// How many blobs are asked for at a time
-    #[arg(long, default_value_t = 8, value_name = "N")]
+    #[arg(long, default_value_t = 16, value_name = "N")]
     concurrency_limit: usize,
 }
 

@@ -184,7 +184,7 @@ struct Shape {
     dry_run: bool,
 
     /// How many blobs move at a time
-    #[arg(long, default_value_t = 8, value_name = "N")]
+    #[arg(long, default_value_t = 16, value_name = "N")]
     concurrency_limit: usize,
 
     /// How to print the plan or the report

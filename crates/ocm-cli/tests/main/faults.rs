@@ -32,7 +32,8 @@ enum Direction {
     Pull,
 }
 
-/// A registry behind a proxy, and the signed product in an archive and in the registry.
+/// A registry behind a proxy, and in an archive and in the registry the signed product and a component
+/// version with a blob that is too large for one request.
 struct World {
     cli: Cli,
     registry: Registry,
@@ -49,6 +50,14 @@ struct World {
 impl World {
     fn new(direction: Direction) -> Self {
         let mut cli = signed();
+        // What is larger than the rest of the product, which goes in one request each.
+        let text = "x".repeat(70_000);
+        let constructor = format!(
+            "components: [{{name: acme.org/bar/large, version: 1.0.0, provider: {{name: acme}}, resources: \
+             [{{name: text, type: blob, input: {{type: utf8, text: {text}}}}}]}}]"
+        );
+        cli.write("large.yaml", constructor);
+        cli.ok("add cv -r shop large.yaml");
         cli.write(".ocmconfig", IMPATIENT);
         let (registry, place) = registry(&mut cli);
         let proxy = FaultProxy::start(registry.host());
@@ -112,7 +121,7 @@ impl World {
 
     /// Checks that every component version that can be seen at the target is whole.
     fn check_undamaged(&self) {
-        for name in ["leaf", "product"] {
+        for name in ["large", "leaf", "product"] {
             let place = self.place();
             let run = self
                 .cli
@@ -185,9 +194,10 @@ impl World {
     }
 }
 
-const PUSHED: [Step; 5] = [
+const PUSHED: [Step; 6] = [
     Step::ManifestHead,
     Step::BlobHead,
+    Step::SinglePost,
     Step::UploadPost,
     Step::UploadPut,
     Step::ManifestPut,
@@ -284,6 +294,15 @@ fn a_push_that_cannot_go_on_says_so() {
     BlobHead: status 429 [("retry-after", "0")]: exit 7
     BlobHead: status 503 []: exit 7
     BlobHead: sent around: exit 7
+    SinglePost: request cut after 0: completes
+    SinglePost: answer cut after 0: completes
+    SinglePost: half an answer: completes
+    SinglePost: status 401 []: completes
+    SinglePost: status 403 []: completes
+    SinglePost: status 404 []: completes
+    SinglePost: status 429 [("retry-after", "0")]: completes
+    SinglePost: status 503 []: completes
+    SinglePost: sent around: completes
     UploadPost: request cut after 0: exit 7
     UploadPost: answer cut after 0: exit 7
     UploadPost: half an answer: exit 7

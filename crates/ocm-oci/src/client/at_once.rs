@@ -50,9 +50,16 @@ impl RegistryClient {
         let mut call = Call::new(Method::POST, url, &path, Scopes::push(&path), what)
             .with_header(CONTENT_TYPE, media_type);
         call.request.body = body;
-        // What fails in passing is uploaded, which is tried more often.
-        let Ok(reply) = self.try_call(&call, MAX_ANSWER).await else {
-            return Ok(None);
+        let reply = match self.try_call(&call, MAX_ANSWER).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                // What fails in passing is uploaded after a while, which is tried more often.
+                if let Err(error) = self.pause(&mut self.inner.retry.start(), failure).await {
+                    tracing::debug!("{} takes no blob at once: {error}", endpoint.host());
+                    takes_at_once.store(false, Ordering::Relaxed);
+                }
+                return Ok(None);
+            }
         };
         match reply.status.as_u16() {
             201 => pushed(&reply, &call.what, digest, size).map(Some),

@@ -34,10 +34,7 @@ impl Push for RegistryClient {
         repository: &RepositoryName,
         blob: &BlobRef,
     ) -> Result<Pushed, Error> {
-        match self.send_at_once(repository, blob).await? {
-            Some(pushed) => Ok(pushed),
-            None => self.upload(repository, blob).await,
-        }
+        self.upload_new(repository, blob).await
     }
 
     async fn mount_blob(

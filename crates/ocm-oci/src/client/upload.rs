@@ -1,5 +1,5 @@
-//! Blobs on their way to a registry: in one request if their digest is known, and going on where
-//! they were cut (OCI distribution specification, "Pushing blobs").
+//! Blobs on their way to a registry: their content in one request if their digest is known, and going
+//! on where they were cut (OCI distribution specification, "Pushing blobs").
 
 use std::sync::Arc;
 
@@ -42,23 +42,63 @@ impl RegistryClient {
         blob: &BlobRef,
     ) -> Result<Pushed, Error> {
         let blob = with_digest(self, repository, blob).await?;
+        if let Some(there) = self.find_or_mount(repository, &blob).await? {
+            return Ok(there);
+        }
+        match self.send_at_once(repository, &blob).await? {
+            Some(sent) => Ok(sent),
+            None => self.upload_in_steps(repository, blob).await,
+        }
+    }
+
+    /// Sends a blob that is hardly there already, so that it is looked for only if it has to be
+    /// uploaded.
+    pub(crate) async fn upload_new(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobRef,
+    ) -> Result<Pushed, Error> {
+        if let Some(sent) = self.send_at_once(repository, blob).await? {
+            return Ok(sent);
+        }
+        let blob = with_digest(self, repository, blob).await?;
+        match self.find_or_mount(repository, &blob).await? {
+            Some(there) => Ok(there),
+            None => self.upload_in_steps(repository, blob).await,
+        }
+    }
+
+    /// Looks for a blob whose digest is known, in the repository and in the one that it comes from.
+    async fn find_or_mount(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobRef,
+    ) -> Result<Option<Pushed>, Error> {
+        let Some(digest) = blob.digest() else {
+            return Ok(None);
+        };
         let scopes = Scopes::push(&self.inner.endpoint.path_of(repository));
-        if let Some(digest) = blob.digest()
-            && let Some(found) = self.find_blob(repository, &digest, scopes.clone()).await?
-        {
-            let size = match blob.size().or(found) {
-                Some(size) => size,
-                None => self.measure(repository, &digest, scopes).await?,
-            };
-            return Ok(Pushed {
-                digest,
-                size,
-                outcome: Outcome::Existed,
-            });
-        }
-        if let Some(mounted) = self.mount(repository, &blob).await? {
-            return Ok(mounted);
-        }
+        let Some(found) = self.find_blob(repository, &digest, scopes.clone()).await? else {
+            return self.mount(repository, blob).await;
+        };
+        let size = match blob.size().or(found) {
+            Some(size) => size,
+            None => self.measure(repository, &digest, scopes).await?,
+        };
+        Ok(Some(Pushed {
+            digest,
+            size,
+            outcome: Outcome::Existed,
+        }))
+    }
+
+    /// Begins an upload, or goes on with one, and ends it.
+    async fn upload_in_steps(
+        &self,
+        repository: &RepositoryName,
+        blob: BlobRef,
+    ) -> Result<Pushed, Error> {
+        let scopes = Scopes::push(&self.inner.endpoint.path_of(repository));
         let memory = self.remembered(repository, &blob).await;
         let session = memory.as_ref().and_then(|memory| {
             let (start, known) = (self.inner.endpoint.uploads(repository), memory.location()?);

@@ -296,7 +296,7 @@ async fn wrong_content_is_found_out_at_the_registry_and_told_as_if_it_was_here()
 #[tokio::test]
 async fn a_refusal_is_told_with_the_words_of_the_registry() {
     let fake = Fake::start().await;
-    fake.rule(1, Method::POST, "/uploads/", |_| {
+    fake.rule(2, Method::POST, "/uploads/", |_| {
         let said = r#"{"errors":[{"code":"DENIED","message":"quota exceeded"}]}"#;
         Answer::Reply(reply_with(403, &[], said))
     });
@@ -398,6 +398,46 @@ async fn what_is_small_and_new_goes_in_one_request_where_the_registry_takes_it()
     });
     let error = client.push_new_blob(&repository(), &blob).await;
     assert!(matches!(error, Err(Error::DigestMismatch { .. })));
+}
+
+#[tokio::test]
+async fn what_is_small_is_looked_for_and_goes_in_one_request() {
+    let fake = Fake::start().await;
+    let blob: BlobRef = Arc::new(MemoryBlob::new("small"));
+    fake.rule(1, Method::POST, "digest=sha256", |_| {
+        Answer::Reply(reply(201))
+    });
+    let pushed = fake.client().push_blob(&repository(), &blob).await.unwrap();
+    let expected = (Digest::sha256("small"), 5, Outcome::Copied);
+    assert_eq!((pushed.digest, pushed.size, pushed.outcome), expected);
+    let methods: Vec<_> = fake
+        .state()
+        .seen
+        .iter()
+        .map(|it| it.method.clone())
+        .collect();
+    assert_eq!(methods, [Method::HEAD, Method::POST]);
+    // What is there is not sent.
+    fake.put_blob(&Bytes::from_static(b"small"));
+    let again = fake.client().push_blob(&repository(), &blob).await.unwrap();
+    assert_eq!(again.outcome, Outcome::Existed);
+    assert_eq!(fake.seen(&Method::POST).len(), 1);
+}
+
+/// Who asks for time gets it before the upload is begun that takes the place of one request.
+#[tokio::test]
+async fn a_registry_that_asks_for_time_gets_it_also_when_it_was_sent_a_blob_at_once() {
+    use std::time::{Duration, Instant};
+    let fake = Fake::start().await;
+    fake.rule(1, Method::POST, "digest=sha256", |_| {
+        Answer::Reply(reply_with(429, &[("retry-after", "1")], ""))
+    });
+    let blob: BlobRef = Arc::new(MemoryBlob::new("small"));
+    let start = Instant::now();
+    fake.client().push_blob(&repository(), &blob).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(fake.seen(&Method::POST).len(), 2);
+    assert!(fake.has_blob(&Bytes::from_static(b"small")));
 }
 
 #[tokio::test]

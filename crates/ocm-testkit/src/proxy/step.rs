@@ -12,6 +12,8 @@ pub enum Step {
     BlobGet,
     /// Starting an upload, or mounting a blob.
     UploadPost,
+    /// Sending a whole blob where others start an upload ("Single POST").
+    SinglePost,
     /// Asking how much of an upload the registry has.
     UploadGet,
     /// Sending a part of a blob.
@@ -34,10 +36,11 @@ pub enum Step {
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BlobHead,
         Self::BlobGet,
         Self::UploadPost,
+        Self::SinglePost,
         Self::UploadGet,
         Self::UploadPatch,
         Self::UploadPut,
@@ -51,12 +54,13 @@ impl Step {
 
     /// Returns the step that a request is, by its method and its target.
     pub(super) fn of(method: &str, target: &str) -> Option<Self> {
-        let path = target.split('?').next().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if path == super::TOKEN_PATH {
             return Some(Self::Token);
         }
         let has = |part: &str| path.contains(part);
         Some(match method {
+            "POST" if has("/blobs/uploads/") && query.starts_with("digest=") => Self::SinglePost,
             "POST" if has("/blobs/uploads/") => Self::UploadPost,
             "GET" if has("/blobs/uploads/") => Self::UploadGet,
             "PATCH" if has("/blobs/uploads/") => Self::UploadPatch,
@@ -163,6 +167,11 @@ mod tests {
                 "POST",
                 "/v2/a/blobs/uploads/?mount=x",
                 Some(Step::UploadPost),
+            ),
+            (
+                "POST",
+                "/v2/a/blobs/uploads/?digest=x",
+                Some(Step::SinglePost),
             ),
             ("GET", "/v2/a/blobs/uploads/1", Some(Step::UploadGet)),
             ("PUT", "/v2/a/manifests/1.0", Some(Step::ManifestPut)),

@@ -88,8 +88,9 @@ fn a_line_that_takes_nothing_any_more_is_left() {
 }
 
 /// Packs component versions that have nothing in common.
-fn many(versions: usize, blobs: usize) -> ocm_testkit::Cli {
+fn many(versions: usize, blobs: usize, size: usize) -> ocm_testkit::Cli {
     let cli = empty();
+    let rest = "x".repeat(size);
     let mut constructor = "components:\n".to_owned();
     for version in 0..versions {
         let _ = write!(
@@ -99,7 +100,7 @@ fn many(versions: usize, blobs: usize) -> ocm_testkit::Cli {
         for blob in 0..blobs {
             let _ = writeln!(
                 constructor,
-                "  - {{name: r{blob}, type: blob, input: {{type: utf8, text: '{version}/{blob}'}}}}"
+                "  - {{name: r{blob}, type: blob, input: {{type: utf8, text: '{version}/{blob}/{rest}'}}}}"
             );
         }
     }
@@ -115,18 +116,27 @@ fn one_limit_holds_for_all_blobs_and_one_for_each_host() {
         latency: Duration::from_millis(20),
         ..Line::default()
     };
-    for (versions, limit, writes) in [(1, 2, 2), (1, 64, 8), (4, 1, 1), (4, 64, 8)] {
+    let put = |versions, limit, most| (70_000, Step::UploadPut, versions, limit, most);
+    for (size, step, versions, limit, most) in [
+        put(1, 2, 2),
+        put(1, 64, 16),
+        put(4, 1, 1),
+        put(4, 64, 16),
+        // What is small goes in one request.
+        (1, Step::SinglePost, 1, 64, 16),
+        (1, Step::SinglePost, 4, 64, 16),
+    ] {
         let flags = format!("--concurrency-limit {limit}");
-        let cli = many(versions, 16);
+        let cli = many(versions, 16, size);
         let proxy = FaultProxy::on(registry.host(), line);
-        let place = format!("http://{}/p{versions}-{limit}", proxy.host());
+        let place = format!("http://{}/p{size}-{versions}-{limit}", proxy.host());
         // As many as may be are under way, which takes no luck; and never more.
-        proxy.hold_until(Step::UploadPut, writes);
+        proxy.hold_until(step, most);
         cli.ok(&format!("transfer ctf {flags} shop {place}"));
-        assert_eq!(proxy.most_at_once(Step::UploadPut), writes, "{flags}");
+        assert_eq!(proxy.most_at_once(step), most, "{size}: {flags}");
         cli.ok(&format!("transfer ctf {flags} {place} far"));
         let reads = proxy.most_at_once(Step::BlobGet);
-        assert!(reads <= 8, "{flags}: {reads}");
+        assert!(reads <= 16, "{size}: {flags}: {reads}");
         assert_eq!(cli.ok("list far"), cli.ok("list shop"), "{flags}");
     }
 }

@@ -19,20 +19,22 @@ configurations:
 #[test]
 fn a_blob_that_the_registry_has_lost_is_sent_again() {
     let mut world = World::new(Direction::Push);
-    world.proxy.disturb(Step::UploadPut, 1, Disturbance::Lost);
-    let command = world.next();
-    let run = world.cli.run(&command);
-    assert_eq!(run.code, Some(0), "{run}");
-    assert!(run.stderr.contains("the target has lost content"), "{run}");
-    assert!(world.arrived() == world.expected);
+    for step in [Step::SinglePost, Step::UploadPut] {
+        world.proxy.disturb(step, 1, Disturbance::Lost);
+        let command = world.next();
+        let run = world.cli.run(&command);
+        assert_eq!(run.code, Some(0), "{run}");
+        assert!(run.stderr.contains("the target has lost content"), "{run}");
+        assert!(world.arrived() == world.expected);
+    }
 }
 
 #[test]
 fn a_registry_that_loses_everything_is_named() {
     let mut world = World::new(Direction::Push);
-    world
-        .proxy
-        .disturb(Step::UploadPut, FOREVER, Disturbance::Lost);
+    for step in [Step::SinglePost, Step::UploadPut] {
+        world.proxy.disturb(step, FOREVER, Disturbance::Lost);
+    }
     let command = world.next();
     let run = world.cli.run(&command);
     assert_eq!(run.code, Some(4), "{run}");

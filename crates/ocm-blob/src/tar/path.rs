@@ -13,7 +13,13 @@ pub(super) fn sanitise(bytes: &[u8]) -> Result<String, String> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return refuse("has a path that is no UTF-8");
     };
-    if text.contains(|c: char| c.is_control()) {
+    // Nearly all are ASCII, which is looked through many bytes at a time.
+    let has_control = if text.is_ascii() {
+        bytes.iter().any(u8::is_ascii_control)
+    } else {
+        text.contains(char::is_control)
+    };
+    if has_control {
         return refuse("has a path with control characters");
     }
     if text.starts_with('/') {

@@ -1,9 +1,8 @@
 //! Looking through a tar archive.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-
-use ocm_digest::Digest;
 
 use super::extension::{Extension, refuse_global};
 use super::header::Header;
@@ -58,8 +57,10 @@ pub struct TarScan<R> {
     /// Content of the current entry that has not been read, and what fills up its last block.
     content: u64,
     padding: u64,
-    /// The entries seen, by a short hash of their paths, and whether each is a directory.
-    seen: BTreeMap<u128, bool>,
+    /// The entries seen, by a hash of their paths, and whether each is a directory.
+    seen: BTreeMap<(u64, u64), bool>,
+    /// Hashes paths by keys that are drawn for this scan: no two that collide can be prepared.
+    hashers: [RandomState; 2],
     takes_links: bool,
     ended: bool,
 }
@@ -103,6 +104,7 @@ impl<R: Read> TarScan<R> {
             content: 0,
             padding: 0,
             seen: BTreeMap::new(),
+            hashers: [RandomState::new(), RandomState::new()],
             takes_links: false,
             ended: false,
         }
@@ -199,11 +201,10 @@ impl<R: Read> TarScan<R> {
             let reason = format!("it has more than {ENTRY_LIMIT} entries");
             return Err(malformed(reason));
         }
-        let hash = Digest::sha256(path);
-        let mut short = [0; 16];
-        short.copy_from_slice(&hash.as_bytes()[..16]);
+        let [one, other] = &self.hashers;
+        let hash = (one.hash_one(path), other.hash_one(path));
         let directory = kind == TarKind::Directory;
-        match self.seen.insert(u128::from_le_bytes(short), directory) {
+        match self.seen.insert(hash, directory) {
             None => Ok(()),
             Some(true) if directory => Ok(()),
             Some(_) => Err(malformed(format!("entry `{path}` is there twice"))),

@@ -133,6 +133,8 @@ mod tests {
             "/etc/passwd",
             "a\0b",
             "a\nb",
+            "\u{e4}\nb",
+            "\u{e4}\u{85}b",
         ] {
             assert!(sanitise(text.as_bytes()).is_err(), "{text:?}");
         }

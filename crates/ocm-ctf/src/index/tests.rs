@@ -120,6 +120,21 @@ fn it_does_not_tell_who_was_quicker() {
     assert_eq!(written(&[0, 1, 2, 3, 4]), written(&[4, 2, 0, 3, 1]));
 }
 
+/// Also where nobody can ask for them, as other tools may.
+#[test]
+fn of_two_entries_with_one_tag_the_first_is_written_first() {
+    let mut digests = [digest("x"), digest("y")];
+    for _ in 0..2 {
+        digests.reverse();
+        let [first, second] = digests;
+        let text = format!(
+            r#"{{"schemaVersion":1,"artifacts":[{{"repository":"UPPER","tag":"t","digest":"{first}"}},{{"repository":"UPPER","tag":"t","digest":"{second}"}}]}}"#,
+        );
+        let index = ArtifactIndex::read(text.as_bytes(), "index").unwrap();
+        assert_eq!(String::from_utf8(index.write()).unwrap(), text);
+    }
+}
+
 #[test]
 fn unknown_fields_and_strange_names_are_kept() {
     let text = format!(

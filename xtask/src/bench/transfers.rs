@@ -143,14 +143,7 @@ impl Bench {
         for _ in 0..RUNS {
             bare = bare.min(bare::read_and_send(Path::new(archive), shape.layers)?);
         }
-        let bare = Peer {
-            name: "bare reading and sending",
-            cost: Ok(Cost {
-                wall: bare,
-                ..Cost::default()
-            }),
-            is_bar: false,
-        };
+        let bare = bare_peer("bare reading and sending", bare);
         let job = format!(
             "CTF tar → a registry that drops what is large, {}",
             shape.describe()
@@ -224,14 +217,8 @@ impl Bench {
             each(short.requests),
         );
         let mut rows = Self::first_and_again(&job, ours, again, bar);
-        rows[0].peers.push(Peer {
-            name: "bare, blobs in one request each",
-            cost: Ok(Cost {
-                wall: short.seconds,
-                ..Cost::default()
-            }),
-            is_bar: false,
-        });
+        let peer = bare_peer("bare, blobs in one request each", short.seconds);
+        rows[0].peers.push(peer);
         Ok(rows.into())
     }
 
@@ -350,6 +337,18 @@ fn in_turns(
         }));
     }
     best.context("a job runs at least once")
+}
+
+/// Shows beside a job what a client needs that does nothing else, in seconds. It is not the bar.
+fn bare_peer(name: &'static str, seconds: f64) -> Peer {
+    Peer {
+        name,
+        cost: Ok(Cost {
+            wall: seconds,
+            ..Cost::default()
+        }),
+        is_bar: false,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what is printed is rounded")]

@@ -47,6 +47,7 @@ pub use open_file::{ExtentBlob, FileCursor, OpenFile};
 pub use read::StreamReader;
 pub use stream::{ByteStream, CHUNK, collect, from_fn_blocking, lazily, once, read_to_end};
 pub use tar::{
-    TAR_END, TarBlob, TarEntry, TarKind, TarScan, tar_directory, tar_header, tar_padding,
+    TAR_END, TarBlob, TarEntry, TarKind, TarScan, tar_directory, tar_entries, tar_header,
+    tar_padding,
 };
 pub use verify::{Counted, Promise, verify};

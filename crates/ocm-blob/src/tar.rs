@@ -1,15 +1,19 @@
 //! Tar archives: looking through them with suspicion, writing them deterministically.
 //!
 //! Nothing is unpacked here. [`TarScan`] says which entries there are and where their content
-//! stands, and refuses whatever a well-meant archive does not contain. [`tar_header`] and
+//! stands, and refuses whatever a well-meant archive does not contain; [`tar_entries`] does so for a
+//! large file at once. [`tar_header`] and
 //! [`TarBlob`] write the same bytes for the same entries.
 
+mod entries;
 mod extension;
 mod header;
 mod path;
 mod scan;
+mod seen;
 mod write;
 
+pub use entries::tar_entries;
 pub use scan::{TarEntry, TarKind, TarScan};
 pub use write::{TAR_END, TarBlob, tar_directory, tar_header, tar_padding};
 

@@ -21,15 +21,13 @@ impl Header {
     /// Reads a block that is not all zeros.
     pub(super) fn read(block: &[u8; BLOCK]) -> Result<Self, String> {
         let header = tar::Header::from_byte_slice(block);
-        let said = header
-            .cksum()
-            .map_err(|_| "a header has a checksum that is no number")?;
-        if said != checksum(block) {
+        let said = octal(&block[148..156]).or_else(|| header.cksum().ok().map(u64::from));
+        let said = said.ok_or("a header has a checksum that is no number")?;
+        if said != u64::from(checksum(block)) {
             return Err("a header has a wrong checksum".to_owned());
         }
-        let size = header
-            .entry_size()
-            .map_err(|_| "a header has a size that is no number")?;
+        let size = octal(&block[124..136]).or_else(|| header.entry_size().ok());
+        let size = size.ok_or("a header has a size that is no number")?;
         Ok(Self {
             path: header.path_bytes().into_owned(),
             link: header.link_name_bytes().unwrap_or_default().into_owned(),
@@ -79,8 +77,54 @@ fn split(path: &str) -> Option<(&str, &str)> {
         .find(|(_, name)| (1..=100).contains(&name.len()))
 }
 
+/// Reads a field that is as tools write it: octal digits up to a zero byte or its end. All others
+/// are left to the library, which takes its time.
+fn octal(field: &[u8]) -> Option<u64> {
+    let digits = field.split(|&byte| byte == 0).next()?;
+    let is_octal = |byte: &u8| matches!(byte, b'0'..=b'7');
+    let is_plain = !digits.is_empty() && digits.iter().all(is_octal);
+    let add = |sum, digit: &u8| sum * 8 + u64::from(digit - b'0');
+    is_plain.then(|| digits.iter().fold(0, add))
+}
+
 /// The sum of all bytes, those of the checksum counting as blanks.
 fn checksum(block: &[u8; BLOCK]) -> u32 {
     let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
     sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_plain_number_is_what_the_library_reads(
+            field in prop::array::uniform12(prop::sample::select(b"01237 \x008".as_slice())),
+        ) {
+            let mut block = [0; BLOCK];
+            block[124..136].copy_from_slice(&field);
+            if let Some(number) = octal(&field) {
+                let header = tar::Header::from_byte_slice(&block);
+                prop_assert_eq!(header.entry_size().ok(), Some(number));
+            }
+        }
+    }
+
+    #[test]
+    fn plain_numbers_are_octal_digits_up_to_a_zero() {
+        assert_eq!(octal(b"00000000644\0"), Some(0o644));
+        assert_eq!(octal(b"777777777777"), Some(0o7777_7777_7777));
+        assert_eq!(octal(b"006423\0 "), Some(0o6423));
+        for other in [
+            b"   644 \0",
+            b"\0\0\0\0\0\0\0\0",
+            b"\x80\0\0\0\0\0\0\x01",
+            b"00000648",
+        ] {
+            assert_eq!(octal(other), None);
+        }
+    }
 }

@@ -4,18 +4,17 @@ use super::PATH_LIMIT;
 
 /// Returns a path as it is safe to use: relative, without `.` and `..`, parts separated by single
 /// slashes. The archive's root is the empty path.
-pub(super) fn sanitise(bytes: &[u8]) -> Result<String, String> {
-    let shown = || String::from_utf8_lossy(&bytes[..bytes.len().min(100)]).into_owned();
-    let refuse = |reason: &str| Err(format!("entry `{}` {reason}", shown().escape_debug()));
+pub(super) fn sanitise(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.len() > PATH_LIMIT {
-        return refuse("has a path that is too long");
+        return Err(refused(&bytes, "has a path that is too long"));
     }
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return refuse("has a path that is no UTF-8");
-    };
-    // Nearly all are ASCII, which is looked through many bytes at a time.
+    let text = String::from_utf8(bytes)
+        .map_err(|error| refused(error.as_bytes(), "has a path that is no UTF-8"))?;
+    let refuse = |reason| Err(refused(text.as_bytes(), reason));
+    // Nearly all are ASCII, of which many bytes are looked at together as nothing ends the loop.
     let has_control = if text.is_ascii() {
-        bytes.iter().any(u8::is_ascii_control)
+        let controls = text.bytes().map(|byte| byte.is_ascii_control());
+        controls.fold(false, |some, is_control| some | is_control)
     } else {
         text.contains(char::is_control)
     };
@@ -24,6 +23,10 @@ pub(super) fn sanitise(bytes: &[u8]) -> Result<String, String> {
     }
     if text.starts_with('/') {
         return refuse("has an absolute path");
+    }
+    let mut parts = text.as_bytes().split(|&byte| byte == b'/');
+    if parts.all(|part| !matches!(part, b"" | b"." | b"..")) {
+        return Ok(text);
     }
     let mut path = String::with_capacity(text.len());
     for part in text.split('/') {
@@ -39,6 +42,11 @@ pub(super) fn sanitise(bytes: &[u8]) -> Result<String, String> {
         }
     }
     Ok(path)
+}
+
+fn refused(path: &[u8], reason: &str) -> String {
+    let shown = String::from_utf8_lossy(&path[..path.len().min(100)]);
+    format!("entry `{}` {reason}", shown.escape_debug())
 }
 
 /// Returns where a symbolic link at a path leads, if that is below the root of the archive whatever
@@ -118,7 +126,7 @@ mod tests {
             ("./", ""),
             ("..a/b..", "..a/b.."),
         ] {
-            assert_eq!(sanitise(text.as_bytes()).as_deref(), Ok(path));
+            assert_eq!(sanitise(text.into()).as_deref(), Ok(path));
         }
     }
 
@@ -136,9 +144,9 @@ mod tests {
             "\u{e4}\nb",
             "\u{e4}\u{85}b",
         ] {
-            assert!(sanitise(text.as_bytes()).is_err(), "{text:?}");
+            assert!(sanitise(text.into()).is_err(), "{text:?}");
         }
-        assert!(sanitise(b"\xff").is_err());
-        assert!(sanitise(&[b'a'; 5000]).is_err());
+        assert!(sanitise(vec![0xff]).is_err());
+        assert!(sanitise(vec![b'a'; 5000]).is_err());
     }
 }

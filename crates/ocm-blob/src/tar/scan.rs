@@ -1,12 +1,11 @@
 //! Looking through a tar archive.
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::extension::{Extension, refuse_global};
 use super::header::Header;
 use super::path::{link_target, sanitise};
+use super::seen::Seen;
 use super::{BLOCK, ENTRY_LIMIT, EXTENSION_LIMIT, malformed};
 use crate::error::Error;
 
@@ -57,10 +56,7 @@ pub struct TarScan<R> {
     /// Content of the current entry that has not been read, and what fills up its last block.
     content: u64,
     padding: u64,
-    /// The entries seen, by a hash of their paths, and whether each is a directory.
-    seen: BTreeMap<(u64, u64), bool>,
-    /// Hashes paths by keys that are drawn for this scan: no two that collide can be prepared.
-    hashers: [RandomState; 2],
+    seen: Seen,
     takes_links: bool,
     ended: bool,
 }
@@ -79,6 +75,34 @@ impl<R: Read + Seek> TarScan<R> {
         });
         scan.len = Some(len);
         Ok(scan)
+    }
+
+    /// Scans the same file from a block in the middle on, which need not be a header.
+    pub(super) fn ahead(&self, mut reader: R, middle: u64) -> Result<Self, Error> {
+        let position = middle - middle % BLOCK as u64;
+        reader.seek(SeekFrom::Start(position)).map_err(unreadable)?;
+        Ok(Self {
+            reader: BufReader::with_capacity(BUFFER, reader),
+            position,
+            seen: self.seen.beside(),
+            ..*self
+        })
+    }
+
+    /// Goes on to what looks like a header: it has the mark of USTAR and a right checksum. Returns
+    /// where it stands, or `None` if there is none in so many bytes, they cannot be read, or it is to
+    /// stop.
+    pub(super) fn find_header(&mut self, within: u64, stop: impl Fn() -> bool) -> Option<u64> {
+        let mut block = [0; BLOCK];
+        let end = self.position.saturating_add(within);
+        while self.position < end && !stop() {
+            self.read_exact(&mut block, "early").ok()?;
+            if block[257..262] == *b"ustar" && Header::read(&block).is_ok() {
+                self.position -= BLOCK as u64;
+                return self.reader.seek(SeekFrom::Start(self.position)).ok();
+            }
+        }
+        None
     }
 }
 
@@ -103,8 +127,7 @@ impl<R: Read> TarScan<R> {
             position: 0,
             content: 0,
             padding: 0,
-            seen: BTreeMap::new(),
-            hashers: [RandomState::new(), RandomState::new()],
+            seen: Seen::default(),
             takes_links: false,
             ended: false,
         }
@@ -144,6 +167,16 @@ impl<R: Read> TarScan<R> {
         }
     }
 
+    /// Returns where the next header stands.
+    pub(super) const fn next_header(&self) -> u64 {
+        self.position + self.content + self.padding
+    }
+
+    /// Returns which paths there were so far.
+    pub(super) const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
     /// Reads the content of the entry that was returned last.
     pub fn content(&mut self) -> impl Read + '_ {
         TarContent(self)
@@ -151,12 +184,13 @@ impl<R: Read> TarScan<R> {
 
     fn entry(&mut self, header: Header, extension: Extension) -> Result<TarEntry, Error> {
         let bytes = extension.path.unwrap_or(header.path);
-        let path = sanitise(&bytes).map_err(malformed)?;
+        let ends_with_slash = bytes.ends_with(b"/");
+        let path = sanitise(bytes).map_err(malformed)?;
         let refuse = |reason: &str| malformed(format!("entry `{path}` {reason}"));
         let kind = match header.kind {
             b'5' => TarKind::Directory,
             // Archives from before USTAR tell directories by a slash.
-            0 if bytes.ends_with(b"/") => TarKind::Directory,
+            0 if ends_with_slash => TarKind::Directory,
             0 | b'0' | b'7' => TarKind::File,
             b'1' => return Err(refuse("is a hard link")),
             b'2' if self.takes_links => TarKind::Link,
@@ -195,19 +229,15 @@ impl<R: Read> TarScan<R> {
         })
     }
 
-    /// A directory may come again, a file may not, nor may one be both.
     fn check_unique(&mut self, path: &str, kind: TarKind) -> Result<(), Error> {
         if self.seen.len() >= ENTRY_LIMIT {
             let reason = format!("it has more than {ENTRY_LIMIT} entries");
             return Err(malformed(reason));
         }
-        let [one, other] = &self.hashers;
-        let hash = (one.hash_one(path), other.hash_one(path));
-        let directory = kind == TarKind::Directory;
-        match self.seen.insert(hash, directory) {
-            None => Ok(()),
-            Some(true) if directory => Ok(()),
-            Some(_) => Err(malformed(format!("entry `{path}` is there twice"))),
+        if self.seen.add(path, kind) {
+            Ok(())
+        } else {
+            Err(malformed(format!("entry `{path}` is there twice")))
         }
     }
 
@@ -288,7 +318,7 @@ fn padding(size: u64) -> u64 {
 }
 
 /// Returns the error of what the archive is read from, so that it can still be told by its kind.
-fn unreadable(source: io::Error) -> Error {
+pub(super) fn unreadable(source: io::Error) -> Error {
     match source.downcast() {
         Ok(error) => error,
         Err(source) => Error::source("the archive", source),
@@ -303,7 +333,7 @@ fn ended(error: io::Error, at: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Cursor;
 
     use proptest::prelude::*;
@@ -313,7 +343,7 @@ mod tests {
     use crate::tar::{TAR_END, tar_directory, tar_header};
 
     /// An archive of raw headers, each with content.
-    fn archive(entries: &[(Vec<u8>, &[u8])]) -> Vec<u8> {
+    pub(in crate::tar) fn archive(entries: &[(Vec<u8>, &[u8])]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (header, content) in entries {
             bytes.extend_from_slice(header);
@@ -324,11 +354,11 @@ mod tests {
         bytes
     }
 
-    fn raw(path: &str, kind: u8, size: usize) -> Vec<u8> {
+    pub(in crate::tar) fn raw(path: &str, kind: u8, size: usize) -> Vec<u8> {
         ustar(path, kind, size as u64, 0o644).unwrap().to_vec()
     }
 
-    fn file(path: &str, content: &[u8]) -> Vec<u8> {
+    pub(in crate::tar) fn file(path: &str, content: &[u8]) -> Vec<u8> {
         tar_header(path, content.len() as u64, 0o644).unwrap()
     }
 

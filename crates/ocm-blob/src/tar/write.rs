@@ -46,7 +46,7 @@ pub fn tar_padding(size: u64) -> usize {
 }
 
 fn clean(path: &str) -> Result<String, Error> {
-    let clean = sanitise(path.as_bytes()).map_err(|reason| Error::malformed(FORMAT, reason))?;
+    let clean = sanitise(path.into()).map_err(|reason| Error::malformed(FORMAT, reason))?;
     if clean.is_empty() {
         return Err(Error::malformed(FORMAT, "an entry has no name"));
     }

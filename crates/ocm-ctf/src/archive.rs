@@ -13,12 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ocm_oci::{Error, Store};
+use tokio::task::spawn_blocking;
 
 use crate::content::Content;
 use crate::facts::FactCache;
 use crate::index::{ArtifactIndex, INDEX_FILE, INDEX_LIMIT};
-use crate::packed::{Scratch, Tape, TarContent};
+use crate::packed::{Entry, Extent, Scratch, Tape, TarContent};
 use crate::reading::{Archive, impl_read_only, impl_reading};
+use crate::sink::{Panicked, blocking};
 
 /// An archive in one file, opened for reading. Clones share it.
 ///
@@ -50,20 +52,23 @@ impl CtfArchive {
         }
         let failed = |source| Error::blob("open", &*name, source);
         let tape = Tape::open(path, scratch).await.map_err(failed)?;
-        let tar = TarContent::scan(tape).await.map_err(failed)?;
-        Self::new(&name, tar)
-    }
-
-    fn new(name: &Arc<str>, tar: TarContent) -> Result<Self, Error> {
-        let what = format!("{INDEX_FILE} of {name}");
-        let bytes = tar
-            .file(INDEX_FILE, INDEX_LIMIT)
-            .map_err(|source| Error::blob("read", &what, source))?;
-        let bytes = bytes.ok_or_else(|| Error::malformed(&**name, format!("no {INDEX_FILE}")))?;
-        let index = ArtifactIndex::read(&bytes, &what)?;
+        let headers = tape.clone();
+        let entries = blocking(move || headers.entries()).await.map_err(failed)?;
+        let extent = entries.iter().find_map(|entry| match entry {
+            Entry::File(path, extent) if path == INDEX_FILE => Some(*extent),
+            Entry::File(..) | Entry::Blob(..) => None,
+        });
+        let extent = extent.ok_or_else(|| Error::malformed(&*name, format!("no {INDEX_FILE}")))?;
+        // Of an archive with thousands of component versions, both take their time.
+        let content = tape.clone();
+        let content = spawn_blocking(move || TarContent::new(content, entries));
+        let index = read_index(&tape, extent, &name)?;
+        let tar = content
+            .await
+            .map_err(|error| failed(Panicked::from(error).into()))?;
         let tar = Arc::new(tar);
         Ok(Self(Arc::new(Opened {
-            name: Arc::clone(name),
+            name,
             index,
             content: Arc::clone(&tar) as Arc<dyn Content>,
             tar,
@@ -78,6 +83,13 @@ impl CtfArchive {
     pub(crate) fn tar(&self) -> &TarContent {
         &self.0.tar
     }
+}
+
+fn read_index(tape: &Tape, extent: Extent, name: &str) -> Result<ArtifactIndex, Error> {
+    let what = format!("{INDEX_FILE} of {name}");
+    let bytes = tape.bytes_within(extent, INDEX_LIMIT);
+    let bytes = bytes.map_err(|source| Error::blob("read", &what, source))?;
+    ArtifactIndex::read(&bytes, &what)
 }
 
 impl Archive for CtfArchive {

@@ -64,12 +64,15 @@ impl ArtifactIndex {
     /// [`Error::TooLarge`] beyond [`INDEX_LIMIT`].
     pub fn read(bytes: &[u8], what: &str) -> Result<Self, Error> {
         let file = file::read(bytes, what)?;
+        let artifacts = file.artifacts.unwrap_or_default().into_iter();
         let mut index = Self {
+            entries: artifacts.map(Some).collect(),
             extra: file.extra,
             ..Self::default()
         };
-        for entry in file.artifacts.unwrap_or_default() {
-            index.append(entry);
+        index.generation = index.entries.len() as u64;
+        for (position, entry) in index.entries.iter_mut().flatten().enumerate() {
+            take_down(&mut index.repositories, position, entry);
         }
         Ok(index)
     }
@@ -292,24 +295,7 @@ impl ArtifactIndex {
 
     fn append(&mut self, mut entry: Entry) {
         self.generation += 1;
-        let position = self.entries.len();
-        if let Ok(repository) = entry.repository.parse::<RepositoryName>() {
-            let names = self.repositories.entry(repository).or_default();
-            names
-                .digests
-                .entry(entry.digest)
-                .or_default()
-                .push(position);
-            if let Some(tag) = entry.tag.as_deref().and_then(|tag| tag.parse::<Tag>().ok()) {
-                // Of two entries with one tag the first one counts, as for the other tools.
-                match names.tags.entry(tag) {
-                    Occupied(_) => entry.tag = None,
-                    Vacant(place) => {
-                        place.insert(position);
-                    }
-                }
-            }
-        }
+        take_down(&mut self.repositories, self.entries.len(), &mut entry);
         self.entries.push(Some(entry));
     }
 
@@ -323,6 +309,42 @@ impl ArtifactIndex {
             names.tags.insert(tag.clone(), position);
         }
     }
+}
+
+/// Takes down where an entry stands, unless OCI does not allow the name of its repository.
+fn take_down(
+    repositories: &mut BTreeMap<RepositoryName, Names>,
+    position: usize,
+    entry: &mut Entry,
+) {
+    let Some(names) = names_of(repositories, &entry.repository) else {
+        return;
+    };
+    let same = names.digests.entry(entry.digest).or_default();
+    same.push(position);
+    if let Some(tag) = entry.tag.as_deref().and_then(|tag| tag.parse::<Tag>().ok()) {
+        // Of two entries with one tag the first one counts, as for the other tools.
+        match names.tags.entry(tag) {
+            Occupied(_) => entry.tag = None,
+            Vacant(place) => {
+                place.insert(position);
+            }
+        }
+    }
+}
+
+/// Returns the names of a repository, new ones for a new one, or `None` if OCI does not allow it.
+fn names_of<'a>(
+    repositories: &'a mut BTreeMap<RepositoryName, Names>,
+    repository: &str,
+) -> Option<&'a mut Names> {
+    // Most indices are sorted, so that an entry is of the repository that came last.
+    let last = repositories.last_key_value();
+    if last.is_some_and(|(name, _)| name.as_str() == repository) {
+        return Some(repositories.last_entry()?.into_mut());
+    }
+    let repository = repository.parse().ok()?;
+    Some(repositories.entry(repository).or_default())
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use indexmap::IndexMap;
 use ocm_blob::{
-    BlobRef, ByteStream, Error, MemoryBlob, OpenFile, TarKind, TarScan, gunzip, is_gzip,
+    BlobRef, ByteStream, Error, MemoryBlob, OpenFile, TarEntry, TarKind, gunzip, is_gzip,
+    tar_entries,
 };
 use ocm_digest::Digest;
 
@@ -112,12 +114,29 @@ impl Tape {
         scratch.spool(stream).await.map(Self::File)
     }
 
+    /// Reads the headers.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, Error> {
+        match self {
+            Self::File(file) => tar_entries(|| file.cursor(), Entry::of),
+            Self::Parts(parts) => tar_entries(|| Ok(parts.cursor()), Entry::of),
+            Self::Memory(bytes) => tar_entries(|| Ok(Cursor::new(bytes)), Entry::of),
+        }
+    }
+
     fn blob(&self, (start, len): Extent) -> Result<BlobRef, Error> {
         match self {
             Self::File(file) => Ok(Arc::new(file.blob(start, len))),
             Self::Parts(parts) => parts.blob(start, len),
             Self::Memory(_) => Ok(Arc::new(MemoryBlob::new(self.bytes((start, len))?))),
         }
+    }
+
+    /// Reads what has at most so many bytes.
+    pub(crate) fn bytes_within(&self, extent: Extent, limit: u64) -> Result<Bytes, Error> {
+        if extent.1 > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        self.bytes(extent)
     }
 
     fn bytes(&self, (start, len): Extent) -> Result<Bytes, Error> {
@@ -142,11 +161,29 @@ impl Tape {
 /// Where something stands: its first byte, and how many there are.
 pub(crate) type Extent = (u64, u64);
 
+/// An entry of a tar that is no directory.
+pub(crate) enum Entry {
+    Blob(Digest, Extent),
+    File(String, Extent),
+}
+
+impl Entry {
+    fn of(entry: TarEntry) -> Option<Self> {
+        let extent = (entry.offset, entry.size);
+        match (entry.kind, digest_of_path(&entry.path)) {
+            (TarKind::Directory, _) => None,
+            (_, Some(digest)) => Some(Self::Blob(digest, extent)),
+            (_, None) => Some(Self::File(entry.path, extent)),
+        }
+    }
+}
+
 /// The entries of a tar: blobs by digest, everything else by path.
 #[derive(Clone, Debug)]
 pub(crate) struct TarContent {
     tape: Tape,
-    pub(crate) blobs: BTreeMap<Digest, Extent>,
+    /// In the order of the tar.
+    pub(crate) blobs: IndexMap<Digest, Extent>,
     pub(crate) files: BTreeMap<String, Extent>,
 }
 
@@ -160,34 +197,24 @@ impl TarContent {
     }
 
     pub(crate) fn scan_now(tape: Tape) -> Result<Self, Error> {
-        let mut content = Self {
-            tape,
-            blobs: BTreeMap::new(),
-            files: BTreeMap::new(),
-        };
-        match content.tape.clone() {
-            Tape::File(file) => content.add(TarScan::new(file.cursor()?)?)?,
-            Tape::Parts(parts) => content.add(TarScan::new(parts.cursor())?)?,
-            Tape::Memory(bytes) => content.add(TarScan::new(Cursor::new(&bytes))?)?,
-        }
-        Ok(content)
+        let entries = tape.entries()?;
+        Ok(Self::new(tape, entries))
     }
 
-    fn add<R: std::io::Read>(&mut self, mut scan: TarScan<R>) -> Result<(), Error> {
-        // Many thousand in no order, which are sorted sooner than each is put in its place.
-        let mut blobs = Vec::new();
-        while let Some(entry) = scan.next_entry()? {
-            if entry.kind == TarKind::Directory {
-                continue;
-            }
-            let extent = (entry.offset, entry.size);
-            match digest_of_path(&entry.path) {
-                Some(digest) => blobs.push((digest, extent)),
-                None => drop(self.files.insert(entry.path, extent)),
+    /// Takes the entries that a tar has.
+    pub(crate) fn new(tape: Tape, entries: Vec<Entry>) -> Self {
+        let mut content = Self {
+            tape,
+            blobs: IndexMap::with_capacity(entries.len()),
+            files: BTreeMap::new(),
+        };
+        for entry in entries {
+            match entry {
+                Entry::Blob(digest, extent) => drop(content.blobs.insert(digest, extent)),
+                Entry::File(path, extent) => drop(content.files.insert(path, extent)),
             }
         }
-        self.blobs = blobs.into_iter().collect();
-        Ok(())
+        content
     }
 
     /// Reads a file that is no blob.
@@ -214,13 +241,8 @@ impl TarContent {
     }
 
     fn bytes(&self, extent: Option<&Extent>, limit: u64) -> Result<Option<Bytes>, Error> {
-        let Some(&extent) = extent else {
-            return Ok(None);
-        };
-        if extent.1 > limit {
-            return Err(Error::TooLarge { limit });
-        }
-        self.tape.bytes(extent).map(Some)
+        let read = |&extent| self.tape.bytes_within(extent, limit);
+        extent.map(read).transpose()
     }
 
     /// Returns all entries but the index, in their order.

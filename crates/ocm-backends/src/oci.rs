@@ -468,9 +468,10 @@ impl ComponentRepository for OciComponentRepository {
         blobs: &[ForeseenBlob],
     ) -> Option<Vec<LocalAccess>> {
         let repository = self.repository(component).ok()?;
+        let place = self.place(&repository);
         let access = |blob: &ForeseenBlob| {
             let entry = Entry::new(blob.media_type.clone(), blob.digest, blob.size);
-            self.local_access(&repository, &entry, None)
+            self.local_access(&repository, place.as_deref(), &entry)
         };
         Some(blobs.iter().map(access).collect())
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -14,8 +15,8 @@ use crate::json;
 /// The object is kept whole, so that a specification of unknown type passes through unchanged.
 /// Fields are found whatever the case of their names, because the Go implementation reads them
 /// so, and old data has `URL` for `url`.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
-#[serde(try_from = "Map<String, Value>", into = "Map<String, Value>")]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(into = "Map<String, Value>")]
 pub struct TypedSpec(Map<String, Value>);
 
 impl TypedSpec {
@@ -183,6 +184,32 @@ impl TypedSpec {
 impl fmt::Debug for TypedSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(&self.0).finish()
+    }
+}
+
+/// By hand, since a map of `serde_json` grows field by field, which takes longer than to read them.
+impl<'de> Deserialize<'de> for TypedSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = TypedSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TypedSpec, A::Error> {
+        const MOST: usize = 16;
+        let mut fields = Map::with_capacity(map.size_hint().unwrap_or_default().min(MOST));
+        while let Some((key, value)) = map.next_entry()? {
+            fields.insert(key, value);
+        }
+        TypedSpec::try_from(fields).map_err(A::Error::custom)
     }
 }
 

@@ -21,16 +21,15 @@ const PARALLEL: usize = 8;
 /// Checks all component versions of a plan at the target.
 pub(crate) async fn check(transfer: &Transfer) -> Result<(), Error> {
     let indices = 0..transfer.plan.component_versions.len();
-    let checks = indices.map(|index| {
+    let transfer = transfer.clone();
+    let checks = indices.map(move |index| {
         let transfer = transfer.clone();
         async move {
             let version = &transfer.plan.component_versions[index];
             check_version(&transfer, version).await
         }
     });
-    parallel::all(checks.collect::<Vec<_>>(), PARALLEL)
-        .await
-        .map(drop)
+    parallel::all(checks, PARALLEL).await.map(drop)
 }
 
 async fn check_version(transfer: &Transfer, version: &VersionPlan) -> Result<(), Error> {

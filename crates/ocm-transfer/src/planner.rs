@@ -40,8 +40,9 @@ impl Root {
         let components = repository.components().await;
         let components = components
             .map_err(|source| Error::repository("list the components in", &location, source))?;
-        let listings = components.into_iter().map(|name| {
-            let repository = Arc::clone(repository);
+        let repository = Arc::clone(repository);
+        let listings = components.into_iter().map(move |name| {
+            let repository = Arc::clone(&repository);
             async move {
                 let versions = repository.versions(&name).await;
                 let versions = versions
@@ -53,7 +54,7 @@ impl Root {
                 Ok(versions.into_iter().map(root).collect::<Vec<_>>())
             }
         });
-        let listed = parallel::all(listings.collect::<Vec<_>>(), PARALLEL).await?;
+        let listed = parallel::all(listings, PARALLEL).await?;
         Ok(listed.concat())
     }
 }
@@ -227,10 +228,11 @@ impl Planner {
         let roots = level.len();
         let mut steps = 0;
         while !level.is_empty() {
+            let gatherer = self.gatherer.clone();
             let readings = level
                 .into_iter()
-                .map(|wanted| self.gatherer.clone().gather(wanted));
-            let found = parallel::all(readings.collect::<Vec<_>>(), self.parallel).await?;
+                .map(move |wanted| gatherer.clone().gather(wanted));
+            let found = parallel::all(readings, self.parallel).await?;
             let first = versions.len();
             for version in found {
                 index.insert(version.id.clone(), versions.len());
@@ -251,14 +253,15 @@ impl Planner {
 
     /// Leaves out what the target has.
     async fn missing(&self, level: Vec<Wanted>) -> Result<Vec<Wanted>, Error> {
-        let looks = level.into_iter().map(|wanted| {
-            let gatherer = self.gatherer.clone();
+        let gatherer = self.gatherer.clone();
+        let looks = level.into_iter().map(move |wanted| {
+            let gatherer = gatherer.clone();
             async move {
                 let existing = gatherer.target_digest(&wanted.id).await?;
                 Ok(existing.is_none().then_some(wanted))
             }
         });
-        let found = parallel::all(looks.collect::<Vec<_>>(), self.parallel).await?;
+        let found = parallel::all(looks, self.parallel).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

@@ -84,32 +84,53 @@ async fn local_blob<E: Element + Sync>(
 /// the fields that are not about the place stay.
 pub(crate) fn relocated(old: &Access, new: LocalAccess, is_artifact: bool) -> Access {
     let LocalAccess { blob, global } = new;
-    let mut fields = old.as_json().clone();
-    set(&mut fields, "localReference", blob.local_reference.into());
     let media_type = old.as_spec().field("mediaType").and_then(Value::as_str);
     // What was an archive may have been stored as the artifact that it held.
     let is_new = is_artifact || ocm_oci::media_type::is_manifest(&blob.media_type);
-    if is_new || media_type.is_none_or(str::is_empty) {
-        set(&mut fields, "mediaType", blob.media_type.into());
+    let gains_media_type = is_new || media_type.is_none_or(str::is_empty);
+
+    let old = old.as_json();
+    let mut changes = [
+        (spelling(old, "localReference"), Some(blob.local_reference)),
+        (
+            spelling(old, "mediaType"),
+            gains_media_type.then_some(blob.media_type),
+        ),
+    ];
+    // The three that may be new.
+    let mut fields = Map::with_capacity(old.len() + 3);
+    for (key, value) in old {
+        if key.eq_ignore_ascii_case(GLOBAL_ACCESS) {
+            continue;
+        }
+        let mut all = changes.iter_mut();
+        let change = all.find(|(changed, _)| changed == key);
+        let changed = change.and_then(|(_, value)| value.take());
+        let value = changed.map_or_else(|| value.clone(), Value::from);
+        fields.insert(key.clone(), value);
     }
-    fields.retain(|key, _| !key.eq_ignore_ascii_case("globalAccess"));
+    for (key, value) in changes {
+        if let Some(value) = value {
+            fields.insert(key.to_owned(), value.into());
+        }
+    }
     if let Some(global) = global {
-        fields.insert("globalAccess".to_owned(), global.into_json());
+        fields.insert(GLOBAL_ACCESS.to_owned(), global.into_json());
     }
     Access::from_json(Value::Object(fields)).expect("its type is what it was")
 }
 
-/// Sets a field in the spelling that it has.
-fn set(fields: &mut Map<String, Value>, name: &str, value: Value) {
-    let spelling = if fields.contains_key(name) {
-        None
-    } else {
-        fields
-            .keys()
-            .find(|key| key.eq_ignore_ascii_case(name))
-            .cloned()
-    };
-    fields.insert(spelling.unwrap_or_else(|| name.to_owned()), value);
+/// The field with the access that also holds from elsewhere.
+const GLOBAL_ACCESS: &str = "globalAccess";
+
+/// Returns a field in the spelling that it has.
+fn spelling<'a>(fields: &'a Map<String, Value>, name: &'a str) -> &'a str {
+    if fields.contains_key(name) {
+        return name;
+    }
+    let mut keys = fields.keys();
+    let found = keys.find(|key| key.eq_ignore_ascii_case(name));
+    found.map_or(name, String::as_str)
 }
 
 /// Sets the media type of an access where there is one.
@@ -118,7 +139,8 @@ pub(crate) fn with_media_type(access: Access, media_type: Option<String>) -> Acc
         return access;
     };
     let mut fields = access.as_json().clone();
-    set(&mut fields, "mediaType", media_type.into());
+    let key = spelling(&fields, "mediaType").to_owned();
+    fields.insert(key, media_type.into());
     TypedSpec::from_json(Value::Object(fields)).map_or(access, Access::new)
 }
 

@@ -20,7 +20,8 @@ const PARALLEL: usize = 16;
 /// Checks all component versions of a plan, before any of them is touched.
 pub(crate) async fn check(transfer: &Transfer) -> Result<(), Error> {
     let indices = 0..transfer.plan.component_versions.len();
-    let checks = indices.map(|index| {
+    let transfer = transfer.clone();
+    let checks = indices.map(move |index| {
         let transfer = transfer.clone();
         async move {
             let version = &transfer.plan.component_versions[index];
@@ -28,9 +29,7 @@ pub(crate) async fn check(transfer: &Transfer) -> Result<(), Error> {
             check_target(&transfer, version).await
         }
     });
-    parallel::all(checks.collect::<Vec<_>>(), PARALLEL)
-        .await
-        .map(drop)
+    parallel::all(checks, PARALLEL).await.map(drop)
 }
 
 /// Has all component versions inspected that are going to be read.
@@ -40,9 +39,11 @@ pub(crate) async fn inspect(
 ) -> Result<(), Error> {
     let versions = transfer.plan.component_versions.iter();
     let moving = versions.filter(|version| version.action != Action::Skip);
-    let inspections = moving.map(|version| {
+    let moving: Vec<VersionPlan> = moving.cloned().collect();
+    let (transfer, inspector) = (transfer.clone(), Arc::clone(inspector));
+    let inspections = moving.into_iter().map(move |version| {
         let source = transfer.sources.get(&version.source).map(Arc::clone);
-        let (version, inspector) = (version.clone(), Arc::clone(inspector));
+        let inspector = Arc::clone(&inspector);
         async move {
             let source = source?;
             let stored = read(&source, &version.id).await?;
@@ -56,9 +57,7 @@ pub(crate) async fn inspect(
             })
         }
     });
-    parallel::all(inspections.collect::<Vec<_>>(), PARALLEL)
-        .await
-        .map(drop)
+    parallel::all(inspections, PARALLEL).await.map(drop)
 }
 
 /// What is skipped is not read, so it need not be there any more.

@@ -61,6 +61,10 @@ impl Local {
 
     /// Returns the platform that the extra identity tells.
     pub(super) fn platform(&self) -> Option<Platform> {
+        let is_known = |name| matches!(name, Identity::NAME | Identity::VERSION);
+        if self.identity.iter().all(|(name, _)| is_known(name)) {
+            return None;
+        }
         let field = |name| self.identity.get(name).map(str::to_owned);
         let platform = Platform {
             architecture: field("architecture").unwrap_or_default(),

@@ -15,7 +15,7 @@ use ocm_repository::{
 };
 
 use super::manifest::Layout;
-use super::{OciComponentRepository, lock};
+use super::{OciComponentRepository, Registry, lock};
 use crate::access::NO_REFERENCE;
 
 impl OciComponentRepository {
@@ -60,27 +60,32 @@ impl OciComponentRepository {
         })))
     }
 
-    /// Returns the access to a local blob that also holds from elsewhere.
-    fn global_access(&self, repository: &RepositoryName, entry: &Entry) -> Option<Access> {
+    /// Returns the access to a local blob that also holds from elsewhere; `place` is what
+    /// [`Self::place`] says of the repository.
+    fn global_access(
+        &self,
+        repository: &RepositoryName,
+        place: Option<&str>,
+        entry: &Entry,
+    ) -> Option<Access> {
         if entry.is_manifest() {
             let reference = self.image_reference(repository, None, entry.digest)?;
             return Some(Access::oci_artifact(&reference));
         }
-        let registry = self.registry.as_ref()?;
-        let scheme = registry
-            .scheme
-            .as_ref()
-            .map(|scheme| format!("{scheme}://"));
         Some(Access::oci_image_layer(&OciImageLayer {
-            reference: format!(
-                "{}{}/{repository}",
-                scheme.unwrap_or_default(),
-                registry.host
-            ),
+            reference: place?.to_owned(),
             digest: entry.digest,
             size: entry.size,
             media_type: Some(entry.media_type.clone()),
         }))
+    }
+
+    /// Returns how a repository is named from elsewhere, if the store can be reached from there.
+    pub(super) fn place(&self, repository: &RepositoryName) -> Option<String> {
+        let Registry { scheme, host } = self.registry.as_ref()?;
+        let scheme = scheme.as_ref().map(|scheme| format!("{scheme}://"));
+        let scheme = scheme.unwrap_or_default();
+        Some(format!("{scheme}{host}/{repository}"))
     }
 
     /// Returns what a descriptor says of content that was pushed, and keeps what points to it for
@@ -93,7 +98,9 @@ impl OciComponentRepository {
         size: u64,
         outcome: Outcome,
     ) -> AddedContent {
-        let access = self.local_access(repository, &entry, reference_name).into();
+        let place = self.place(repository);
+        let mut access = self.local_access(repository, place.as_deref(), &entry);
+        access.blob.reference_name = reference_name.map(str::to_owned);
         let digest = if entry.is_manifest() {
             DigestSpec::oci_artifact(&entry.digest)
         } else {
@@ -101,25 +108,24 @@ impl OciComponentRepository {
         };
         lock(&self.added).insert((repository.clone(), entry.digest), entry);
         AddedContent {
-            access,
+            access: access.into(),
             digest,
             size,
             outcome,
         }
     }
 
-    /// Returns how what an entry points to is reached as a local blob.
+    /// Returns how what an entry points to is reached as a local blob; `place` is what [`Self::place`]
+    /// says of the repository.
     pub(super) fn local_access(
         &self,
         repository: &RepositoryName,
+        place: Option<&str>,
         entry: &Entry,
-        reference_name: Option<&str>,
     ) -> LocalAccess {
-        let mut blob = LocalBlob::new(&entry.digest, &entry.media_type);
-        blob.reference_name = reference_name.map(str::to_owned);
         LocalAccess {
-            blob,
-            global: self.global_access(repository, entry),
+            blob: LocalBlob::new(&entry.digest, &entry.media_type),
+            global: self.global_access(repository, place, entry),
         }
     }
 

@@ -110,7 +110,8 @@ pub(super) fn build(
     let descriptor_layer = Entry::of(DESCRIPTOR_JSON, &descriptor);
     let config = config_of(&Link::from(&descriptor_layer));
 
-    let mut layers = vec![descriptor_layer.with_annotation(DESCRIPTOR, "true")];
+    let mut layers = Vec::with_capacity(1 + locals.len());
+    layers.push(descriptor_layer.with_annotation(DESCRIPTOR, "true"));
     let mut artifacts = Vec::new();
     for (local, mut entry) in locals {
         entry.platform = local.platform();

@@ -1,6 +1,8 @@
 //! What every archive does the same way: finding manifests, tags, blobs and referrers.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use ocm_blob::BlobRef;
 use ocm_digest::Digest;
@@ -259,11 +261,35 @@ fn scan(archive: &impl Archive, repository: &RepositoryName) -> Result<(), Error
         let digests = listed.into_iter().flatten().map(|listed| listed.digest);
         (generation, digests.collect::<Vec<_>>())
     })?;
-    for digest in &digests {
-        read_facts(archive, repository, digest)?;
-    }
+    let unread: Vec<Digest> = digests.into_iter().filter(|it| !facts.knows(it)).collect();
+    read_side_by_side(archive, repository, &unread)?;
     facts.set_scanned(repository, generation);
     Ok(())
+}
+
+/// Reads manifests, of many a share on each of some threads. The first error is that of whom comes
+/// first among the manifests.
+fn read_side_by_side(
+    archive: &impl Archive,
+    repository: &RepositoryName,
+    manifests: &[Digest],
+) -> Result<(), Error> {
+    const THREADS: usize = 4;
+    // What is worth a thread.
+    const SHARE: usize = 64;
+    let read = |share: &[Digest]| {
+        let mut share = share.iter();
+        share.try_for_each(|digest| read_facts(archive, repository, digest))
+    };
+    let mut shares = manifests.chunks(manifests.len().div_ceil(THREADS).max(SHARE));
+    let own = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others = shares.map(|share| scope.spawn(move || read(share)));
+        let others: Vec<_> = others.collect();
+        read(own)?;
+        let mut others = others.into_iter();
+        others.try_for_each(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
 
 fn read_facts(
@@ -271,10 +297,8 @@ fn read_facts(
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<(), Error> {
-    if !archive.facts().knows(digest) {
-        let raw = manifest(archive, repository, &Reference::Digest(*digest))?;
-        archive.facts().insert(&raw);
-    }
+    let raw = manifest(archive, repository, &Reference::Digest(*digest))?;
+    archive.facts().insert(&raw);
     Ok(())
 }
 

@@ -50,4 +50,5 @@ pub use store::{
     Push, Pushed, Referrers, Store, StoreRef,
 };
 pub use survey::{Depth, Survey, look_at, survey};
+pub use task::on_own_task;
 pub use turn::{Turn, Turns};

@@ -7,15 +7,14 @@ use tokio::task::JoinSet;
 
 /// Runs work on a task of its own.
 ///
-/// Futures that are polled together share one core, however many there are. Blobs are hashed where
-/// they are polled, so each that moves gets a task, and with it a core if one is free.
+/// Futures that are polled together share one core, however many there are. Blobs are hashed, and
+/// manifests gone through, where they are polled, so each that moves gets a task, and with it a core
+/// if one is free.
 ///
 /// # Cancellation
 ///
 /// Dropping it ends the work.
-pub(crate) async fn on_own_task<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> T {
+pub async fn on_own_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     // A set, unlike a handle, ends its tasks when it is dropped.
     let mut tasks = JoinSet::new();
     tasks.spawn(work);

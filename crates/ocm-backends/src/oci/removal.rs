@@ -3,13 +3,14 @@
 mod note;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use ocm_digest::Digest;
 use ocm_model::{ComponentName, ComponentVersionId, Version};
 use ocm_oci::{
     Descriptor as Entry, Error as StoreError, RawManifest, Reference, RepositoryName, StoreRef,
-    Tag, media_type,
+    Tag, media_type, on_own_task,
 };
 use ocm_repository::{Error, Removal};
 
@@ -325,17 +326,23 @@ async fn read(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<Node>, StoreError> {
-    match store.manifest(repository, reference).await {
-        Ok(manifest) => Ok(Some(Node::of(&manifest))),
-        Err(error) if error.is_not_found() => Ok(None),
-        // What has a name and no content can be removed all the same.
-        Err(StoreError::Dangling { digest, .. }) => Ok(Some(Node {
-            entry: Entry::new("", digest, 0),
-            manifests: Vec::new(),
-            blobs: Vec::new(),
-        })),
-        Err(error) => Err(error),
-    }
+    let (store, repository) = (Arc::clone(store), repository.clone());
+    let reference = reference.clone();
+    // A manifest may have many entries, which are gone through where it is read.
+    on_own_task(async move {
+        match store.manifest(&repository, &reference).await {
+            Ok(manifest) => Ok(Some(Node::of(&manifest))),
+            Err(error) if error.is_not_found() => Ok(None),
+            // What has a name and no content can be removed all the same.
+            Err(StoreError::Dangling { digest, .. }) => Ok(Some(Node {
+                entry: Entry::new("", digest, 0),
+                manifests: Vec::new(),
+                blobs: Vec::new(),
+            })),
+            Err(error) => Err(error),
+        }
+    })
+    .await
 }
 
 /// A repository in a store.

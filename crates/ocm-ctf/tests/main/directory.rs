@@ -1,5 +1,6 @@
 //! Archives that are directories.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -490,6 +491,48 @@ async fn referrers_are_found_by_their_subject_and_by_the_fallback_tag() {
         store.referrers(&repository("b"), &digest).await.unwrap(),
         []
     );
+}
+
+#[tokio::test]
+async fn referrers_are_found_among_many_manifests() {
+    let place = tempfile::tempdir().unwrap();
+    let store = writable(place.path());
+    let name = repository("a");
+    let subject = push_image(&store, &name, "1.0", memory("one"))
+        .await
+        .unwrap();
+    let digest = subject.digest();
+    let mut referrers = BTreeSet::new();
+    for number in 0..300 {
+        let config = Descriptor::of(ocm_oci::media_type::EMPTY, ocm_oci::EMPTY_CONFIG);
+        let mut image = ImageManifest::new(config, Vec::new());
+        let refers = number % 3 == 0;
+        image.subject = refers.then(|| subject.descriptor());
+        image.artifact_type = Some(format!("type/{number}"));
+        let raw = RawManifest::image(&image);
+        store.push_manifest(&name, &raw, None).await.unwrap();
+        if refers {
+            referrers.insert(raw.digest());
+        }
+    }
+    store.commit().await.unwrap();
+
+    let found = readable(place.path()).referrers(&name, &digest).await;
+    let found = found.unwrap().into_iter().map(|it| it.digest);
+    assert_eq!(found.collect::<BTreeSet<_>>(), referrers);
+
+    // Whoever reads it, one that is damaged is named.
+    for damaged in [referrers.first().unwrap(), referrers.last().unwrap()] {
+        let file = place
+            .path()
+            .join(format!("blobs/sha256.{}", damaged.to_hex()));
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, vec![b'x'; whole.len()]).unwrap();
+        let error = readable(place.path()).referrers(&name, &digest).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(&damaged.to_string()), "{error}");
+        fs::write(&file, whole).unwrap();
+    }
 }
 
 #[tokio::test]

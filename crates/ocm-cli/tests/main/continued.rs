@@ -258,7 +258,8 @@ fn a_transfer_that_fails_is_continued_to_the_same_archive() {
 }
 
 /// Cuts the upload of the largest blob of a transfer, and kills the transfer when it asks how much
-/// has arrived.
+/// has arrived, and all other component versions are there: of a small blob that is under way,
+/// nothing is remembered.
 fn kill_upload(cli: &Cli, proxy: &FaultProxy, command: &str, at: usize) {
     let (_, size) = FILES[3];
     let digest = ocm::digest::Digest::sha256(noise(size, size as u64)).to_hex();
@@ -267,10 +268,20 @@ fn kill_upload(cli: &Cli, proxy: &FaultProxy, command: &str, at: usize) {
     proxy.disturb(Step::UploadGet, usize::MAX, Disturbance::Stall(0));
     let started = cli.start(command);
     let deadline = Instant::now() + PATIENCE;
-    let asks = |request: &String| request.starts_with("GET ") && request.contains("/uploads/");
-    while !proxy.take_requests().iter().any(asks) {
-        assert!(Instant::now() < deadline);
+    let awaited = [
+        ("GET ", "/uploads/"),
+        ("PUT ", "/acme.org/one/manifests/"),
+        ("PUT ", "/acme.org/three/manifests/"),
+    ];
+    let mut requests = Vec::new();
+    let is_there = |requests: &[String], (method, target): &(&str, &str)| {
+        let mut requests = requests.iter();
+        requests.any(|request| request.starts_with(method) && request.contains(target))
+    };
+    while !awaited.iter().all(|it| is_there(&requests, it)) {
+        assert!(Instant::now() < deadline, "{requests:#?}");
         std::thread::sleep(Duration::from_millis(1));
+        requests.append(&mut proxy.take_requests());
     }
     let run = started.signal("KILL");
     assert_eq!(run.code, None, "{run}");

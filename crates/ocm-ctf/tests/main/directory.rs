@@ -444,6 +444,15 @@ async fn damage_is_named_with_archive_and_digest() {
     assert!(error.to_string().contains(INDEX_FILE), "{error}");
 }
 
+/// Returns an image without layers that differs from others by its type.
+fn empty_image(number: usize, subject: Option<&RawManifest>) -> RawManifest {
+    let config = Descriptor::of(ocm_oci::media_type::EMPTY, ocm_oci::EMPTY_CONFIG);
+    let mut image = ImageManifest::new(config, Vec::new());
+    image.subject = subject.map(RawManifest::descriptor);
+    image.artifact_type = Some(format!("type/{number}"));
+    RawManifest::image(&image)
+}
+
 #[tokio::test]
 async fn referrers_are_found_by_their_subject_and_by_the_fallback_tag() {
     let place = tempfile::tempdir().unwrap();
@@ -457,11 +466,7 @@ async fn referrers_are_found_by_their_subject_and_by_the_fallback_tag() {
 
     let mut expected = Vec::new();
     for number in 0..2 {
-        let config = Descriptor::of(ocm_oci::media_type::EMPTY, ocm_oci::EMPTY_CONFIG);
-        let mut image = ImageManifest::new(config, Vec::new());
-        image.subject = Some(subject.descriptor());
-        image.artifact_type = Some(format!("type/{number}"));
-        let raw = RawManifest::image(&image);
+        let raw = empty_image(number, Some(&subject));
         store.push_manifest(&name, &raw, None).await.unwrap();
         expected.push(raw.as_referrer_of(&digest).unwrap());
         let mut found = store.referrers(&name, &digest).await.unwrap();
@@ -504,12 +509,8 @@ async fn referrers_are_found_among_many_manifests() {
     let digest = subject.digest();
     let mut referrers = BTreeSet::new();
     for number in 0..300 {
-        let config = Descriptor::of(ocm_oci::media_type::EMPTY, ocm_oci::EMPTY_CONFIG);
-        let mut image = ImageManifest::new(config, Vec::new());
         let refers = number % 3 == 0;
-        image.subject = refers.then(|| subject.descriptor());
-        image.artifact_type = Some(format!("type/{number}"));
-        let raw = RawManifest::image(&image);
+        let raw = empty_image(number, refers.then_some(&subject));
         store.push_manifest(&name, &raw, None).await.unwrap();
         if refers {
             referrers.insert(raw.digest());

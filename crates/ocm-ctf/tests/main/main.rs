@@ -7,6 +7,7 @@ mod collect;
 mod directory;
 mod files;
 mod layout;
+mod referrers;
 mod shrinking;
 mod support;
 mod uploads;

@@ -14,6 +14,7 @@ mod file;
 
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ocm_digest::Digest;
 use ocm_oci::{Error, Reference, RepositoryName, Tag};
@@ -28,11 +29,13 @@ pub const INDEX_FILE: &str = "artifact-index.json";
 pub const INDEX_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The names in an archive: which repositories there are, with which manifests and tags.
+///
+/// A clone shares what neither of the two changes.
 #[derive(Clone, Debug, Default)]
 pub struct ArtifactIndex {
     /// In the order of the file; removed entries leave a gap.
-    entries: Vec<Option<Entry>>,
-    repositories: BTreeMap<RepositoryName, Names>,
+    entries: Vec<Option<Arc<Entry>>>,
+    repositories: BTreeMap<RepositoryName, Arc<Names>>,
     extra: Map<String, Value>,
     generation: u64,
 }
@@ -64,22 +67,22 @@ impl ArtifactIndex {
     /// [`Error::TooLarge`] beyond [`INDEX_LIMIT`].
     pub fn read(bytes: &[u8], what: &str) -> Result<Self, Error> {
         let file = file::read(bytes, what)?;
-        let artifacts = file.artifacts.unwrap_or_default().into_iter();
+        let artifacts = file.artifacts.unwrap_or_default();
         let mut index = Self {
-            entries: artifacts.map(Some).collect(),
+            entries: Vec::with_capacity(artifacts.len()),
             extra: file.extra,
             ..Self::default()
         };
-        index.generation = index.entries.len() as u64;
-        for (position, entry) in index.entries.iter_mut().flatten().enumerate() {
-            take_down(&mut index.repositories, position, entry);
+        for entry in artifacts {
+            index.append(entry);
         }
         Ok(index)
     }
 
     /// Writes the index as compact JSON.
     pub fn write(&self) -> Vec<u8> {
-        let mut entries: Vec<&Entry> = self.entries.iter().flatten().collect();
+        let entries = self.entries.iter().flatten();
+        let mut entries: Vec<&Entry> = entries.map(AsRef::as_ref).collect();
         entries.sort_by_key(|entry| entry.place());
         file::write(entries.into_iter(), &self.extra)
     }
@@ -140,7 +143,7 @@ impl ArtifactIndex {
             let manifests = names.digests.values();
             manifests.map(move |positions| (name, positions))
         });
-        let is_tagged = |position: &usize| matches!(&self.entries[*position], Some(entry) if entry.tag.is_some());
+        let is_tagged = |position: &usize| matches!(&self.entries[*position], Some(entry) if entry.tag().is_some());
         all.filter(move |(_, positions)| !positions.iter().any(is_tagged))
             .filter_map(|(name, positions)| Some((name, self.listed(*positions.first()?)?)))
     }
@@ -184,7 +187,7 @@ impl ArtifactIndex {
         };
         let untagged = same.and_then(|positions| {
             positions.iter().copied().find(
-                |&position| matches!(&self.entries[position], Some(entry) if entry.tag.is_none()),
+                |&position| matches!(&self.entries[position], Some(entry) if entry.tag().is_none()),
             )
         });
         if let Some(&position) = names.tags.get(tag) {
@@ -205,12 +208,14 @@ impl ArtifactIndex {
         let Some(names) = self.repositories.get_mut(repository) else {
             return false;
         };
+        let names = Arc::make_mut(names);
         let Some(position) = names.tags.remove(tag) else {
             return false;
         };
         self.generation += 1;
         if let Some(entry) = &mut self.entries[position] {
-            entry.tag = None;
+            let entry = Arc::make_mut(entry);
+            entry.set_tag(None);
             let same = names.digests.entry(entry.digest).or_default();
             // The manifest is listed once more, under another tag or under none.
             if same.len() > 1 {
@@ -227,8 +232,9 @@ impl ArtifactIndex {
             return false;
         };
         let mut positions = names.digests.get(digest).into_iter().flatten();
-        let has_tag = positions
-            .any(|position| matches!(&self.entries[*position], Some(entry) if entry.tag.is_some()));
+        let has_tag = positions.any(
+            |position| matches!(&self.entries[*position], Some(entry) if entry.tag().is_some()),
+        );
         !has_tag && self.remove_manifest(repository, digest)
     }
 
@@ -260,7 +266,7 @@ impl ArtifactIndex {
         let names = self.repositories.get(repository);
         let positions = names.and_then(|names| names.digests.get(digest));
         let entries = positions.into_iter().flatten();
-        let tags = entries.filter_map(|position| self.entries[*position].as_ref()?.tag.as_deref());
+        let tags = entries.filter_map(|position| self.entries[*position].as_ref()?.tag());
         tags.map(|tag| tag.parse().ok())
     }
 
@@ -269,6 +275,7 @@ impl ArtifactIndex {
         let Some(names) = self.repositories.get_mut(repository) else {
             return false;
         };
+        let names = Arc::make_mut(names);
         let Some(positions) = names.digests.remove(digest) else {
             return false;
         };
@@ -296,7 +303,7 @@ impl ArtifactIndex {
     fn append(&mut self, mut entry: Entry) {
         self.generation += 1;
         take_down(&mut self.repositories, self.entries.len(), &mut entry);
-        self.entries.push(Some(entry));
+        self.entries.push(Some(Arc::new(entry)));
     }
 
     fn set_tag(&mut self, repository: &RepositoryName, position: usize, tag: &Tag) {
@@ -305,15 +312,15 @@ impl ArtifactIndex {
             &mut self.entries[position],
             self.repositories.get_mut(repository),
         ) {
-            entry.tag = Some(tag.as_str().to_owned());
-            names.tags.insert(tag.clone(), position);
+            Arc::make_mut(entry).set_tag(Some(tag.as_str().to_owned()));
+            Arc::make_mut(names).tags.insert(tag.clone(), position);
         }
     }
 }
 
 /// Takes down where an entry stands, unless OCI does not allow the name of its repository.
 fn take_down(
-    repositories: &mut BTreeMap<RepositoryName, Names>,
+    repositories: &mut BTreeMap<RepositoryName, Arc<Names>>,
     position: usize,
     entry: &mut Entry,
 ) {
@@ -322,10 +329,10 @@ fn take_down(
     };
     let same = names.digests.entry(entry.digest).or_default();
     same.push(position);
-    if let Some(tag) = entry.tag.as_deref().and_then(|tag| tag.parse::<Tag>().ok()) {
+    if let Some(tag) = entry.tag().and_then(|tag| tag.parse::<Tag>().ok()) {
         // Of two entries with one tag the first one counts, as for the other tools.
         match names.tags.entry(tag) {
-            Occupied(_) => entry.tag = None,
+            Occupied(_) => entry.set_tag(None),
             Vacant(place) => {
                 place.insert(position);
             }
@@ -335,16 +342,16 @@ fn take_down(
 
 /// Returns the names of a repository, new ones for a new one, or `None` if OCI does not allow it.
 fn names_of<'a>(
-    repositories: &'a mut BTreeMap<RepositoryName, Names>,
+    repositories: &'a mut BTreeMap<RepositoryName, Arc<Names>>,
     repository: &str,
 ) -> Option<&'a mut Names> {
     // Most indices are sorted, so that an entry is of the repository that came last.
     let last = repositories.last_key_value();
     if last.is_some_and(|(name, _)| name.as_str() == repository) {
-        return Some(repositories.last_entry()?.into_mut());
+        return Some(Arc::make_mut(repositories.last_entry()?.into_mut()));
     }
     let repository = repository.parse().ok()?;
-    Some(repositories.entry(repository).or_default())
+    Some(Arc::make_mut(repositories.entry(repository).or_default()))
 }
 
 #[cfg(test)]

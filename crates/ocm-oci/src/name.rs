@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ocm_digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The name of a repository within a store, such as `team/shop`.
 ///
 /// OCI distribution specification, "Pulling manifests": lower-case path components separated by
-/// slashes, at most 255 characters.
+/// slashes, at most 255 characters. A clone shares the text.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RepositoryName(String);
+pub struct RepositoryName(Arc<str>);
 
 impl RepositoryName {
     /// Returns the name as text.
@@ -46,7 +47,7 @@ impl FromStr for RepositoryName {
             return Err(refuse("it is empty"));
         }
         if text.split('/').all(is_path_component) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(refuse(
                 "each part between slashes consists of lower-case letters and digits, separated by \
@@ -80,10 +81,11 @@ fn is_path_component(part: &str) -> bool {
     true
 }
 
-/// A tag, such as `1.0.0` or `latest`: at most 128 word characters, dots and dashes.
+/// A tag, such as `1.0.0` or `latest`: at most 128 word characters, dots and dashes. A clone
+/// shares the text.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Tag(String);
+pub struct Tag(Arc<str>);
 
 impl Tag {
     /// Returns the tag as text.
@@ -94,14 +96,14 @@ impl Tag {
     /// Returns the tag under which stores without a referrers API keep the referrers of a
     /// manifest (OCI distribution specification, "Referrers Tag Schema").
     pub fn for_referrers(digest: &Digest) -> Self {
-        Self(format!("{}-{}", digest.algorithm(), digest.to_hex()))
+        Self(format!("{}-{}", digest.algorithm(), digest.to_hex()).into())
     }
 
     /// Returns the tag under which cosign keeps what it attaches to a manifest, by its kind, such as
     /// `sig`.
     pub(crate) fn attached(digest: &Digest, kind: &str) -> Self {
         let Self(listing) = Self::for_referrers(digest);
-        Self(format!("{listing}.{kind}"))
+        Self(format!("{listing}.{kind}").into())
     }
 }
 
@@ -116,7 +118,7 @@ impl FromStr for Tag {
                 .bytes()
                 .all(|byte| word(byte) || byte == b'.' || byte == b'-');
         if valid {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(ParseNameError {
                 kind: "tag",
@@ -285,7 +287,7 @@ macro_rules! text_type {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.as_str().to_owned()
             }
         }
     };

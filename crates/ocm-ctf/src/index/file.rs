@@ -1,6 +1,7 @@
 //! The file as it stands on disk: its schema, and its limits.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use ocm_digest::Digest;
 use ocm_oci::{Error, RepositoryName, Tag};
@@ -37,12 +38,23 @@ pub(super) fn write<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     extra: &Map<String, Value>,
 ) -> Vec<u8> {
-    let file = FileRef {
-        schema_version: SCHEMA_VERSION,
-        artifacts: entries.collect(),
-        extra,
-    };
-    serde_json::to_vec(&file).expect("texts and numbers serialise")
+    let mut out = format!(r#"{{"schemaVersion":{SCHEMA_VERSION},"artifacts":["#);
+    for (index, entry) in entries.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(entry.written());
+    }
+    out.push(']');
+    for (key, value) in extra {
+        out.extend([",", &to_json(key), ":", &to_json(value)]);
+    }
+    out.push('}');
+    out.into_bytes()
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers serialise")
 }
 
 #[derive(Default, Deserialize)]
@@ -56,27 +68,21 @@ pub(super) struct File {
     pub(super) extra: Map<String, Value>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FileRef<'a> {
-    schema_version: u32,
-    artifacts: Vec<&'a Entry>,
-    #[serde(flatten)]
-    extra: &'a Map<String, Value>,
-}
-
 /// An entry as it stands in the file.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Entry {
     pub(super) repository: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tag: Option<String>,
+    tag: Option<String>,
     pub(super) digest: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) media_type: Option<String>,
     #[serde(flatten)]
     extra: Map<String, Value>,
+    /// How it was written before: a registry writes all entries each time that one is added.
+    #[serde(skip)]
+    written: OnceLock<Box<str>>,
 }
 
 impl Entry {
@@ -92,13 +98,27 @@ impl Entry {
             digest,
             media_type: Some(media_type.to_owned()).filter(|text| !text.is_empty()),
             extra: Map::new(),
+            written: OnceLock::new(),
         }
+    }
+
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    pub(super) fn set_tag(&mut self, tag: Option<String>) {
+        self.tag = tag;
+        self.written = OnceLock::new();
+    }
+
+    fn written(&self) -> &str {
+        self.written.get_or_init(|| to_json(self).into_boxed_str())
     }
 
     /// Returns what entries are sorted by. Of two with one tag the first stays the first, since that
     /// is the one which counts.
     pub(super) fn place(&self) -> (&str, Option<&str>, Option<&Digest>) {
-        let tag = self.tag.as_deref();
+        let tag = self.tag();
         (&self.repository, tag, tag.is_none().then_some(&self.digest))
     }
 }
@@ -149,6 +169,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
             digest: digest.ok_or_else(|| A::Error::missing_field("digest"))?,
             media_type: non_empty(media_type),
             extra,
+            written: OnceLock::new(),
         })
     }
 }

@@ -24,7 +24,7 @@ fn after(pairs: &[(&str, &str)]) -> Vec<(String, Digest)> {
     let again = ArtifactIndex::read(&index.write(), "index").unwrap();
     let entries = again.entries.into_iter().flatten();
     entries
-        .map(|entry| (entry.tag.unwrap_or_default(), entry.digest))
+        .map(|entry| (entry.tag().unwrap_or_default().to_owned(), entry.digest))
         .collect()
 }
 
@@ -103,6 +103,33 @@ fn removing_a_tag_keeps_the_manifest_and_removing_the_manifest_removes_its_tags(
     assert!(index.resolve(&repository, &tag("v2").into()).is_none());
     assert!(!index.has_repository(&repository));
     assert_eq!(index.write(), br#"{"schemaVersion":1,"artifacts":[]}"#);
+}
+
+#[test]
+fn what_has_been_written_before_is_written_as_it_is_now() {
+    let mut index = ArtifactIndex::default();
+    index.add(&name("a"), Some(&tag("1")), digest("x"), "t/m");
+    index.add(&name("b"), None, digest("y"), "");
+    let before = index.clone();
+    let written = before.write();
+    index.add(&name("a"), Some(&tag("1")), digest("z"), "t/m");
+    index.add(&name("b"), Some(&tag("2")), digest("y"), "");
+    index.remove_manifest(&name("a"), &digest("x"));
+    let entries = |index: &ArtifactIndex| {
+        let again = ArtifactIndex::read(&index.write(), "index").unwrap();
+        let entries = again.entries.into_iter().flatten();
+        let entries = entries.map(|entry| {
+            let tag = entry.tag().unwrap_or_default();
+            format!("{}:{tag}@{}", entry.repository, entry.digest)
+        });
+        entries.collect::<Vec<_>>()
+    };
+    let (x, y, z) = (digest("x"), digest("y"), digest("z"));
+    let now = [format!("a:1@{z}"), format!("b:2@{y}")];
+    assert_eq!(entries(&index), now);
+    // The clone has kept what it was.
+    assert_eq!(before.write(), written);
+    assert_eq!(entries(&before), [format!("a:1@{x}"), format!("b:@{y}")]);
 }
 
 #[test]

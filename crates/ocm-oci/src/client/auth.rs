@@ -91,12 +91,12 @@ impl Authenticator {
         repository: &str,
         scopes: &Scopes,
     ) -> Result<Option<Authorization>, Failure> {
-        let Some(challenge) = self.known().challenge.clone() else {
-            return Ok(None);
-        };
         if let Some(authorization) = self.cached(scopes) {
             return Ok(Some(authorization));
         }
+        let Some(challenge) = self.known().challenge.clone() else {
+            return Ok(None);
+        };
         self.answer(http, repository, scopes, &challenge).await
     }
 
@@ -211,7 +211,7 @@ impl Authenticator {
             .with_challenge(challenge.parameter("scope").unwrap_or_default());
         let request = self.token_request(realm, &wanted, challenge, credentials)?;
         let asked = Instant::now();
-        let response = http.send(&request, &what).await?;
+        let response = http.send(&request, None, &what).await?;
         let mut reply = Reply::read(http, response, MAX_TOKEN, &what).await?;
         reply.with_credentials = with_credentials;
         if !reply.status.is_success() {

@@ -1,5 +1,7 @@
 //! Where a registry is: its URLs, and which of them it may be trusted with.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 use ocm_digest::Digest;
@@ -80,40 +82,40 @@ impl Endpoint {
     }
 
     /// Returns the path of a repository as the registry knows it.
-    pub(crate) fn path_of(&self, repository: &RepositoryName) -> String {
+    pub(crate) fn path_of<'a>(&self, repository: &'a RepositoryName) -> Cow<'a, str> {
         if self.is_docker_hub && !repository.as_str().contains('/') {
-            format!("library/{repository}")
+            Cow::Owned(format!("library/{repository}"))
         } else {
-            repository.to_string()
+            Cow::Borrowed(repository.as_str())
         }
     }
 
     pub(crate) fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Url {
-        self.within(repository, &format!("manifests/{reference}"))
+        self.within(repository, format_args!("manifests/{reference}"))
     }
 
     pub(crate) fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Url {
-        self.within(repository, &format!("blobs/{digest}"))
+        self.within(repository, format_args!("blobs/{digest}"))
     }
 
     pub(crate) fn uploads(&self, repository: &RepositoryName) -> Url {
         // The slash at the end belongs there: "Pushing a blob monolithically".
-        self.within(repository, "blobs/uploads/")
+        self.within(repository, format_args!("blobs/uploads/"))
     }
 
     pub(crate) fn tags(&self, repository: &RepositoryName) -> Url {
-        self.within(repository, "tags/list")
+        self.within(repository, format_args!("tags/list"))
     }
 
     pub(crate) fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Url {
-        self.within(repository, &format!("referrers/{subject}"))
+        self.within(repository, format_args!("referrers/{subject}"))
     }
 
     pub(crate) fn catalog(&self) -> Url {
         self.at("/v2/_catalog")
     }
 
-    fn within(&self, repository: &RepositoryName, path: &str) -> Url {
+    fn within(&self, repository: &RepositoryName, path: fmt::Arguments<'_>) -> Url {
         self.at(&format!("/v2/{}/{path}", self.path_of(repository)))
     }
 
@@ -125,7 +127,9 @@ impl Endpoint {
 
     /// Returns whether a URL is the registry's own, so that credentials may be sent to it.
     pub(crate) fn owns(&self, url: &Url) -> bool {
-        self.base.origin() == url.origin()
+        let place = |url: &Url| url.port_or_known_default();
+        (self.base.scheme(), self.base.host(), place(&self.base))
+            == (url.scheme(), url.host(), place(url))
     }
 
     /// Reads a URL out of an answer (`Location`, `Link`), relative to the URL that was asked.

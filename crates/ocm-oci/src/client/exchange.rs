@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -216,10 +215,8 @@ impl RegistryClient {
         self.inner.truce.over().await;
         // Closing never happens, and without a permit the request goes ahead all the same.
         let _turn = self.inner.slots.requests.acquire().await.ok();
-        let mut request = call.request.clone();
-        if let Some(proof) = proof {
-            request.headers.insert(AUTHORIZATION, proof.value.clone());
-        }
-        Ok(self.inner.http.send(&request, &call.what).await?)
+        let authorization = proof.map(|proof| &proof.value);
+        let http = &self.inner.http;
+        Ok(http.send(&call.request, authorization, &call.what).await?)
     }
 }

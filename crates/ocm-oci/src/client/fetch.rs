@@ -1,6 +1,6 @@
 //! Manifests, and what is known of a blob before it is read.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use http::header::{ACCEPT, CONTENT_RANGE};
@@ -17,6 +17,12 @@ use crate::document::{Descriptor, RawManifest, media_type};
 use crate::error::Error;
 use crate::name::{Reference, RepositoryName};
 use crate::store::Fetch;
+
+/// The kinds of manifest that are asked for.
+static ACCEPTED: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let text = format!("{}, */*;q=0.1", media_type::MANIFESTS.join(", "));
+    HeaderValue::try_from(text).expect("media types are visible ASCII")
+});
 
 #[async_trait]
 impl Fetch for RegistryClient {
@@ -168,12 +174,8 @@ impl RegistryClient {
         let path = endpoint.path_of(repository);
         let url = endpoint.manifest(repository, reference);
         let what = self.name_manifest(repository, reference);
-        let accept = format!("{}, */*;q=0.1", media_type::MANIFESTS.join(", "));
-        let call = Call::new(method, url, &path, Scopes::pull(&path), what);
-        match HeaderValue::try_from(accept) {
-            Ok(accept) => call.with_header(ACCEPT, accept),
-            Err(_) => call,
-        }
+        Call::new(method, url, &path, Scopes::pull(&path), what)
+            .with_header(ACCEPT, ACCEPTED.clone())
     }
 }
 

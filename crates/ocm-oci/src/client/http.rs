@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, Method};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Body, Client, Response};
 use tokio::time::timeout;
@@ -98,20 +98,28 @@ impl Http {
         })
     }
 
-    /// Sends a request and returns the answer, whatever its status, before its body is read.
-    pub(crate) async fn send(&self, request: &Request, what: &str) -> Result<Response, Error> {
-        let mut builder = self
-            .client
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone());
+    /// Sends a request, with proof if there is some, and returns the answer, whatever its status,
+    /// before its body is read.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        authorization: Option<&HeaderValue>,
+        what: &str,
+    ) -> Result<Response, Error> {
+        let mut sent = reqwest::Request::new(request.method.clone(), request.url.clone());
+        sent.headers_mut().clone_from(&request.headers);
+        if let Some(authorization) = authorization {
+            sent.headers_mut()
+                .insert(AUTHORIZATION, authorization.clone());
+        }
         if !matches!(request.method, Method::GET | Method::HEAD) {
             // Some servers refuse a POST without length, and an empty body would send none.
-            builder = builder
-                .header(CONTENT_LENGTH, request.body.len())
-                .body(request.body.clone());
+            let length = HeaderValue::from(request.body.len());
+            sent.headers_mut().insert(CONTENT_LENGTH, length);
+            *sent.body_mut() = Some(request.body.clone().into());
         }
         let patience = self.timeouts.connect + self.timeouts.read;
-        match timeout(patience, builder.send()).await {
+        match timeout(patience, self.client.execute(sent)).await {
             Ok(answer) => answer.map_err(|error| connection_error(what, error)),
             Err(_) => Err(silence(what, patience)),
         }

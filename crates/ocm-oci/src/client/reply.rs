@@ -1,6 +1,6 @@
 //! Answers of a registry, and what their statuses mean.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use ocm_digest::Digest;
@@ -50,7 +50,7 @@ impl Reply {
         if !refused && response.content_length().is_some_and(|size| size > limit) {
             return Err(too_large());
         }
-        let mut body = BytesMut::new();
+        let mut body = Vec::new();
         while let Some(chunk) = http.chunk(&mut response, what).await? {
             if (body.len() + chunk.len()) as u64 > limit {
                 if refused {
@@ -62,9 +62,9 @@ impl Reply {
         }
         Ok(Self {
             status: response.status(),
-            headers: response.headers().clone(),
             url: response.url().clone(),
-            body: body.freeze(),
+            headers: std::mem::take(response.headers_mut()),
+            body: body.into(),
             with_credentials: false,
             is_repeated: false,
         })

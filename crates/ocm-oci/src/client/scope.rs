@@ -1,10 +1,26 @@
 //! What a token is good for (distribution token specification, "Requesting a Token").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
 
 /// Actions on resources, such as `repository:acme/shop:pull,push`.
+///
+/// Each request has some, of which most are about one resource: these are sorted lists.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Scopes(BTreeMap<String, BTreeSet<String>>);
+pub(crate) struct Scopes(Vec<Scope>);
+
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Scope {
+    resource: String,
+    actions: Vec<Cow<'static, str>>,
+}
+
+impl Scope {
+    fn add(&mut self, action: Cow<'static, str>) {
+        if let Err(place) = self.actions.binary_search(&action) {
+            self.actions.insert(place, action);
+        }
+    }
+}
 
 impl Scopes {
     pub(crate) fn pull(repository: &str) -> Self {
@@ -20,20 +36,38 @@ impl Scopes {
     }
 
     pub(crate) fn catalog() -> Self {
-        Self::default().with("registry:catalog", ["*"])
+        Self::default().with("registry:catalog", [Cow::Borrowed("*")])
     }
 
-    fn repository(repository: &str, actions: &[&str]) -> Self {
-        Self::default().with(&format!("repository:{repository}"), actions.iter().copied())
+    fn repository(repository: &str, actions: &[&'static str]) -> Self {
+        let actions = actions.iter().copied().map(Cow::Borrowed);
+        Self::default().with(format!("repository:{repository}"), actions)
     }
 
-    fn with<'a>(mut self, resource: &str, actions: impl IntoIterator<Item = &'a str>) -> Self {
-        let actions = actions.into_iter().map(str::to_owned);
-        self.0
-            .entry(resource.to_owned())
-            .or_default()
-            .extend(actions);
+    fn with(
+        mut self,
+        resource: impl Into<String>,
+        actions: impl IntoIterator<Item = Cow<'static, str>>,
+    ) -> Self {
+        let resource = resource.into();
+        let place = match self.find(&resource) {
+            Ok(place) => place,
+            Err(place) => {
+                let actions = Vec::new();
+                self.0.insert(place, Scope { resource, actions });
+                place
+            }
+        };
+        for action in actions {
+            self.0[place].add(action);
+        }
         self
+    }
+
+    /// Returns where a resource stands, or where it belongs.
+    fn find(&self, resource: &str) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|scope| scope.resource.as_str().cmp(resource))
     }
 
     /// Adds the scopes of a challenge, which are separated by blanks.
@@ -43,33 +77,33 @@ impl Scopes {
             .take(16)
             .filter_map(|scope| scope.rsplit_once(':'))
             .fold(self, |scopes, (resource, actions)| {
-                scopes.with(resource, actions.split(','))
+                let actions = actions.split(',').map(|action| action.to_owned().into());
+                scopes.with(resource, actions)
             })
     }
 
     /// Adds other scopes.
     #[must_use]
-    pub(crate) fn and(mut self, other: Self) -> Self {
-        for (resource, actions) in other.0 {
-            self.0.entry(resource).or_default().extend(actions);
-        }
-        self
+    pub(crate) fn and(self, other: Self) -> Self {
+        other.0.into_iter().fold(self, |scopes, scope| {
+            scopes.with(scope.resource, scope.actions)
+        })
     }
 
     /// Returns whether a token for these is good for others.
     pub(crate) fn cover(&self, others: &Self) -> bool {
-        others.0.iter().all(|(resource, actions)| {
-            let ours = self.0.get(resource);
-            ours.is_some_and(|ours| ours.is_superset(actions))
+        others.0.iter().all(|scope| {
+            let ours = self.find(&scope.resource).map(|place| &self.0[place]);
+            let has = |action| ours.is_ok_and(|ours| ours.actions.binary_search(action).is_ok());
+            scope.actions.iter().all(has)
         })
     }
 
     /// Returns one text for each resource, sorted.
     pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(resource, actions)| {
-            let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
-            format!("{resource}:{}", actions.join(","))
-        })
+        self.0
+            .iter()
+            .map(|scope| format!("{}:{}", scope.resource, scope.actions.join(",")))
     }
 }
 

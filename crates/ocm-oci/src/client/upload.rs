@@ -140,7 +140,10 @@ impl RegistryClient {
         let (digest, size) = (blob.digest()?, blob.size()?);
         let uploads = self.inner.uploads.clone().filter(|_| size >= LARGE)?;
         let endpoint = &self.inner.endpoint;
-        let (registry, repository) = (endpoint.location(), endpoint.path_of(repository));
+        let (registry, repository) = (
+            endpoint.location(),
+            endpoint.path_of(repository).into_owned(),
+        );
         let open = move || uploads.open(&registry, &repository, digest);
         tokio::task::spawn_blocking(open).await.ok().flatten()
     }
@@ -549,9 +552,12 @@ pub(crate) fn location_of(endpoint: &Endpoint, reply: &Reply) -> Result<Option<U
 
 /// Adds the digest to a location, which may have a query of its own.
 pub(crate) fn with_query(mut location: Url, digest: Digest) -> Url {
-    location
-        .query_pairs_mut()
-        .append_pair("digest", &digest.to_string());
+    let (algorithm, hex) = (digest.algorithm(), digest.to_hex());
+    let query = match location.query() {
+        Some(query) if !query.is_empty() => format!("{query}&digest={algorithm}%3A{hex}"),
+        _ => format!("digest={algorithm}%3A{hex}"),
+    };
+    location.set_query(Some(&query));
     location
 }
 

@@ -52,6 +52,16 @@ pub trait Blob: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Reads the content at once, verified as [`Blob::open`] does, where it is close at hand and no
+    /// longer than a chunk; `None` if it has to be opened.
+    ///
+    /// # Errors
+    ///
+    /// The content cannot be read, or is not what it promised.
+    fn read_at_hand(&self) -> Result<Option<Bytes>, Error> {
+        Ok(None)
+    }
+
     /// Opens the content from its start.
     ///
     /// # Errors

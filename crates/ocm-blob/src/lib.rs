@@ -50,4 +50,4 @@ pub use tar::{
     TAR_END, TarBlob, TarEntry, TarKind, TarScan, tar_directory, tar_entries, tar_header,
     tar_padding,
 };
-pub use verify::{Counted, Promise, verify};
+pub use verify::{Counted, Promise, check, verify};

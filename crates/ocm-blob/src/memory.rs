@@ -6,7 +6,7 @@ use ocm_digest::Digest;
 
 use crate::blob::Blob;
 use crate::error::Error;
-use crate::stream::{ByteStream, once};
+use crate::stream::{ByteStream, CHUNK, once};
 
 /// A blob whose bytes are in memory: manifests, descriptors, short texts.
 #[derive(Clone, Debug)]
@@ -51,6 +51,10 @@ impl Blob for MemoryBlob {
 
     fn bytes(&self) -> Option<Bytes> {
         Some(self.bytes.clone())
+    }
+
+    fn read_at_hand(&self) -> Result<Option<Bytes>, Error> {
+        Ok((self.bytes.len() <= CHUNK).then(|| self.bytes.clone()))
     }
 
     async fn open(&self) -> Result<ByteStream, Error> {

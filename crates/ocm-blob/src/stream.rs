@@ -95,7 +95,11 @@ pub async fn read_to_end(blob: &(impl Blob + ?Sized), limit: u64) -> Result<Byte
     if blob.size().is_some_and(|size| size > limit) {
         return Err(Error::TooLarge { limit });
     }
-    collect(blob.open().await?, limit).await
+    match blob.read_at_hand()? {
+        Some(bytes) if bytes.len() as u64 > limit => Err(Error::TooLarge { limit }),
+        Some(bytes) => Ok(bytes),
+        None => collect(blob.open().await?, limit).await,
+    }
 }
 
 /// Ends a stream with its first error.

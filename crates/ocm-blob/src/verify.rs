@@ -48,6 +48,27 @@ pub fn verify(inner: ByteStream, promise: Promise) -> ByteStream {
     .boxed()
 }
 
+/// Checks content that is in memory against a promise, as [`verify`] does what passes.
+///
+/// # Errors
+///
+/// It has another size or another digest.
+pub fn check(content: &[u8], promise: Promise) -> Result<(), Error> {
+    let actual = content.len() as u64;
+    if let Some(expected) = promise.size.filter(|expected| *expected != actual) {
+        return Err(Error::SizeMismatch { expected, actual });
+    }
+    let Some(expected) = promise.digest else {
+        return Ok(());
+    };
+    let actual = expected.algorithm().digest(content);
+    if actual == expected {
+        Ok(())
+    } else {
+        Err(Error::DigestMismatch { expected, actual })
+    }
+}
+
 struct Checker {
     promise: Promise,
     /// `None` once checked, or when no digest was promised.
@@ -158,6 +179,30 @@ mod tests {
     async fn content_as_promised_passes() {
         assert_eq!(read(b"hello", promise(b"hello")).await.unwrap(), "hello");
         assert_eq!(read(b"", promise(b"")).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn content_in_memory_is_checked_as_a_stream_is() {
+        let whole = promise(b"hello");
+        let promises = [
+            whole,
+            Promise {
+                size: None,
+                ..whole
+            },
+            Promise {
+                digest: None,
+                ..whole
+            },
+            Promise::default(),
+        ];
+        for content in [&b"hello"[..], b"", b"hellO", b"hell", b"hello!"] {
+            for promise in promises {
+                let streamed = read(content, promise).await.map(drop);
+                let checked = check(content, promise);
+                assert_eq!(format!("{checked:?}"), format!("{streamed:?}"));
+            }
+        }
     }
 
     #[tokio::test]

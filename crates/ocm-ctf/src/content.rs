@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK, Promise, once, verify};
+use ocm_blob::{Blob, BlobRef, ByteStream, CHUNK, Promise, check, once, verify};
 use ocm_digest::{Digest, HashAlgorithm};
 use ocm_oci::{Descriptor, Error};
 
@@ -127,6 +127,15 @@ impl Blob for StoredBlob {
 
     fn media_type(&self) -> Option<&str> {
         Some(&self.descriptor.media_type)
+    }
+
+    fn read_at_hand(&self) -> Result<Option<Bytes>, ocm_blob::Error> {
+        let read = self.read_small()?;
+        if let Some(bytes) = &read {
+            let checked = check(bytes, self.descriptor.promise());
+            checked.map_err(|source| self.named(source))?;
+        }
+        Ok(read)
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {

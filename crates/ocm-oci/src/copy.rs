@@ -26,6 +26,10 @@ use crate::referrers::list_referrers;
 use crate::store::{Outcome, Pace, Pushed, StoreRef};
 use crate::task::on_own_task;
 
+/// Up to which size a blob is pushed where it is, in bytes: it is hashed sooner than another core
+/// could take it over.
+const SMALL: u64 = 64 * 1024;
+
 /// What a copy did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct CopyReport {
@@ -115,10 +119,14 @@ async fn push_arranged(
     let _slot = options.slots.acquire().await;
     let progress = options.progress();
     progress.started(blob.size());
+    let is_small = blob.size().is_some_and(|size| size <= SMALL);
     let blob: BlobRef = Arc::new(blob);
-    let (target, repository) = (Arc::clone(target), repository.clone());
-    let push = async move { target.push_blob(&repository, &blob).await };
-    let pushed = on_own_task(push).await?;
+    let pushed = if is_small {
+        target.push_blob(repository, &blob).await?
+    } else {
+        let (target, repository) = (Arc::clone(target), repository.clone());
+        on_own_task(async move { target.push_blob(&repository, &blob).await }).await?
+    };
     progress.finished(&pushed);
     Ok(pushed)
 }

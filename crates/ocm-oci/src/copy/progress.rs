@@ -116,12 +116,17 @@ impl Metered {
         stream
             .inspect_ok(move |chunk| {
                 position += chunk.len() as u64;
-                let before = seen.fetch_max(position, Ordering::Relaxed);
-                if position > before {
-                    progress.advanced(position - before);
-                }
+                reached(position, &seen, progress.as_ref());
             })
             .boxed()
+    }
+}
+
+/// Tells of what has been read up to a position, unless that was told before.
+fn reached(position: u64, seen: &AtomicU64, progress: &dyn CopyProgress) {
+    let before = seen.fetch_max(position, Ordering::Relaxed);
+    if position > before {
+        progress.advanced(position - before);
     }
 }
 
@@ -145,6 +150,15 @@ impl Blob for Metered {
 
     fn origin(&self) -> Option<Origin> {
         self.inner.origin()
+    }
+
+    fn read_at_hand(&self) -> Result<Option<Bytes>, ocm_blob::Error> {
+        let read = self.inner.read_at_hand()?;
+        if let Some(bytes) = &read {
+            self.pass();
+            reached(bytes.len() as u64, &self.seen, self.progress.as_ref());
+        }
+        Ok(read)
     }
 
     async fn open(&self) -> Result<ByteStream, ocm_blob::Error> {

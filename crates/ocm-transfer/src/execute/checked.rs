@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
-use ocm_blob::{Blob, BlobRef, ByteStream, Error, Promise, verify};
+use ocm_blob::{Blob, BlobRef, ByteStream, Bytes, Error, Promise, check, verify};
 use ocm_ctf::check_passing;
 use ocm_digest::{Digest, HashAlgorithm};
 
@@ -60,6 +60,14 @@ impl Checked {
         (self.what == What::Blob).then_some(self.expected)
     }
 
+    /// Returns what the bytes must be.
+    fn promise(&self) -> Promise {
+        Promise {
+            size: self.inner.size(),
+            digest: Some(self.expected),
+        }
+    }
+
     /// Returns whether the content has been read whole and was right.
     pub(super) fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Acquire)
@@ -84,17 +92,23 @@ impl Blob for Checked {
         self.inner.media_type().filter(|_| self.shows_media_type)
     }
 
+    fn read_at_hand(&self) -> Result<Option<Bytes>, Error> {
+        if self.what == What::Artifact {
+            return Ok(None);
+        }
+        let read = self.inner.read_at_hand()?;
+        if let Some(bytes) = &read {
+            check(bytes, self.promise())?;
+            self.proven.store(true, Ordering::Release);
+        }
+        Ok(read)
+    }
+
     async fn open(&self) -> Result<ByteStream, Error> {
         let size = self.inner.size();
         let opened = self.inner.open().await?;
         let checked = match self.what {
-            What::Blob => verify(
-                opened,
-                Promise {
-                    size,
-                    digest: Some(self.expected),
-                },
-            ),
+            What::Blob => verify(opened, self.promise()),
             What::Artifact => check_passing(opened, self.expected),
         };
         let proven = Arc::clone(&self.proven);

@@ -18,7 +18,7 @@ mod sha256;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest;
@@ -181,18 +181,37 @@ impl Digest {
 
     /// Returns the hash value in lower-case hexadecimal, without the algorithm.
     pub fn to_hex(&self) -> String {
-        hex::encode(self.as_bytes())
+        let mut buffer = [0; Self::MAX_TEXT];
+        self.write_after("", &mut buffer).to_owned()
+    }
+
+    /// How many bytes the longest text has.
+    const MAX_TEXT: usize = "sha512:".len() + 128;
+
+    /// Writes the value as lower-case hexadecimal digits behind some text, and returns both: texts of
+    /// digests are made by the thousand.
+    fn write_after<'a>(&self, text: &str, buffer: &'a mut [u8; Self::MAX_TEXT]) -> &'a str {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let value = self.as_bytes();
+        let (start, rest) = buffer.split_at_mut(text.len());
+        start.copy_from_slice(text.as_bytes());
+        for (pair, byte) in rest.chunks_exact_mut(2).zip(value) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        let written = &buffer[..text.len() + value.len() * 2];
+        std::str::from_utf8(written).expect("texts and digits are ASCII")
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [0; 128];
-        let digits = &mut digits[..self.algorithm.size() * 2];
-        hex::encode_to_slice(self.as_bytes(), digits).map_err(|_| fmt::Error)?;
-        f.write_str(self.algorithm.as_str())?;
-        f.write_char(':')?;
-        f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)
+        let start = match self.algorithm {
+            HashAlgorithm::Sha256 => "sha256:",
+            HashAlgorithm::Sha384 => "sha384:",
+            HashAlgorithm::Sha512 => "sha512:",
+        };
+        f.write_str(self.write_after(start, &mut [0; Self::MAX_TEXT]))
     }
 }
 

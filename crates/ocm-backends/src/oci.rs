@@ -127,7 +127,12 @@ impl OciComponentRepository {
     }
 
     fn repository(&self, component: &ComponentName) -> Result<RepositoryName, Error> {
-        self.below_prefix(&format!("{COMPONENTS}/{component}"))
+        let name = match &self.prefix {
+            Some(prefix) => format!("{prefix}/{COMPONENTS}/{component}"),
+            None => format!("{COMPONENTS}/{component}"),
+        };
+        let name = name.parse();
+        name.map_err(|source| Error::backend("address", component.to_string(), source))
     }
 
     fn remember(&self, id: &ComponentVersionId, known: Known) -> Arc<Known> {

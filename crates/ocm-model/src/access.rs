@@ -141,8 +141,12 @@ impl Access {
     /// Says which images of an index the content has.
     #[must_use]
     pub fn with_platforms(self, platforms: Option<&[String]>) -> Self {
+        let is_it = |key: &str| key.eq_ignore_ascii_case(PLATFORMS);
+        if platforms.is_none() && !self.as_json().keys().any(|key| is_it(key)) {
+            return self;
+        }
         let mut fields = self.0.as_json().clone();
-        fields.retain(|key, _| !key.eq_ignore_ascii_case(PLATFORMS));
+        fields.retain(|key, _| !is_it(key));
         if let Some(platforms) = platforms {
             fields.insert(PLATFORMS.to_owned(), platforms.into());
         }

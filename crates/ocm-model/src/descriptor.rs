@@ -31,7 +31,10 @@ use thiserror::Error as ThisError;
 pub use self::change::{NoSuchElement, SignatureExists};
 use self::document::Document;
 pub use self::lookup::LookupError;
+use crate::access::Access;
+use crate::digest_spec::DigestSpec;
 use crate::element::{ElementKind, Reference, Resource, Source};
+use crate::identity::Identity;
 use crate::json;
 use crate::label::{Label, Provider};
 use crate::name::ComponentName;
@@ -68,6 +71,17 @@ pub struct Descriptor {
     document: Document,
     schema: Schema,
     id: ComponentVersionId,
+}
+
+/// What is known of the content of a resource or a source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ElementContent {
+    /// Name, version and extra identity of the element.
+    pub identity: Identity,
+    /// Where the content is.
+    pub access: Option<Access>,
+    /// Its digest, which sources do not have.
+    pub digest: Option<DigestSpec>,
 }
 
 /// The layout of a descriptor.
@@ -266,6 +280,22 @@ impl Descriptor {
     /// Returns the sources.
     pub fn sources(&self) -> Vec<Source> {
         self.list(ElementKind::Source).iter().map(read).collect()
+    }
+
+    /// Returns what is known of the content of the elements of a kind, in their order, without
+    /// reading all else.
+    pub fn contents(&self, kind: ElementKind) -> impl Iterator<Item = ElementContent> {
+        self.list(kind).iter().map(move |element| {
+            let access = element.get("access").filter(|access| !access.is_null());
+            let digest = element.get("digest");
+            ElementContent {
+                identity: lookup::identity_of(element),
+                access: access.map(|access| Access::from_json(access.clone()).expect(CHECKED)),
+                digest: digest
+                    .filter(|_| kind == ElementKind::Resource)
+                    .and_then(read),
+            }
+        })
     }
 
     /// Returns the references to other component versions.

@@ -29,10 +29,19 @@ const OBJECT: usize = 6;
 /// The bytes are no JSON, an object has a key twice, values nest deeper than 128 levels, a number
 /// does not fit a double, or there is more than [`MAX_NODES`] of them.
 pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
+    match std::str::from_utf8(bytes) {
+        // Each text would be looked at again.
+        Ok(text) => parse_by(serde_json::Deserializer::from_str(text)),
+        Err(_) => parse_by(serde_json::Deserializer::from_slice(bytes)),
+    }
+}
+
+fn parse_by<'de, R: serde_json::de::Read<'de>>(
+    mut deserializer: serde_json::Deserializer<R>,
+) -> Result<Value, Error> {
     let path = RefCell::new(Vec::new());
     let pending = RefCell::new(Vec::new());
     let left = Cell::new(MAX_NODES);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = Unique {
         path: &path,
         pending: &pending,
@@ -104,23 +113,39 @@ pub(crate) enum Escapes {
     OfGo,
 }
 
+/// Which bytes make a text one that may have something to escape. A separator starts with the last
+/// of them, as do other characters.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        special[byte] = true;
+        byte += 1;
+    }
+    let others = *b"\"\\<>&\xe2";
+    let mut index = 0;
+    while index < others.len() {
+        special[others[index] as usize] = true;
+        index += 1;
+    }
+    special
+};
+
 /// Writes a text in quotes.
 pub(crate) fn write_text(text: &str, escapes: Escapes, out: &mut String) {
     use fmt::Write as _;
-    // Nearly all texts have nothing to escape; looking at all of their bytes is what processors
-    // do many at a time.
-    let may_be_special =
-        |byte| byte < 0x20 || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
-    let specials = (text.bytes()).fold(0, |found, byte| found | u8::from(may_be_special(byte)));
+    // Nearly all texts have nothing to escape.
+    let is_special = |found, byte| found | SPECIAL[usize::from(byte)];
+    let may_be_special = text.bytes().fold(false, is_special);
+    out.reserve(text.len() + 2);
     out.push('"');
-    if specials == 0 {
+    if !may_be_special {
         out.push_str(text);
         out.push('"');
         return;
     }
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
-        // A separator starts with this byte, as do other characters.
         let separator = byte == 0xe2 && text[at..].starts_with(['\u{2028}', '\u{2029}']);
         let special = match byte {
             b'"' | b'\\' | 0..=0x1f => true,

@@ -135,7 +135,7 @@ fn parse_relaxed(text: &str) -> Option<semver::Version> {
     let missing = match core.matches('.').count() {
         0 => ".0.0",
         1 => ".0",
-        _ => "",
+        _ => return semver::Version::parse(text).ok(),
     };
     semver::Version::parse(&format!("{core}{missing}{rest}")).ok()
 }

@@ -3,8 +3,7 @@
 //! They inform people and tools; local blobs are found by their digest.
 
 use ocm_model::access::LocalBlob;
-use ocm_model::element::Element as _;
-use ocm_model::{Access, Descriptor, ElementKind, Identity};
+use ocm_model::{Descriptor, ElementKind, Identity};
 use ocm_oci::Platform;
 use serde::Serialize;
 
@@ -27,21 +26,16 @@ pub(super) struct Local {
 
 /// Returns the resources, then the sources, whose content is a local blob, in their order.
 pub(super) fn local_blobs(descriptor: &Descriptor) -> Vec<(Local, LocalBlob)> {
-    let local = |access: Option<&Access>, kind, identity| {
-        let blob = access?.as_local_blob()?;
-        Some((Local { kind, identity }, blob))
+    let local_of = |kind| {
+        let contents = descriptor.contents(kind);
+        contents.filter_map(move |content| {
+            let blob = content.access?.as_local_blob()?;
+            let identity = content.identity;
+            Some((Local { kind, identity }, blob))
+        })
     };
-    let resources = descriptor.resources();
-    let sources = descriptor.sources();
-    let resources = resources.iter().filter_map(|element| {
-        let identity = element.identity();
-        local(element.access.as_ref(), ElementKind::Resource, identity)
-    });
-    let sources = sources.iter().filter_map(|element| {
-        let identity = element.identity();
-        local(element.access.as_ref(), ElementKind::Source, identity)
-    });
-    resources.chain(sources).collect()
+    let resources = local_of(ElementKind::Resource);
+    resources.chain(local_of(ElementKind::Source)).collect()
 }
 
 impl Local {

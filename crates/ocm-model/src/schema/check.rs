@@ -101,6 +101,9 @@ impl<'a> Checker<'a> {
             }
         }
         for (field, value) in object.fields.iter().zip(present) {
+            if value.is_none() && field.need == Need::Optional {
+                continue;
+            }
             self.within(Step::Key(field.name), |checker| checker.field(field, value));
         }
         if object.is_closed && has_others {

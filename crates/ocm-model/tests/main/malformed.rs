@@ -1,8 +1,10 @@
 //! Bytes from outside end in an error that says where, never in a panic.
 
+use ocm_model::descriptor::ElementContent;
+use ocm_model::element::Element as _;
 use ocm_model::{
-    Access, ComponentRef, Constraint, Descriptor, NormalisationAlgorithm, RepositorySpec, json,
-    yaml,
+    Access, ComponentRef, Constraint, Descriptor, ElementKind, NormalisationAlgorithm,
+    RepositorySpec, json, yaml,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -16,14 +18,33 @@ fn use_all(descriptor: &Descriptor) {
     }
     descriptor.validate();
     let _ = descriptor.check_digestible();
-    for access in descriptor
-        .resources()
+    let contents = |kind| descriptor.contents(kind).collect::<Vec<_>>();
+    let resources = descriptor.resources();
+    let of_resources = resources.iter().map(|resource| ElementContent {
+        identity: resource.identity(),
+        access: resource.access.clone(),
+        digest: resource.digest.clone(),
+    });
+    assert_eq!(
+        contents(ElementKind::Resource),
+        of_resources.collect::<Vec<_>>()
+    );
+    let sources = descriptor.sources();
+    let of_sources = sources.iter().map(|source| ElementContent {
+        identity: source.identity(),
+        access: source.access.clone(),
+        digest: None,
+    });
+    assert_eq!(
+        contents(ElementKind::Source),
+        of_sources.collect::<Vec<_>>()
+    );
+    for access in resources
         .iter()
         .filter_map(|resource| resource.access.as_ref())
     {
         let _ = access.kind();
     }
-    descriptor.sources();
     descriptor.signatures();
     descriptor.nested_digests();
     descriptor.repository_contexts();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use ocm_model::element::Element as _;
+use ocm_model::descriptor::ElementContent;
 use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, ElementKind};
 use ocm_oci::{CopyOptions, Moved, Turn, Turns};
 use ocm_repository::{Expected, RepositoryRef};
@@ -313,50 +313,41 @@ impl Worker {
 
 /// Pairs the steps with the elements they are about.
 fn pieces(incoming: &Descriptor, work: &Work) -> Result<Vec<Piece>, Error> {
-    let (resources, sources) = (incoming.resources(), incoming.sources());
-    if (resources.len(), sources.len()) != (work.resources.len(), work.sources.len()) {
+    let lists = [
+        (ElementKind::Resource, &work.resources),
+        (ElementKind::Source, &work.sources),
+    ];
+    if lists
+        .iter()
+        .any(|(kind, plan)| incoming.list(*kind).len() != plan.len())
+    {
         let reason = format!(
             "the steps for {} do not fit its resources and sources",
             incoming.id()
         );
         return Err(Error::plan(reason));
     }
-    let resources = resources.into_iter().zip(&work.resources).enumerate();
-    let resources = resources.filter_map(|(index, (resource, plan))| {
-        piece(
-            ElementKind::Resource,
-            index,
-            resource.identity(),
-            resource.access,
-            resource.digest,
-            plan,
-        )
+    let all = lists.into_iter().flat_map(|(kind, plan)| {
+        let contents = incoming.contents(kind).zip(plan).enumerate();
+        contents.filter_map(move |(index, (content, plan))| piece(kind, index, content, plan))
     });
-    let sources = sources.into_iter().zip(&work.sources).enumerate();
-    let sources = sources.filter_map(|(index, (source, plan))| {
-        piece(
-            ElementKind::Source,
-            index,
-            source.identity(),
-            source.access,
-            None,
-            plan,
-        )
-    });
-    resources.chain(sources).collect()
+    all.collect()
 }
 
 fn piece(
     kind: ElementKind,
     index: usize,
-    identity: ocm_model::Identity,
-    access: Option<Access>,
-    digest: Option<DigestSpec>,
+    content: ElementContent,
     plan: &ElementPlan,
 ) -> Option<Result<Piece, Error>> {
     if !plan.step.moves() {
         return None;
     }
+    let ElementContent {
+        identity,
+        access,
+        digest,
+    } = content;
     let element = ElementId { kind, identity };
     if plan.identity != element.identity {
         return Some(Err(Error::plan(format!(

@@ -9,7 +9,7 @@ use ocm_repository::{AccessMethods, platforms_of};
 use crate::contents::{Accesses, Incoming};
 use crate::decide::{Decision, Difference, decide};
 use crate::error::{BeyondReach, ElementId};
-use crate::options::TransferOptions;
+use crate::options::{TransferOptions, UploadAs};
 use crate::plan::{Action, ElementPlan};
 use crate::platforms::asked_of;
 use crate::step::{Choice, Step, given_step, holds_artifact, resource_step, source_step};
@@ -87,7 +87,34 @@ pub(crate) fn assess_copy(
     access: &AccessMethods,
     given: &[Option<Step>],
 ) -> Assessment {
+    if given.is_empty() && stays_local(copy, incoming, options) {
+        return skip(SAME);
+    }
     same_at_target(elements(copy, incoming, options, access, given))
+}
+
+/// Tells whether all content is in local blobs, is to stay there, and the target has it so: the usual
+/// case, in which nothing has to be chosen element by element.
+fn stays_local(copy: &Accesses, incoming: &Incoming<'_>, options: &TransferOptions) -> bool {
+    let is_plain = |access: Option<&Access>| {
+        let blob = access.filter(|access| access.is_local_blob() && access.platforms().is_none());
+        blob.and_then(|access| access.as_spec().field("mediaType")?.as_str())
+            .is_some_and(|media_type| !holds_artifact(media_type))
+    };
+    let are_plain = |incoming: Option<&Access>, there: Option<&Access>| {
+        incoming.is_some_and(|access| access.kind().is_ok())
+            && is_plain(incoming)
+            && is_plain(there)
+    };
+    let resources = incoming.resources.iter().map(|it| it.access.as_ref());
+    let sources = incoming.sources.iter().map(|it| it.access.as_ref());
+    let mut resources = resources.zip(copy.resources.iter().map(Option::as_ref));
+    let mut sources = sources.zip(copy.sources.iter().map(Option::as_ref));
+    options.upload_as == UploadAs::LocalBlob
+        && (copy.resources.len(), copy.sources.len())
+            == (incoming.resources.len(), incoming.sources.len())
+        && resources.all(|(incoming, there)| are_plain(incoming, there))
+        && sources.all(|(incoming, there)| are_plain(incoming, there))
 }
 
 /// Says what is to be done where the target has all but maybe some content.
@@ -392,6 +419,21 @@ mod tests {
     #[test]
     fn content_that_is_where_it_is_asked_for_is_skipped() {
         check(&local(), &local(), UploadAs::LocalBlob, Action::Skip);
+        let plain = with_access(
+            &json!({"type": "localBlob", "localReference": "sha256:0", "mediaType": "text/plain"}),
+        );
+        for upload_as in [UploadAs::LocalBlob, UploadAs::OciArtifact] {
+            check(&plain, &plain, upload_as, Action::Skip);
+        }
+        check(&local(), &plain, UploadAs::LocalBlob, Action::Skip);
+        check(
+            &image("a.io/b:1"),
+            &plain,
+            UploadAs::LocalBlob,
+            Action::Update,
+        );
+        let unreadable = with_access(&json!({"type": "localBlob", "mediaType": "text/plain"}));
+        check(&plain, &unreadable, UploadAs::LocalBlob, Action::Skip);
         let uploaded = image("target.io/prefix/acme/notes:1");
         check(&uploaded, &local(), UploadAs::OciArtifact, Action::Skip);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ocm_model::{Descriptor, NormalisationAlgorithm};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::merge::{merge, says_the_same};
 use crate::options::Policy;
@@ -76,6 +76,9 @@ pub fn difference(left: &Descriptor, right: &Descriptor) -> Option<Difference> {
             more: 0,
         });
     }
+    if differ_in_places_alone(left, right) {
+        return None;
+    }
     COVERED.into_iter().find_map(|algorithm| {
         let (left, right) = (left.normalise(algorithm), right.normalise(algorithm));
         if left == right {
@@ -93,6 +96,61 @@ pub fn difference(left: &Descriptor, right: &Descriptor) -> Option<Difference> {
         paths.truncate(SHOWN);
         Some(Difference { paths, more })
     })
+}
+
+/// Tells whether two descriptors say the same, but for where content is: then they are covered by the
+/// same signatures, as is most quickly found out.
+fn differ_in_places_alone(left: &Descriptor, right: &Descriptor) -> bool {
+    let is_same_access = |left: &Value, right: &Value| {
+        let is_typed = left.get("type").is_some_and(Value::is_string);
+        is_typed && left.get("type") == right.get("type")
+    };
+    let is_same_element = |left: &Value, right: &Value| {
+        are_same(left, right, |key, left, right| {
+            key == "access" && is_same_access(left, right)
+        })
+    };
+    let is_same_list = |left: &Value, right: &Value| match (left, right) {
+        (Value::Array(left), Value::Array(right)) => {
+            let mut pairs = left.iter().zip(right);
+            left.len() == right.len() && pairs.all(|(left, right)| is_same_element(left, right))
+        }
+        _ => false,
+    };
+    let is_same_component = |left: &Value, right: &Value| {
+        are_same(left, right, |key, left, right| {
+            matches!(key, "resources" | "sources") && is_same_list(left, right)
+        })
+    };
+    let (left_map, right_map) = (left.as_document(), right.as_document());
+    left.schema() == right.schema()
+        && are_same_objects(left_map, right_map, |key, left, right| {
+            key == "component" && is_same_component(left, right)
+        })
+}
+
+/// Tells whether two objects have the same fields, and each the same value or one that may differ so.
+fn are_same(
+    left: &Value,
+    right: &Value,
+    may_differ: impl Fn(&str, &Value, &Value) -> bool,
+) -> bool {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => are_same_objects(left, right, may_differ),
+        _ => false,
+    }
+}
+
+fn are_same_objects(
+    left: &Map<String, Value>,
+    right: &Map<String, Value>,
+    may_differ: impl Fn(&str, &Value, &Value) -> bool,
+) -> bool {
+    let is_same = |(key, value): (&String, &Value)| {
+        let other = right.get(key);
+        other.is_some_and(|other| value == other || may_differ(key, value, other))
+    };
+    left.len() == right.len() && left.iter().all(is_same)
 }
 
 /// The oldest normalisation covers the layout of a descriptor, the others what it says.
@@ -200,6 +258,45 @@ mod tests {
         assert_eq!(decision, Decision::Replace(None));
         let decision = decide(Some(&plain()), &other(), Policy::Skip);
         assert_eq!(decision, Decision::Skip { same: false });
+    }
+
+    #[test]
+    fn only_where_content_is_may_differ_without_a_closer_look() {
+        let with = |resource: Value| {
+            let mut whole = json!({
+                "name": "a", "version": "1.0.0", "type": "blob", "relation": "local",
+                "access": {"type": "localBlob/v1", "localReference": "sha256:00"},
+                "digest": {"hashAlgorithm": "SHA-256", "normalisationAlgorithm": "genericBlobDigest/v1", "value": "00"},
+            });
+            if let (Value::Object(whole), Value::Object(changes)) = (&mut whole, resource) {
+                whole.extend(changes);
+            }
+            descriptor(&component(json!({"resources": [whole]})))
+        };
+        let left = with(json!({}));
+        let elsewhere =
+            json!({"access": {"type": "localBlob/v1", "localReference": "sha256:11", "x": [1]}});
+        assert!(differ_in_places_alone(&left, &with(elsewhere)));
+        for (changes, is_covered) in [
+            (json!({"access": {"type": "none"}}), true),
+            (
+                json!({"access": {"type": "ociArtifact", "imageReference": "a/b"}}),
+                false,
+            ),
+            (json!({"version": "1.0.1"}), true),
+            (json!({"digest": null}), true),
+            (json!({"extraIdentity": {"access": "x"}}), true),
+            (
+                json!({"labels": [{"name": "access", "value": {"access": {"type": "a"}}, "signing": true}]}),
+                true,
+            ),
+            (json!({"labels": [{"name": "a", "value": 1}]}), false),
+        ] {
+            let right = with(changes.clone());
+            assert!(!differ_in_places_alone(&left, &right), "{changes}");
+            assert_eq!(difference(&left, &right).is_some(), is_covered, "{changes}");
+        }
+        assert!(!differ_in_places_alone(&left, &plain()));
     }
 
     #[test]

@@ -67,14 +67,18 @@ impl ArtifactIndex {
     /// [`Error::TooLarge`] beyond [`INDEX_LIMIT`].
     pub fn read(bytes: &[u8], what: &str) -> Result<Self, Error> {
         let file = file::read(bytes, what)?;
-        let artifacts = file.artifacts.unwrap_or_default();
+        let entries = file.artifacts.unwrap_or_default();
+        let entries: Vec<_> = entries.into_iter().map(|entry| Some(entry.0)).collect();
         let mut index = Self {
-            entries: Vec::with_capacity(artifacts.len()),
+            generation: entries.len() as u64,
+            entries,
             extra: file.extra,
             ..Self::default()
         };
-        for entry in artifacts {
-            index.append(entry);
+        for (position, entry) in index.entries.iter_mut().enumerate() {
+            if let Some(entry) = entry {
+                take_down(&mut index.repositories, position, entry);
+            }
         }
         Ok(index)
     }
@@ -300,10 +304,11 @@ impl ArtifactIndex {
         })
     }
 
-    fn append(&mut self, mut entry: Entry) {
+    fn append(&mut self, entry: Entry) {
         self.generation += 1;
+        let mut entry = Arc::new(entry);
         take_down(&mut self.repositories, self.entries.len(), &mut entry);
-        self.entries.push(Some(Arc::new(entry)));
+        self.entries.push(Some(entry));
     }
 
     fn set_tag(&mut self, repository: &RepositoryName, position: usize, tag: &Tag) {
@@ -322,7 +327,7 @@ impl ArtifactIndex {
 fn take_down(
     repositories: &mut BTreeMap<RepositoryName, Arc<Names>>,
     position: usize,
-    entry: &mut Entry,
+    entry: &mut Arc<Entry>,
 ) {
     let Some(names) = names_of(repositories, &entry.repository) else {
         return;
@@ -332,7 +337,7 @@ fn take_down(
     if let Some(tag) = entry.tag().and_then(|tag| tag.parse::<Tag>().ok()) {
         // Of two entries with one tag the first one counts, as for the other tools.
         match names.tags.entry(tag) {
-            Occupied(_) => entry.set_tag(None),
+            Occupied(_) => Arc::make_mut(entry).set_tag(None),
             Vacant(place) => {
                 place.insert(position);
             }

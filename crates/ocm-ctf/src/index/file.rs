@@ -1,7 +1,7 @@
 //! The file as it stands on disk: its schema, and its limits.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ocm_digest::Digest;
 use ocm_oci::{Error, RepositoryName, Tag};
@@ -63,9 +63,18 @@ pub(super) struct File {
     schema_version: u32,
     /// Go writes `null` for an empty list.
     #[serde(default)]
-    pub(super) artifacts: Option<Vec<Entry>>,
+    pub(super) artifacts: Option<Vec<Shared>>,
     #[serde(flatten)]
     pub(super) extra: Map<String, Value>,
+}
+
+/// An entry where clones of an index share it, which it is read into, so that it is not moved there.
+pub(super) struct Shared(pub(super) Arc<Entry>);
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Entry::deserialize(deserializer).map(|entry| Self(Arc::new(entry)))
+    }
 }
 
 /// An entry as it stands in the file.

@@ -101,56 +101,42 @@ pub fn difference(left: &Descriptor, right: &Descriptor) -> Option<Difference> {
 /// Tells whether two descriptors say the same, but for where content is: then they are covered by the
 /// same signatures, as is most quickly found out.
 fn differ_in_places_alone(left: &Descriptor, right: &Descriptor) -> bool {
-    let is_same_access = |left: &Value, right: &Value| {
-        let is_typed = left.get("type").is_some_and(Value::is_string);
-        is_typed && left.get("type") == right.get("type")
-    };
-    let is_same_element = |left: &Value, right: &Value| {
-        are_same(left, right, |key, left, right| {
-            key == "access" && is_same_access(left, right)
-        })
-    };
-    let is_same_list = |left: &Value, right: &Value| match (left, right) {
-        (Value::Array(left), Value::Array(right)) => {
-            let mut pairs = left.iter().zip(right);
-            left.len() == right.len() && pairs.all(|(left, right)| is_same_element(left, right))
-        }
-        _ => false,
-    };
-    let is_same_component = |left: &Value, right: &Value| {
-        are_same(left, right, |key, left, right| {
-            matches!(key, "resources" | "sources") && is_same_list(left, right)
-        })
-    };
-    let (left_map, right_map) = (left.as_document(), right.as_document());
+    let path: [&[&str]; 3] = [&["component"], &["resources", "sources"], &["access"]];
+    let (first, rest) = (path[0], &path[1..]);
     left.schema() == right.schema()
-        && are_same_objects(left_map, right_map, |key, left, right| {
-            key == "component" && is_same_component(left, right)
-        })
+        && are_alike_objects(left.as_document(), right.as_document(), first, rest)
 }
 
-/// Tells whether two objects have the same fields, and each the same value or one that may differ so.
-fn are_same(
-    left: &Value,
-    right: &Value,
-    may_differ: impl Fn(&str, &Value, &Value) -> bool,
-) -> bool {
-    match (left, right) {
-        (Value::Object(left), Value::Object(right)) => are_same_objects(left, right, may_differ),
-        _ => false,
+/// Tells whether two values are the same, but for accesses of the same type, to which a path of fields
+/// leads.
+fn are_alike(left: &Value, right: &Value, path: &[&[&str]]) -> bool {
+    match (left, right, path) {
+        (_, _, []) => {
+            let kind = left.get("type").filter(|kind| kind.is_string());
+            left == right || (kind.is_some() && kind == right.get("type"))
+        }
+        (Value::Object(left), Value::Object(right), [next, rest @ ..]) => {
+            are_alike_objects(left, right, next, rest)
+        }
+        (Value::Array(left), Value::Array(right), _) => {
+            let mut pairs = left.iter().zip(right);
+            left.len() == right.len() && pairs.all(|(left, right)| are_alike(left, right, path))
+        }
+        _ => left == right,
     }
 }
 
-fn are_same_objects(
+fn are_alike_objects(
     left: &Map<String, Value>,
     right: &Map<String, Value>,
-    may_differ: impl Fn(&str, &Value, &Value) -> bool,
+    next: &[&str],
+    rest: &[&[&str]],
 ) -> bool {
-    let is_same = |(key, value): (&String, &Value)| {
-        let other = right.get(key);
-        other.is_some_and(|other| value == other || may_differ(key, value, other))
+    let are_alike_in = |(key, value): (&String, &Value)| match right.get(key) {
+        Some(other) if next.contains(&key.as_str()) => are_alike(value, other, rest),
+        other => other == Some(value),
     };
-    left.len() == right.len() && left.iter().all(is_same)
+    left.len() == right.len() && left.iter().all(are_alike_in)
 }
 
 /// The oldest normalisation covers the layout of a descriptor, the others what it says.

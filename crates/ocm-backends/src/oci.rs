@@ -25,6 +25,7 @@ mod remembered;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -118,21 +119,16 @@ impl OciComponentRepository {
         &self.store
     }
 
-    fn below_prefix(&self, path: &str) -> Result<RepositoryName, Error> {
+    fn below_prefix(&self, path: impl fmt::Display) -> Result<RepositoryName, Error> {
         let name = match &self.prefix {
-            Some(prefix) => prefix.join(path),
-            None => path.parse(),
+            Some(prefix) => prefix.join(&path),
+            None => path.to_string().parse(),
         };
-        name.map_err(|source| Error::backend("address", path, source))
+        name.map_err(|source| Error::backend("address", path.to_string(), source))
     }
 
     fn repository(&self, component: &ComponentName) -> Result<RepositoryName, Error> {
-        let name = match &self.prefix {
-            Some(prefix) => format!("{prefix}/{COMPONENTS}/{component}"),
-            None => format!("{COMPONENTS}/{component}"),
-        };
-        let name = name.parse();
-        name.map_err(|source| Error::backend("address", component.to_string(), source))
+        self.below_prefix(format_args!("{COMPONENTS}/{component}"))
     }
 
     fn remember(&self, id: &ComponentVersionId, known: Known) -> Arc<Known> {

@@ -403,9 +403,9 @@ impl RawManifest {
             return Err(malformed(format!("it has more than {MAX_VALUES} values")));
         }
         let read = if media_type::is_index(&self.media_type) {
-            from_json(&self.bytes).map(index)
+            serde_json::from_slice(&self.bytes).map(index)
         } else if media_type::is_image(&self.media_type) {
-            from_json(&self.bytes).map(image)
+            serde_json::from_slice(&self.bytes).map(image)
         } else {
             let media_type = &self.media_type;
             return Err(malformed(format!(
@@ -490,15 +490,6 @@ fn sniff(bytes: &[u8]) -> String {
         Some(Value::String(text)) => text.clone(),
         _ if fields.contains_key("manifests") => media_type::IMAGE_INDEX.to_owned(),
         _ => media_type::IMAGE_MANIFEST.to_owned(),
-    }
-}
-
-/// Reads JSON. That it is text is found out once, and not for each text in it.
-fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => serde_json::from_str(text),
-        // It says where.
-        Err(_) => serde_json::from_slice(bytes),
     }
 }
 

@@ -26,7 +26,7 @@ impl RepositoryName {
     /// # Errors
     ///
     /// The result is no repository name.
-    pub fn join(&self, path: &str) -> Result<Self, ParseNameError> {
+    pub fn join(&self, path: impl fmt::Display) -> Result<Self, ParseNameError> {
         format!("{}/{path}", self.0).parse()
     }
 }

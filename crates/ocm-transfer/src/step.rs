@@ -117,10 +117,6 @@ fn choose(
             };
         }
     };
-    if let AccessKind::LocalBlob(blob) = &kind {
-        return local_step(blob, digest, options.upload_as);
-    }
-    // The types of before.
     if let Some(blob) = access.as_local_blob() {
         return local_step(&blob, digest, options.upload_as);
     }

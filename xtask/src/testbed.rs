@@ -84,8 +84,12 @@ pub(crate) fn build() -> Result<PathBuf> {
     let unbuilt: Vec<_> = missing.iter().filter(|it| !built(it).is_file()).collect();
     if !unbuilt.is_empty() {
         let proxies = proxies(&go_setting("GOPROXY")?)?;
+        // What Go keeps for the next build takes gigabytes, and there is none.
+        let kept = tempfile::tempdir_in(&cache).context("cannot make a folder to build in")?;
         for program in unbuilt {
-            build_program(program, &modules, &folders[program.module], &proxies)?;
+            let mut build = build_command(program, &modules, &proxies);
+            build.env("GOCACHE", kept.path());
+            build_program(program, build, &folders[program.module])?;
         }
     }
     for program in missing {
@@ -140,22 +144,12 @@ fn proxies(setting: &str) -> Result<String> {
     Ok(proxies.to_owned())
 }
 
-#[expect(clippy::print_stderr, reason = "it takes minutes")]
-fn build_program(program: &Program, modules: &Path, folder: &Path, proxies: &str) -> Result<()> {
-    let Program {
-        name,
-        module,
-        package,
-    } = program;
-    eprintln!("building {name} (once)");
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+fn build_command(program: &Program, modules: &Path, proxies: &str) -> Command {
     let (version, major, minor) = KUBERNETES;
     let stamp = "k8s.io/component-base/version";
-    // Under a name of its own until it is whole: several builds may run at once.
-    let partial = folder.join(format!(".{name}.{}", std::process::id()));
     let mut command = Command::new("go");
     command
-        .current_dir(modules.join(module))
+        .current_dir(modules.join(program.module))
         .env("CGO_ENABLED", "0")
         .env("GOPROXY", proxies)
         // Not even for modules that the user has exempted from proxies.
@@ -163,11 +157,19 @@ fn build_program(program: &Program, modules: &Path, folder: &Path, proxies: &str
         .args(["build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags"])
         .arg(format!(
             "-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
-        ))
-        .arg("-o")
-        .arg(&partial)
-        .arg(package);
-    succeed(command)?;
+        ));
+    command
+}
+
+#[expect(clippy::print_stderr, reason = "it takes minutes")]
+fn build_program(program: &Program, mut build: Command, folder: &Path) -> Result<()> {
+    let Program { name, package, .. } = program;
+    eprintln!("building {name} (once)");
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // Under a name of its own until it is whole: several builds may run at once.
+    let partial = folder.join(format!(".{name}.{}", std::process::id()));
+    build.arg("-o").arg(&partial).arg(package);
+    succeed(build)?;
     let program = folder.join(name);
     fs::rename(&partial, &program).with_context(|| format!("cannot write {}", program.display()))
 }

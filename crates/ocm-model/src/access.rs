@@ -105,6 +105,11 @@ impl Access {
         self.0.into_json()
     }
 
+    /// Returns the fields, the type being one of them.
+    pub fn into_fields(self) -> Map<String, Value> {
+        self.0.into()
+    }
+
     /// Returns what specifications of each known type must look like.
     pub fn tables() -> impl Iterator<Item = &'static Object> {
         types::ALL.iter().map(|(_, object)| object)

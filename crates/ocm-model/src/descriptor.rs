@@ -73,15 +73,33 @@ pub struct Descriptor {
     id: ComponentVersionId,
 }
 
-/// What is known of the content of a resource or a source.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ElementContent {
-    /// Name, version and extra identity of the element.
-    pub identity: Identity,
-    /// Where the content is.
-    pub access: Option<Access>,
-    /// Its digest, which sources do not have.
-    pub digest: Option<DigestSpec>,
+/// What a descriptor says of the content of a resource or a source, read when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ElementContent<'a> {
+    kind: ElementKind,
+    element: &'a Value,
+}
+
+impl ElementContent<'_> {
+    /// Returns name, version and extra identity of the element.
+    pub fn identity(&self) -> Identity {
+        lookup::identity_of(self.element)
+    }
+
+    /// Returns where the content is.
+    pub fn access(&self) -> Option<Access> {
+        let access = self.element.get("access");
+        let access = access.filter(|access| !access.is_null())?;
+        Some(Access::from_json(access.clone()).expect(CHECKED))
+    }
+
+    /// Returns its digest, which sources do not have.
+    pub fn digest(&self) -> Option<DigestSpec> {
+        let digest = self.element.get("digest");
+        digest
+            .filter(|_| self.kind == ElementKind::Resource)
+            .and_then(read)
+    }
 }
 
 /// The layout of a descriptor.
@@ -282,20 +300,11 @@ impl Descriptor {
         self.list(ElementKind::Source).iter().map(read).collect()
     }
 
-    /// Returns what is known of the content of the elements of a kind, in their order, without
-    /// reading all else.
-    pub fn contents(&self, kind: ElementKind) -> impl Iterator<Item = ElementContent> {
-        self.list(kind).iter().map(move |element| {
-            let access = element.get("access").filter(|access| !access.is_null());
-            let digest = element.get("digest");
-            ElementContent {
-                identity: lookup::identity_of(element),
-                access: access.map(|access| Access::from_json(access.clone()).expect(CHECKED)),
-                digest: digest
-                    .filter(|_| kind == ElementKind::Resource)
-                    .and_then(read),
-            }
-        })
+    /// Returns what is said of the content of the elements of a kind, in their order, without reading
+    /// all else.
+    pub fn contents(&self, kind: ElementKind) -> impl Iterator<Item = ElementContent<'_>> {
+        let elements = self.list(kind).iter();
+        elements.map(move |element| ElementContent { kind, element })
     }
 
     /// Returns the references to other component versions.

@@ -5,6 +5,7 @@ use ocm_model::element::Element as _;
 use ocm_model::{Access, Descriptor, DigestSpec, ElementKind, Identity};
 use ocm_oci::{ImageReference, PlatformFilter};
 use ocm_repository::{AccessMethods, platforms_of};
+use serde_json::Value;
 
 use crate::contents::{Accesses, Incoming};
 use crate::decide::{Decision, Difference, decide};
@@ -87,34 +88,28 @@ pub(crate) fn assess_copy(
     access: &AccessMethods,
     given: &[Option<Step>],
 ) -> Assessment {
-    if given.is_empty() && stays_local(copy, incoming, options) {
+    if given.is_empty() && stays_local(copy, options) {
         return skip(SAME);
     }
     same_at_target(elements(copy, incoming, options, access, given))
 }
 
-/// Tells whether all content is in local blobs, is to stay there, and the target has it so: the usual
-/// case, in which nothing has to be chosen element by element.
-fn stays_local(copy: &Accesses, incoming: &Incoming<'_>, options: &TransferOptions) -> bool {
-    let is_plain = |access: Option<&Access>| {
-        let blob = access.filter(|access| access.is_local_blob() && access.platforms().is_none());
-        blob.and_then(|access| access.as_spec().field("mediaType")?.as_str())
-            .is_some_and(|media_type| !holds_artifact(media_type))
+/// Tells whether a copy has all content in local blobs, where it is to stay: the usual case, in which
+/// nothing has to be chosen element by element. What comes has local blobs where a copy has them.
+fn stays_local(copy: &Accesses, options: &TransferOptions) -> bool {
+    let holds_no_artifact = |access: &Access| {
+        let media_type = access.as_spec().field("mediaType").and_then(Value::as_str);
+        media_type.is_some_and(|media_type| !holds_artifact(media_type))
     };
-    let are_plain = |incoming: Option<&Access>, there: Option<&Access>| {
-        incoming.is_some_and(|access| access.kind().is_ok())
-            && is_plain(incoming)
-            && is_plain(there)
+    let is_plain = |access: &Access| {
+        access.is_local_blob()
+            && access.kind().is_ok()
+            && access.platforms().is_none()
+            && holds_no_artifact(access)
     };
-    let resources = incoming.resources.iter().map(|it| it.access.as_ref());
-    let sources = incoming.sources.iter().map(|it| it.access.as_ref());
-    let mut resources = resources.zip(copy.resources.iter().map(Option::as_ref));
-    let mut sources = sources.zip(copy.sources.iter().map(Option::as_ref));
+    let mut all = copy.resources.iter().chain(&copy.sources);
     options.upload_as == UploadAs::LocalBlob
-        && (copy.resources.len(), copy.sources.len())
-            == (incoming.resources.len(), incoming.sources.len())
-        && resources.all(|(incoming, there)| are_plain(incoming, there))
-        && sources.all(|(incoming, there)| are_plain(incoming, there))
+        && all.all(|access| access.as_ref().is_some_and(is_plain))
 }
 
 /// Says what is to be done where the target has all but maybe some content.
@@ -238,8 +233,8 @@ fn elements(
                 });
             }
         };
-    let mut resources = Vec::with_capacity(incoming.resources.len());
-    for (index, resource) in incoming.resources.iter().enumerate() {
+    let mut resources = Vec::with_capacity(incoming.resources().len());
+    for (index, resource) in incoming.resources().iter().enumerate() {
         let access = resource.access.as_ref();
         let digest = resource.digest.as_ref();
         let fetchable = fetchable(access);
@@ -263,8 +258,8 @@ fn elements(
         note_held(ElementKind::Resource, index, &element, step, at_target);
         resources.push(element);
     }
-    let mut sources = Vec::with_capacity(incoming.sources.len());
-    for (index, source) in incoming.sources.iter().enumerate() {
+    let mut sources = Vec::with_capacity(incoming.sources().len());
+    for (index, source) in incoming.sources().iter().enumerate() {
         let access = source.access.as_ref();
         let choice = source_step(&source.name, access, fetchable(access), options);
         let is_beyond_reach = choice.is_beyond_reach;

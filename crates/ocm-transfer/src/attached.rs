@@ -29,8 +29,8 @@ impl Gatherer {
         let held = std::mem::take(&mut assessment.held).into_iter();
         let looks = held.filter_map(|held| {
             let access = match held.kind {
-                ElementKind::Source => incoming.sources[held.index].access.clone(),
-                _ => incoming.resources[held.index].access.clone(),
+                ElementKind::Source => incoming.sources()[held.index].access.clone(),
+                _ => incoming.resources()[held.index].access.clone(),
             };
             let access = access.filter(|access| is_asked(source, access))?;
             Some(async move {

@@ -1,14 +1,39 @@
-//! What a component version that comes consists of, read once for all that is to be decided.
+//! What a component version that comes consists of, as far as it is needed to decide about it.
+
+use std::sync::OnceLock;
 
 use ocm_model::element::{Resource, Source};
-use ocm_model::{Access, ComponentVersionId, Descriptor};
+use ocm_model::{Access, ComponentVersionId, Descriptor, ElementKind};
 
-/// A descriptor that comes, with the elements that have content.
+/// A descriptor that comes, with the elements that have content. They are read once somebody asks:
+/// nobody does if the target has a copy.
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {
     pub(crate) descriptor: &'a Descriptor,
-    pub(crate) resources: Vec<Resource>,
-    pub(crate) sources: Vec<Source>,
+    resources: OnceLock<Vec<Resource>>,
+    sources: OnceLock<Vec<Source>>,
+}
+
+impl<'a> Incoming<'a> {
+    pub(crate) const fn new(descriptor: &'a Descriptor) -> Self {
+        Self {
+            descriptor,
+            resources: OnceLock::new(),
+            sources: OnceLock::new(),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &ComponentVersionId {
+        self.descriptor.id()
+    }
+
+    pub(crate) fn resources(&self) -> &[Resource] {
+        self.resources.get_or_init(|| self.descriptor.resources())
+    }
+
+    pub(crate) fn sources(&self) -> &[Source] {
+        self.sources.get_or_init(|| self.descriptor.sources())
+    }
 }
 
 /// Where the content of elements is, in their order.
@@ -18,37 +43,15 @@ pub(crate) struct Accesses {
     pub(crate) sources: Vec<Option<Access>>,
 }
 
-impl<'a> Incoming<'a> {
-    pub(crate) fn new(descriptor: &'a Descriptor) -> Self {
-        Self {
-            resources: descriptor.resources(),
-            sources: descriptor.sources(),
-            descriptor,
-        }
-    }
-
-    pub(crate) const fn id(&self) -> &ComponentVersionId {
-        self.descriptor.id()
-    }
-
-    /// Returns where the content is that comes.
-    pub(crate) fn accesses(&self) -> Accesses {
-        let resources = self.resources.iter().map(|it| it.access.clone());
-        let sources = self.sources.iter().map(|it| it.access.clone());
-        Accesses {
-            resources: resources.collect(),
-            sources: sources.collect(),
-        }
-    }
-}
-
 impl Accesses {
     pub(crate) fn of(descriptor: &Descriptor) -> Self {
-        let resources = descriptor.resources().into_iter().map(|it| it.access);
-        let sources = descriptor.sources().into_iter().map(|it| it.access);
+        let of = |kind| {
+            let contents = descriptor.contents(kind);
+            contents.map(|content| content.access()).collect()
+        };
         Self {
-            resources: resources.collect(),
-            sources: sources.collect(),
+            resources: of(ElementKind::Resource),
+            sources: of(ElementKind::Source),
         }
     }
 }

@@ -7,7 +7,7 @@ use futures::future::try_join;
 use ocm_digest::Digest;
 use ocm_model::access::AccessKind;
 use ocm_model::element::Element as _;
-use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, Identity};
+use ocm_model::{Access, ComponentVersionId, Descriptor, DigestSpec, ElementKind, Identity};
 use ocm_oci::{CopyOptions, Selection, graph_size};
 use ocm_repository::{
     AccessMethods, Artifact, Content, RepositoryRef, StoredVersion, selection_of,
@@ -119,15 +119,14 @@ impl Gatherer {
             Existing::Copy(_) | Existing::Something => at_target,
         };
         if let Ok(assessment) = &mut assessment {
-            let id = incoming.id();
             self.look_for_attached(&source, &incoming, assessment)
                 .await?;
-            let accesses = incoming.resources.iter().map(|it| it.access.as_ref());
-            self.sizes(&source, id, accesses, &mut assessment.resources)
-                .await?;
-            let accesses = incoming.sources.iter().map(|it| it.access.as_ref());
-            self.sizes(&source, id, accesses, &mut assessment.sources)
-                .await?;
+            for (kind, elements) in [
+                (ElementKind::Resource, &mut assessment.resources),
+                (ElementKind::Source, &mut assessment.sources),
+            ] {
+                self.sizes(&source, &descriptor, kind, elements).await?;
+            }
         }
         Ok(Gathered {
             source,
@@ -201,9 +200,9 @@ impl Gatherer {
             return Ok(Existing::Something);
         }
         if digest == source_digest {
-            return Ok(Existing::Copy(incoming.accesses()));
+            return Ok(Existing::Copy(Accesses::of(incoming.descriptor)));
         }
-        if let Some(copy) = foreseen(source, &self.target, incoming).await
+        if let Some(copy) = foreseen(source, &self.target, incoming.descriptor).await
             && copy.stored_digest == digest
         {
             return Ok(Existing::Copy(copy.accesses));
@@ -220,21 +219,22 @@ impl Gatherer {
     async fn sizes(
         &self,
         source: &RepositoryRef,
-        id: &ComponentVersionId,
-        accesses: impl Iterator<Item = Option<&Access>> + Send,
+        descriptor: &Descriptor,
+        kind: ElementKind,
         elements: &mut [ElementPlan],
     ) -> Result<(), Error> {
+        let id = descriptor.id();
         let moving = elements
             .iter_mut()
-            .zip(accesses)
-            .filter_map(|(element, access)| Some((element, access?)))
-            .filter(|(element, _)| element.step.moves());
+            .zip(descriptor.contents(kind))
+            .filter(|(element, _)| element.step.moves())
+            .filter_map(|(element, content)| Some((element, content.access()?)));
         for (element, access) in moving {
             let content = if access.is_local() {
-                let content = source.local_content(id, access).await;
+                let content = source.local_content(id, &access).await;
                 content.map_err(|error| Error::repository("read", at(id, source), error))?
-            } else if self.measures && is_image(access) {
-                match self.access.content(access).await {
+            } else if self.measures && is_image(&access) {
+                match self.access.content(&access).await {
                     Ok(content) => content,
                     // Carrying out the plan says what is wrong, if it still is.
                     Err(_) => continue,
@@ -245,7 +245,7 @@ impl Gatherer {
             element.size = match content {
                 Content::Blob(blob) => blob.size(),
                 Content::Artifact(artifact) if self.measures => {
-                    let selection = selection_of(access).of(&self.options.platforms);
+                    let selection = selection_of(&access).of(&self.options.platforms);
                     size_of(&artifact, selection).await
                 }
                 Content::Artifact(_) => None,

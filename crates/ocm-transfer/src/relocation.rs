@@ -2,12 +2,12 @@
 
 use ocm_ctf::is_oci_layout;
 use ocm_digest::Digest;
-use ocm_model::element::Element;
-use ocm_model::{Access, ComponentVersionId, TypedSpec};
+use ocm_model::descriptor::ElementContent;
+use ocm_model::{Access, ComponentVersionId, Descriptor, ElementKind};
 use ocm_repository::{Content, ForeseenBlob, LocalAccess, RepositoryRef};
 use serde_json::{Map, Value};
 
-use crate::contents::{Accesses, Incoming};
+use crate::contents::Accesses;
 
 /// How a component version will be stored at a target.
 pub(crate) struct Foreseen {
@@ -21,47 +21,40 @@ pub(crate) struct Foreseen {
 pub(crate) async fn foreseen(
     source: &RepositoryRef,
     target: &RepositoryRef,
-    incoming: &Incoming<'_>,
+    descriptor: &Descriptor,
 ) -> Option<Foreseen> {
-    let id = incoming.id();
+    let id = descriptor.id();
+    let mut accesses = Accesses::of(descriptor);
     let mut blobs = Vec::new();
-    for element in &incoming.resources {
-        if let Some(access) = local(element.access.as_ref()) {
-            blobs.push(local_blob(source, id, element, access).await?);
-        }
-    }
-    for element in &incoming.sources {
-        if let Some(access) = local(element.access.as_ref()) {
-            blobs.push(local_blob(source, id, element, access).await?);
+    for (kind, accesses) in [
+        (ElementKind::Resource, &accesses.resources),
+        (ElementKind::Source, &accesses.sources),
+    ] {
+        for (content, access) in descriptor.contents(kind).zip(accesses) {
+            if let Some(access) = access.as_ref().filter(|access| access.is_local_blob()) {
+                blobs.push(local_blob(source, id, (kind, content), access).await?);
+            }
         }
     }
     let mut there = target.foreseen_accesses(&id.name, &blobs)?.into_iter();
-    let mut relocate = |access: &Option<Access>| match local(access.as_ref()) {
-        Some(old) => Some(Some(relocated(old, there.next()?, false))),
-        None => Some(access.clone()),
-    };
-    let resources = incoming.resources.iter().map(|it| relocate(&it.access));
-    let resources: Vec<Option<Access>> = resources.collect::<Option<_>>()?;
-    let sources = incoming.sources.iter().map(|it| relocate(&it.access));
-    let sources: Vec<Option<Access>> = sources.collect::<Option<_>>()?;
-    let descriptor = incoming.descriptor;
-    let descriptor = descriptor.write_json_with_accesses(&resources, &sources);
+    for access in accesses.resources.iter_mut().chain(&mut accesses.sources) {
+        if let Some(old) = access.take_if(|access| access.is_local_blob()) {
+            *access = Some(relocated(old, there.next()?, false));
+        }
+    }
+    let Accesses { resources, sources } = &accesses;
+    let written = descriptor.write_json_with_accesses(resources, sources);
     Some(Foreseen {
-        stored_digest: target.foreseen_digest(id, descriptor, blobs)?,
-        accesses: Accesses { resources, sources },
+        stored_digest: target.foreseen_digest(id, written, blobs)?,
+        accesses,
     })
 }
 
-/// Returns the access if it is that of a local blob.
-fn local(access: Option<&Access>) -> Option<&Access> {
-    access.filter(|access| access.is_local_blob())
-}
-
 /// Returns what is known of the local blob of an element; `None` for artifacts, whose way is longer.
-async fn local_blob<E: Element + Sync>(
+async fn local_blob(
     source: &RepositoryRef,
     id: &ComponentVersionId,
-    element: &E,
+    (kind, element): (ElementKind, ElementContent<'_>),
     access: &Access,
 ) -> Option<ForeseenBlob> {
     let content = source.local_content(id, access).await.ok()?;
@@ -72,7 +65,7 @@ async fn local_blob<E: Element + Sync>(
         .media_type()
         .filter(|media_type| !is_oci_layout(media_type))?;
     Some(ForeseenBlob {
-        kind: E::KIND,
+        kind,
         element: element.identity(),
         media_type: media_type.to_owned(),
         digest: blob.digest()?,
@@ -82,37 +75,18 @@ async fn local_blob<E: Element + Sync>(
 
 /// Returns the access of a local blob at its new place, where it may be an artifact. Its spelling and
 /// the fields that are not about the place stay.
-pub(crate) fn relocated(old: &Access, new: LocalAccess, is_artifact: bool) -> Access {
+pub(crate) fn relocated(old: Access, new: LocalAccess, is_artifact: bool) -> Access {
     let LocalAccess { blob, global } = new;
     let media_type = old.as_spec().field("mediaType").and_then(Value::as_str);
     // What was an archive may have been stored as the artifact that it held.
     let is_new = is_artifact || ocm_oci::media_type::is_manifest(&blob.media_type);
     let gains_media_type = is_new || media_type.is_none_or(str::is_empty);
 
-    let old = old.as_json();
-    let mut changes = [
-        (spelling(old, "localReference"), Some(blob.local_reference)),
-        (
-            spelling(old, "mediaType"),
-            gains_media_type.then_some(blob.media_type),
-        ),
-    ];
-    // The three that may be new.
-    let mut fields = Map::with_capacity(old.len() + 3);
-    for (key, value) in old {
-        if key.eq_ignore_ascii_case(GLOBAL_ACCESS) {
-            continue;
-        }
-        let mut all = changes.iter_mut();
-        let change = all.find(|(changed, _)| changed == key);
-        let changed = change.and_then(|(_, value)| value.take());
-        let value = changed.map_or_else(|| value.clone(), Value::from);
-        fields.insert(key.clone(), value);
-    }
-    for (key, value) in changes {
-        if let Some(value) = value {
-            fields.insert(key.to_owned(), value.into());
-        }
+    let mut fields = old.into_fields();
+    fields.retain(|key, _| !key.eq_ignore_ascii_case(GLOBAL_ACCESS));
+    set(&mut fields, "localReference", blob.local_reference);
+    if gains_media_type {
+        set(&mut fields, "mediaType", blob.media_type);
     }
     if let Some(global) = global {
         fields.insert(GLOBAL_ACCESS.to_owned(), global.into_json());
@@ -123,14 +97,15 @@ pub(crate) fn relocated(old: &Access, new: LocalAccess, is_artifact: bool) -> Ac
 /// The field with the access that also holds from elsewhere.
 const GLOBAL_ACCESS: &str = "globalAccess";
 
-/// Returns a field in the spelling that it has.
-fn spelling<'a>(fields: &'a Map<String, Value>, name: &'a str) -> &'a str {
-    if fields.contains_key(name) {
-        return name;
-    }
+/// Sets a field in the spelling that it has.
+fn set(fields: &mut Map<String, Value>, name: &str, value: String) {
     let mut keys = fields.keys();
-    let found = keys.find(|key| key.eq_ignore_ascii_case(name));
-    found.map_or(name, String::as_str)
+    let other = keys.find(|key| key.eq_ignore_ascii_case(name)).cloned();
+    let key = match other {
+        Some(other) if !fields.contains_key(name) => other,
+        _ => name.to_owned(),
+    };
+    fields.insert(key, value.into());
 }
 
 /// Sets the media type of an access where there is one.
@@ -138,10 +113,9 @@ pub(crate) fn with_media_type(access: Access, media_type: Option<String>) -> Acc
     let Some(media_type) = media_type else {
         return access;
     };
-    let mut fields = access.as_json().clone();
-    let key = spelling(&fields, "mediaType").to_owned();
-    fields.insert(key, media_type.into());
-    TypedSpec::from_json(Value::Object(fields)).map_or(access, Access::new)
+    let mut fields = access.into_fields();
+    set(&mut fields, "mediaType", media_type);
+    Access::from_json(Value::Object(fields)).expect("its type is what it was")
 }
 
 #[cfg(test)]
@@ -164,7 +138,7 @@ mod tests {
             json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
             "mediaType": "application/octet-stream"}),
         );
-        let relocated = relocated(&old.unwrap(), LocalAccess::of(&new).unwrap(), false);
+        let relocated = relocated(old.unwrap(), LocalAccess::of(&new).unwrap(), false);
         assert_eq!(
             relocated.into_json(),
             json!({"type": "localBlob", "LocalReference": "sha256:11", "mediaType": "text/x",
@@ -179,7 +153,7 @@ mod tests {
             json!({"type": "LocalBlob/v1", "localReference": "sha256:11",
             "mediaType": "text/plain", "globalAccess": {"type": "new"}}),
         );
-        let relocated = relocated(&access(old), LocalAccess::of(&new).unwrap(), false);
+        let relocated = relocated(access(old), LocalAccess::of(&new).unwrap(), false);
         assert_eq!(relocated.as_json()["mediaType"], "text/plain");
         assert_eq!(relocated.as_json()["globalAccess"]["type"], "new");
     }

@@ -29,8 +29,8 @@ pub(super) fn local_blobs(descriptor: &Descriptor) -> Vec<(Local, LocalBlob)> {
     let local_of = |kind| {
         let contents = descriptor.contents(kind);
         contents.filter_map(move |content| {
-            let blob = content.access?.as_local_blob()?;
-            let identity = content.identity;
+            let blob = content.access()?.as_local_blob()?;
+            let identity = content.identity();
             Some((Local { kind, identity }, blob))
         })
     };

@@ -1,6 +1,5 @@
 //! Bytes from outside end in an error that says where, never in a panic.
 
-use ocm_model::descriptor::ElementContent;
 use ocm_model::element::Element as _;
 use ocm_model::{
     Access, ComponentRef, Constraint, Descriptor, ElementKind, NormalisationAlgorithm,
@@ -18,23 +17,25 @@ fn use_all(descriptor: &Descriptor) {
     }
     descriptor.validate();
     let _ = descriptor.check_digestible();
-    let contents = |kind| descriptor.contents(kind).collect::<Vec<_>>();
+    let contents = |kind| {
+        let contents = descriptor.contents(kind);
+        contents
+            .map(|content| (content.identity(), content.access(), content.digest()))
+            .collect::<Vec<_>>()
+    };
     let resources = descriptor.resources();
-    let of_resources = resources.iter().map(|resource| ElementContent {
-        identity: resource.identity(),
-        access: resource.access.clone(),
-        digest: resource.digest.clone(),
+    let of_resources = resources.iter().map(|resource| {
+        let digest = resource.digest.clone();
+        (resource.identity(), resource.access.clone(), digest)
     });
     assert_eq!(
         contents(ElementKind::Resource),
         of_resources.collect::<Vec<_>>()
     );
     let sources = descriptor.sources();
-    let of_sources = sources.iter().map(|source| ElementContent {
-        identity: source.identity(),
-        access: source.access.clone(),
-        digest: None,
-    });
+    let of_sources = sources
+        .iter()
+        .map(|source| (source.identity(), source.access.clone(), None));
     assert_eq!(
         contents(ElementKind::Source),
         of_sources.collect::<Vec<_>>()

@@ -94,7 +94,7 @@ impl Mover {
             Step::CopyLocalBlob if matches!(access.kind(), Ok(AccessKind::LocalBlob(_))) => {
                 let is_artifact = matches!(content, Content::Artifact(_));
                 match LocalAccess::of(&added.access) {
-                    Some(new) => relocated(access, new, is_artifact),
+                    Some(new) => relocated(access.clone(), new, is_artifact),
                     None => added.access,
                 }
             }

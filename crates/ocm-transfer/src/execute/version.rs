@@ -337,25 +337,23 @@ fn pieces(incoming: &Descriptor, work: &Work) -> Result<Vec<Piece>, Error> {
 fn piece(
     kind: ElementKind,
     index: usize,
-    content: ElementContent,
+    content: ElementContent<'_>,
     plan: &ElementPlan,
 ) -> Option<Result<Piece, Error>> {
     if !plan.step.moves() {
         return None;
     }
-    let ElementContent {
-        identity,
-        access,
-        digest,
-    } = content;
-    let element = ElementId { kind, identity };
+    let element = ElementId {
+        kind,
+        identity: content.identity(),
+    };
     if plan.identity != element.identity {
         return Some(Err(Error::plan(format!(
             "its step for `{}` is about {element}",
             plan.identity
         ))));
     }
-    let Some(access) = access else {
+    let Some(access) = content.access() else {
         return Some(Err(Error::plan(format!(
             "{element} has no content that could move"
         ))));
@@ -364,7 +362,7 @@ fn piece(
         element,
         index,
         access,
-        digest,
+        digest: content.digest(),
         size: plan.size,
         step: plan.step.clone(),
     }))

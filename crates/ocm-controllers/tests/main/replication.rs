@@ -144,10 +144,14 @@ async fn what_the_target_has_lost_is_transferred_again_when_it_is_looked_at() {
     publish(&source, &[descriptor("1.0.0")]).await;
     apply(&namespace, &objects(&source, target.host(), "1.0.0", ""));
     says(&namespace, &done("1.0.0")).await;
-    // Looked at without need, nothing moves, and nothing is noted.
-    look_again(&namespace, "1");
+    // Looked at without need, nothing moves, and nothing is noted. That is over once it has been
+    // seen that something else has changed.
+    let other = objects(&source, target.host(), "1.0.0", "  interval: 2h\n");
+    apply(&namespace, &other);
+    let status = says(&namespace, &done("1.0.0")).await.status.unwrap();
+    assert_eq!(status.history.len(), 1);
     lose(&target, "1.0.0").await;
-    look_again(&namespace, "2");
+    look_again(&namespace, "now");
     let both = |it: &Replication| it.status.as_ref().is_some_and(|it| it.history.len() == 2);
     wait(&namespace, "it", both).await;
     assert!(has(&target, "1.0.0").await);

@@ -175,6 +175,10 @@ impl ComponentRepository for OciComponentRepository {
         self.location.clone()
     }
 
+    fn is_at_hand(&self) -> bool {
+        self.store.is_at_hand()
+    }
+
     async fn components(&self) -> Result<Vec<ComponentName>, Error> {
         self.list_components().await
     }

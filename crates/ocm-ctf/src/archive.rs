@@ -117,4 +117,8 @@ impl Store for CtfArchive {
     fn location(&self) -> String {
         self.0.name.to_string()
     }
+
+    fn is_at_hand(&self) -> bool {
+        true
+    }
 }

@@ -404,6 +404,10 @@ impl Store for CtfDirectory {
         self.0.name.to_string()
     }
 
+    fn is_at_hand(&self) -> bool {
+        true
+    }
+
     fn ingest(&self) -> Option<&dyn Ingest> {
         (self.0.access == Access::ReadWrite).then_some(self as &dyn Ingest)
     }

@@ -252,4 +252,8 @@ impl Store for OciLayout {
     fn location(&self) -> String {
         self.0.name.to_string()
     }
+
+    fn is_at_hand(&self) -> bool {
+        true
+    }
 }

@@ -71,6 +71,10 @@ impl Store for MemoryStore {
         "memory".to_owned()
     }
 
+    fn is_at_hand(&self) -> bool {
+        true
+    }
+
     fn ingest(&self) -> Option<&dyn Ingest> {
         Some(self)
     }

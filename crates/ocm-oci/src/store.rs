@@ -25,6 +25,11 @@ pub trait Store: Fetch + Push + List + Referrers + Delete + fmt::Debug {
     /// Returns how messages name this store, such as `http://127.0.0.1:5001` or `./shop.ctf`.
     fn location(&self) -> String;
 
+    /// Returns whether reading waits for nobody else, as where everything is in a file of this machine.
+    fn is_at_hand(&self) -> bool {
+        false
+    }
+
     /// Returns the way to take in uploads piece by piece, for a server in front of this store.
     fn ingest(&self) -> Option<&dyn Ingest> {
         None

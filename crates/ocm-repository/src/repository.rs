@@ -122,6 +122,11 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     /// Returns how messages name this repository, such as `./shop.ctf`.
     fn location(&self) -> String;
 
+    /// Returns whether reading waits for nobody else, as where everything is in a file of this machine.
+    fn is_at_hand(&self) -> bool {
+        false
+    }
+
     /// Returns the names of all components, sorted.
     ///
     /// # Errors

@@ -83,8 +83,14 @@ pub(crate) struct Gatherer {
 impl Gatherer {
     /// Reads a component version at its source, and at the target as far as that is needed.
     pub(crate) async fn gather(self, wanted: Wanted) -> Result<Gathered, Error> {
-        let (found, at_target) =
-            try_join(self.find(&wanted), self.target_digest(&wanted.id)).await?;
+        let first = wanted.repositories.first();
+        let (found, at_target) = if first.is_some_and(|source| source.is_at_hand()) {
+            // What is read while others wait goes on on another thread, which costs more than it saves.
+            let at_target = self.target_digest(&wanted.id).await?;
+            (self.find(&wanted).await?, at_target)
+        } else {
+            try_join(self.find(&wanted), self.target_digest(&wanted.id)).await?
+        };
         let (source, stored) = found;
         if let Some(inspector) = &self.inspector {
             let passed = inspector.inspect(&stored);

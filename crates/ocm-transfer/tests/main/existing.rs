@@ -1,6 +1,6 @@
 //! What happens to component versions that the target has.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ocm_model::{Descriptor, Label, NormalisationAlgorithm, Provider};
 use ocm_repository::RepositoryRef;
@@ -47,6 +47,21 @@ async fn the_same_is_skipped_without_any_write() {
         (0, 1),
         "one look at what is stored"
     );
+}
+
+#[tokio::test]
+async fn a_source_at_hand_is_read_once_the_target_has_answered() {
+    let (source, target, _) = both().await;
+    let (source, from) = Watched::new(&source).shared();
+    let read_before = Arc::new(Mutex::new(Vec::new()));
+    let (watched, looks) = (Arc::clone(&source), Arc::clone(&read_before));
+    let look = move || looks.lock().unwrap().push(watched.reads());
+    let (_, to) = Watched::telling(&target, look).shared();
+    transfer(&from, &to, TransferOptions::default(), &[ID])
+        .await
+        .unwrap();
+    assert_eq!(*read_before.lock().unwrap(), [0]);
+    assert!(source.reads() > 0);
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 
 /// What is asked before each write: it returns the error to fail with.
 type Before = Box<dyn Fn(usize) -> Option<Error> + Send + Sync>;
+/// What is told of each look at what is stored, before it is answered.
+type Look = Box<dyn Fn() + Send + Sync>;
 /// What becomes of local content.
 type Change = Box<dyn Fn(Content) -> Content + Send + Sync>;
 
@@ -31,6 +33,7 @@ pub(crate) struct Watched {
     pub(crate) hangs: Arc<Notify>,
     hangs_at: Option<usize>,
     before_write: Before,
+    before_look: Look,
     change: Change,
 }
 
@@ -46,6 +49,7 @@ impl Watched {
             hangs: Arc::default(),
             hangs_at: None,
             before_write: Box::new(|_| None),
+            before_look: Box::new(|| ()),
             change: Box::new(|content| content),
         }
     }
@@ -66,6 +70,17 @@ impl Watched {
     pub(crate) fn hanging_at(inner: &impl Borrow<RepositoryRef>, write: usize) -> Self {
         Self {
             hangs_at: Some(write),
+            ..Self::new(inner)
+        }
+    }
+
+    /// Tells of each look at what is stored.
+    pub(crate) fn telling(
+        inner: &impl Borrow<RepositoryRef>,
+        look: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            before_look: Box::new(look),
             ..Self::new(inner)
         }
     }
@@ -122,6 +137,10 @@ impl ComponentRepository for Watched {
         self.inner.location()
     }
 
+    fn is_at_hand(&self) -> bool {
+        self.inner.is_at_hand()
+    }
+
     async fn components(&self) -> Result<Vec<ComponentName>, Error> {
         self.read();
         self.inner.components().await
@@ -134,6 +153,7 @@ impl ComponentRepository for Watched {
 
     async fn stored_digest(&self, id: &ComponentVersionId) -> Result<Option<Digest>, Error> {
         self.read();
+        (self.before_look)();
         self.inner.stored_digest(id).await
     }
 

@@ -175,3 +175,30 @@ impl Blob for Metered {
         Ok(self.meter(self.inner.open_at(offset).await?, offset))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ocm_blob::{MemoryBlob, read_to_end};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_byte_counts_once_however_it_is_read() {
+        let silent: Arc<dyn CopyProgress> = Arc::new(Silent);
+        let content: BlobRef = Arc::new(MemoryBlob::new("hello"));
+        let read = |meter: &Meter| {
+            let progress: Arc<dyn CopyProgress> = Arc::new(meter.clone());
+            Metered::over(&content, &progress)
+        };
+        let at_hand = Meter::over(&silent);
+        let blob = read(&at_hand);
+        assert_eq!(blob.read_at_hand().unwrap().unwrap(), "hello");
+        assert_eq!(at_hand.bytes(), 5);
+        read_to_end(&blob, 5).await.unwrap();
+        assert_eq!(at_hand.bytes(), 5);
+
+        let as_stream = Meter::over(&silent);
+        read_to_end(&read(&as_stream), 5).await.unwrap();
+        assert_eq!(as_stream.bytes(), 5);
+    }
+}

@@ -141,10 +141,6 @@ impl ComponentRepository for ComponentArchive {
         self.location.clone()
     }
 
-    fn is_at_hand(&self) -> bool {
-        true
-    }
-
     async fn components(&self) -> Result<Vec<ComponentName>, Error> {
         Ok(vec![self.id().name.clone()])
     }

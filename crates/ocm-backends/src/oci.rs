@@ -175,10 +175,6 @@ impl ComponentRepository for OciComponentRepository {
         self.location.clone()
     }
 
-    fn is_at_hand(&self) -> bool {
-        self.store.is_at_hand()
-    }
-
     async fn components(&self) -> Result<Vec<ComponentName>, Error> {
         self.list_components().await
     }
@@ -198,6 +194,10 @@ impl ComponentRepository for OciComponentRepository {
             Err(error) if error.is_not_found() => Ok(None),
             Err(source) => Err(Error::backend("look for", id.to_string(), source)),
         }
+    }
+
+    async fn has_at_hand(&self, id: &ComponentVersionId) -> bool {
+        self.store.is_at_hand() && matches!(self.stored_digest(id).await, Ok(Some(_)))
     }
 
     async fn component_version(&self, id: &ComponentVersionId) -> Result<StoredVersion, Error> {

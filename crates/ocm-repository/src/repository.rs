@@ -122,11 +122,6 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     /// Returns how messages name this repository, such as `./shop.ctf`.
     fn location(&self) -> String;
 
-    /// Returns whether reading waits for nobody else, as where everything is in a file of this machine.
-    fn is_at_hand(&self) -> bool {
-        false
-    }
-
     /// Returns the names of all components, sorted.
     ///
     /// # Errors
@@ -147,6 +142,13 @@ pub trait ComponentRepository: fmt::Debug + Send + Sync {
     ///
     /// The repository could not be asked.
     async fn stored_digest(&self, id: &ComponentVersionId) -> Result<Option<Digest>, Error>;
+
+    /// Returns whether a component version is there, and reading it waits for nobody else, as where
+    /// everything is in a file of this machine.
+    async fn has_at_hand(&self, id: &ComponentVersionId) -> bool {
+        let _ = id;
+        false
+    }
 
     /// Reads a component version.
     ///

@@ -101,10 +101,14 @@ pub fn difference(left: &Descriptor, right: &Descriptor) -> Option<Difference> {
 /// Tells whether two descriptors say the same, but for where content is: then they are covered by the
 /// same signatures, as is most quickly found out.
 fn differ_in_places_alone(left: &Descriptor, right: &Descriptor) -> bool {
-    let path: [&[&str]; 3] = [&["component"], &["resources", "sources"], &["access"]];
-    let (first, rest) = (path[0], &path[1..]);
+    let rest: &[&[&str]] = &[&["resources", "sources"], &["access"]];
     left.schema() == right.schema()
-        && are_alike_objects(left.as_document(), right.as_document(), first, rest)
+        && are_alike_objects(
+            left.as_document(),
+            right.as_document(),
+            &["component"],
+            rest,
+        )
 }
 
 /// Tells whether two values are the same, but for accesses of the same type, to which a path of fields

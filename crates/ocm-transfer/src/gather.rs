@@ -83,9 +83,13 @@ pub(crate) struct Gatherer {
 impl Gatherer {
     /// Reads a component version at its source, and at the target as far as that is needed.
     pub(crate) async fn gather(self, wanted: Wanted) -> Result<Gathered, Error> {
-        let first = wanted.repositories.first();
-        let (found, at_target) = if first.is_some_and(|source| source.is_at_hand()) {
-            // What is read while others wait goes on on another thread, which costs more than it saves.
+        let is_at_hand = match wanted.repositories.first() {
+            Some(first) => first.has_at_hand(&wanted.id).await,
+            None => false,
+        };
+        let (found, at_target) = if is_at_hand {
+            // What is read before the answer is freed after it, by another thread, which takes longer
+            // than reading meanwhile saves.
             let at_target = self.target_digest(&wanted.id).await?;
             (self.find(&wanted).await?, at_target)
         } else {

@@ -55,13 +55,21 @@ async fn a_source_at_hand_is_read_once_the_target_has_answered() {
     let (source, from) = Watched::new(&source).shared();
     let read_before = Arc::new(Mutex::new(Vec::new()));
     let (watched, looks) = (Arc::clone(&source), Arc::clone(&read_before));
-    let look = move || looks.lock().unwrap().push(watched.reads());
+    let look = move || looks.lock().unwrap().push(watched.descriptors());
     let (_, to) = Watched::telling(&target, look).shared();
     transfer(&from, &to, TransferOptions::default(), &[ID])
         .await
         .unwrap();
     assert_eq!(*read_before.lock().unwrap(), [0]);
-    assert!(source.reads() > 0);
+    assert_eq!(source.descriptors(), 1);
+
+    // What it lacks is not asked for at the target, which may be far away.
+    let missing = "acme.org/notes:9.9.9";
+    let error = transfer(&from, &to, TransferOptions::default(), &[missing])
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains(missing), "{error}");
+    assert_eq!(read_before.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ type Change = Box<dyn Fn(Content) -> Content + Send + Sync>;
 pub(crate) struct Watched {
     inner: RepositoryRef,
     pub(crate) reads: AtomicUsize,
+    descriptors: AtomicUsize,
     pub(crate) writes: AtomicUsize,
     pub(crate) commits: AtomicUsize,
     /// The component versions in the order in which they were written.
@@ -42,6 +43,7 @@ impl Watched {
         Self {
             inner: Arc::clone(inner.borrow()),
             reads: AtomicUsize::new(0),
+            descriptors: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
             commits: AtomicUsize::new(0),
             written: Mutex::default(),
@@ -107,6 +109,11 @@ impl Watched {
         self.reads.load(Ordering::SeqCst)
     }
 
+    /// How many descriptors have been read.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.descriptors.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }
@@ -137,10 +144,6 @@ impl ComponentRepository for Watched {
         self.inner.location()
     }
 
-    fn is_at_hand(&self) -> bool {
-        self.inner.is_at_hand()
-    }
-
     async fn components(&self) -> Result<Vec<ComponentName>, Error> {
         self.read();
         self.inner.components().await
@@ -157,8 +160,13 @@ impl ComponentRepository for Watched {
         self.inner.stored_digest(id).await
     }
 
+    async fn has_at_hand(&self, id: &ComponentVersionId) -> bool {
+        self.inner.has_at_hand(id).await
+    }
+
     async fn component_version(&self, id: &ComponentVersionId) -> Result<StoredVersion, Error> {
         self.read();
+        self.descriptors.fetch_add(1, Ordering::SeqCst);
         self.inner.component_version(id).await
     }
 

@@ -60,6 +60,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json", model::json),
     ("key", signing::key),
     ("link", oci::link),
+    ("lookup", oci::lookup),
     ("manifest", oci::manifest),
     ("manifest_stream", kube::manifest_stream),
     ("maven_listing", web::maven_listing),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ocm_oci::lookup::{Answer, Lookup, MAX_REFERENCES, Presence};
 use ocm_oci::{
     Challenge, Descriptor, Document, ImageReference, Link, RawManifest, Reference, RepositoryName,
     Tag, media_type, next_page,
@@ -51,6 +52,26 @@ fn write(document: &Document) -> RawManifest {
     match document {
         Document::Image(image) => RawManifest::image(image),
         Document::Index(index) => RawManifest::index(index),
+    }
+}
+
+/// What is looked up at a registry, and on the next line its answer.
+pub fn lookup(bytes: &[u8]) {
+    let (line, rest) = crate::first_line(bytes);
+    let Ok(lookup) = Lookup::parse(line.as_bytes()) else {
+        return;
+    };
+    assert!(lookup.manifests.len() <= MAX_REFERENCES);
+    let again = serde_json::to_vec(&lookup).expect("what was read can be written");
+    assert_eq!(Lookup::parse(&again).ok().as_ref(), Some(&lookup));
+    let Ok(said) = Answer::parse(rest, &lookup.manifests) else {
+        return;
+    };
+    assert_eq!(said.len(), lookup.manifests.len());
+    for (wanted, said) in lookup.manifests.iter().zip(said) {
+        if let (Reference::Digest(digest), Presence::There(found)) = (&wanted.reference, said) {
+            assert_eq!(*digest, found.digest);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What clients send to a registry.
 
 use http::Method;
+use ocm_oci::lookup;
 use ocm_registry::range::{ChunkRange, Selection};
 use ocm_registry::route::{self, Route};
 
@@ -16,8 +17,9 @@ pub fn route(bytes: &[u8]) {
         return;
     };
     if let Ok(route) = route::parse(&method, path) {
-        // Tokens may be asked for by POST, which writes nothing.
-        let reading = matches!(method, Method::GET | Method::HEAD) || route == Route::Token;
+        // Tokens may be asked for by POST and much is looked up by it, which writes nothing.
+        let reading = matches!(method, Method::GET | Method::HEAD)
+            || matches!(route, Route::Token | Route::LookUp);
         assert_eq!(route.writes(), !reading, "{method} {path}");
         assert_eq!(route::parse(&method, &path_of(&route)), Ok(route), "{path}");
     }
@@ -32,6 +34,7 @@ fn path_of(route: &Route) -> String {
         Route::Token => "/token".to_owned(),
         Route::Base => "/v2/".to_owned(),
         Route::Catalog => "/v2/_catalog".to_owned(),
+        Route::LookUp => lookup::PATH.to_owned(),
         Route::ListTags { repository } => format!("/v2/{repository}/tags/list"),
         Route::ListReferrers {
             repository,

@@ -5,7 +5,7 @@
 //!   `scope`, `challenge`, `credentials`) and the attempts (`retry`).
 //! - `fetch`, `push`, `list` and `delete` are the abilities of a store; `download` and `upload` the
 //!   two ways of large content, which go on where they were cut; `remembered` keeps what the next
-//!   process needs for that. `at_once` is the short way of what is small.
+//!   process needs for that. `at_once` is the short way of what is small, `lookups` of what is many.
 //! - `reply` says what an answer means; `endpoint` where things are and whom to trust.
 
 mod at_once;
@@ -21,6 +21,7 @@ mod exchange;
 mod fetch;
 mod http;
 mod list;
+mod lookups;
 mod push;
 mod remembered;
 mod reply;
@@ -50,6 +51,7 @@ use auth::Authenticator;
 use endpoint::Endpoint;
 use exchange::Slots;
 use http::Http;
+use lookups::Lookups;
 use remembered::Remembered;
 use retry::Truce;
 
@@ -161,6 +163,7 @@ struct Inner {
     checks_content: tokio::sync::OnceCell<bool>,
     /// Whether it may take small blobs in one request.
     takes_at_once: AtomicBool,
+    lookups: Lookups,
     /// Held while a list of referrers that is kept under a tag is read and written back.
     referrers: tokio::sync::Mutex<()>,
 }
@@ -185,6 +188,7 @@ impl RegistryClient {
                 uploads: options.remember_uploads_in.map(Remembered::new),
                 checks_content: tokio::sync::OnceCell::new(),
                 takes_at_once: AtomicBool::new(true),
+                lookups: Lookups::default(),
                 referrers: tokio::sync::Mutex::default(),
             }),
         })

@@ -7,7 +7,7 @@
 //!   tar and memory are all stores; the small traits it is made of ([`Fetch`], [`Push`], [`List`],
 //!   [`Referrers`], [`Delete`]) say what a caller needs.
 //! - [`MemoryStore`]: a store in memory.
-//! - [`RegistryClient`]: a registry as a store, over HTTP.
+//! - [`RegistryClient`]: a registry as a store, over HTTP; [`lookup`] is how it asks for much at once.
 //! - [`copy_graph`], [`check_graph`], [`survey`](survey()): artifacts with everything they point to.
 //!
 //! This crate has never heard of a component.
@@ -18,6 +18,7 @@ mod copy;
 mod document;
 mod error;
 mod graph;
+pub mod lookup;
 mod memory;
 mod name;
 mod referrers;

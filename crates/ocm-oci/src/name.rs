@@ -131,7 +131,8 @@ impl FromStr for Tag {
 }
 
 /// What names a manifest within a repository.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Reference {
     /// A name that may move.
     Tag(Tag),
@@ -156,6 +157,20 @@ impl FromStr for Reference {
             Ok(digest) => Ok(Self::Digest(digest)),
             Err(_) => text.parse().map(Self::Tag),
         }
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = ParseNameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> Self {
+        reference.to_string()
     }
 }
 

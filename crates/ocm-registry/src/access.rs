@@ -414,7 +414,8 @@ impl<'a> Need<'a> {
             Route::Landing | Route::Health | Route::Ready | Route::Metrics | Route::Token => {
                 Self::Nothing
             }
-            Route::Base => Self::Base,
+            // What may be known of each repository is for who looks it up to ask.
+            Route::Base | Route::LookUp => Self::Base,
             Route::Catalog => Self::Catalog,
             Route::ListTags { repository }
             | Route::ListReferrers { repository, .. }

@@ -2,15 +2,18 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use futures::{StreamExt as _, stream};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
 use ocm_digest::Digest;
+use ocm_oci::lookup::{self, Answer, Found, Lookup, Wanted};
 use ocm_oci::{Descriptor, Document, RawManifest, Reference, RepositoryName, Tag};
 
+use crate::access::{Action, Rights};
 use crate::failure::{Code, Failure, OrFail as _};
 use crate::incoming::Incoming;
 use crate::query::Query;
-use crate::registry::{Inner, created, insert, is_known, not_modified, tag_content};
+use crate::registry::{Inner, created, insert, is_known, json, not_modified, tag_content};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAGS: HeaderName = HeaderName::from_static("oci-tag");
@@ -52,6 +55,49 @@ impl Inner {
             &manifest.descriptor(),
             Body::from(manifest.bytes().clone()),
         ))
+    }
+
+    /// Says what many references point to.
+    pub(crate) async fn look_up(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        rights: &Rights,
+    ) -> Result<Response, Failure> {
+        let incoming = Incoming::new(headers, body, self.options.body_idle)?;
+        let lookup = Lookup::parse(&incoming.collect(lookup::MAX_BYTES).await?);
+        let lookup = lookup.map_err(|error| Failure::bad(Code::Unsupported, error.to_string()))?;
+        let found = stream::iter(lookup.manifests)
+            .map(|wanted| self.look_up_one(wanted, rights))
+            .buffered(lookup::MAX_REFERENCES);
+        let answer = Answer {
+            manifests: found.collect().await,
+        };
+        let answer = serde_json::to_vec(&answer).map_err(|error| {
+            tracing::error!(%error, "what has been looked up cannot be written");
+            Failure::internal()
+        })?;
+        Ok(json(answer))
+    }
+
+    async fn look_up_one(&self, wanted: Wanted, rights: &Rights) -> Found {
+        let Wanted {
+            repository,
+            reference,
+        } = wanted;
+        if !rights.may(Action::Pull, &repository) {
+            return Found::nothing(StatusCode::FORBIDDEN.as_u16());
+        }
+        let found = self.store.resolve(&repository, &reference).await;
+        match found.or_fail(Code::ManifestUnknown) {
+            Ok(Descriptor {
+                media_type,
+                digest,
+                size,
+                ..
+            }) => Found::at(Descriptor::new(media_type, digest, size)),
+            Err(failure) => Found::nothing(failure.status.as_u16()),
+        }
     }
 
     pub(crate) async fn put_manifest(

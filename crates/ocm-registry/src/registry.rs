@@ -14,7 +14,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use ocm_digest::Digest;
-use ocm_oci::{RepositoryName, StoreRef};
+use ocm_oci::{RepositoryName, StoreRef, lookup};
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 use url::form_urlencoded;
@@ -187,6 +187,7 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
     let span = tracing::debug_span!("request", %method, path = uri.path());
     let route = route::parse(&method, uri.path());
     let kind = route.as_ref().map_or(Kind::Other, Route::kind);
+    let reads = method.is_safe() || matches!(route, Ok(Route::LookUp));
     let mut counted = Counted::new(Arc::clone(&inner.metrics), method.clone(), kind, started);
     let mut nowhere = None;
     let user = line.as_mut().map_or(&mut nowhere, |it| &mut it.entry.user);
@@ -200,7 +201,11 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
     if uri.path().starts_with("/v2") {
         let version = HeaderValue::from_static("registry/2.0");
         response.headers_mut().insert(API_VERSION, version);
-        log(&method, uri.path(), status, started.elapsed());
+        if kind == Kind::Manifest {
+            let number = HeaderValue::from(lookup::MAX_REFERENCES);
+            response.headers_mut().insert(lookup::HEADER, number);
+        }
+        log(&method, uri.path(), reads, status, started.elapsed());
     }
     let Some(mut line) = line else {
         return response;
@@ -246,9 +251,9 @@ fn loggable(uri: &Uri) -> String {
 }
 
 /// Writes the line of the access log; reading is as frequent as it is harmless.
-fn log(method: &Method, path: &str, status: StatusCode, elapsed: Duration) {
+fn log(method: &Method, path: &str, reads: bool, status: StatusCode, elapsed: Duration) {
     let (status, milliseconds) = (status.as_u16(), elapsed.as_millis());
-    if method.is_safe() {
+    if reads {
         tracing::debug!(%method, path, status, milliseconds, "answered");
     } else {
         tracing::info!(%method, path, status, milliseconds, "answered");
@@ -287,6 +292,9 @@ impl Inner {
         *user = rights.user().map(str::to_owned);
         if let Some(authentication) = &self.authentication {
             authentication.permit(&asking, &route, &rights)?;
+        }
+        if route == Route::LookUp {
+            return self.look_up(&parts.headers, body, &rights).await;
         }
         let query = Query::parse(parts.uri.query());
         if !route.writes() {

@@ -10,10 +10,12 @@
 //! /v2/<name>/referrers/<digest>
 //! /v2/<name>/tags/list
 //! ```
+//!
+//! No name begins with `_`, as what extends the API does.
 
 use http::Method;
 use ocm_digest::{Digest, ParseDigestError};
-use ocm_oci::{ParseNameError, Reference, RepositoryName};
+use ocm_oci::{ParseNameError, Reference, RepositoryName, lookup};
 use percent_encoding::percent_decode_str;
 
 pub use crate::upload_id::UploadId;
@@ -36,6 +38,8 @@ pub enum Route {
     Base,
     /// `/v2/_catalog`: the names of all repositories.
     Catalog,
+    /// `/v2/_ocm/manifests/resolve`: what many references point to ([`ocm_oci::lookup`]). It has POST.
+    LookUp,
     /// The tags of a repository.
     ListTags { repository: RepositoryName },
     /// The manifests that refer to one.
@@ -103,6 +107,7 @@ impl Route {
             | Self::Token
             | Self::Base
             | Self::Catalog
+            | Self::LookUp
             | Self::ListTags { .. }
             | Self::ListReferrers { .. }
             | Self::GetManifest { .. }
@@ -171,9 +176,10 @@ impl Route {
             Self::Catalog => Kind::Catalog,
             Self::ListTags { .. } => Kind::Tags,
             Self::ListReferrers { .. } => Kind::Referrers,
-            Self::GetManifest { .. } | Self::PutManifest { .. } | Self::DeleteManifest { .. } => {
-                Kind::Manifest
-            }
+            Self::LookUp
+            | Self::GetManifest { .. }
+            | Self::PutManifest { .. }
+            | Self::DeleteManifest { .. } => Kind::Manifest,
             Self::GetBlob { .. } | Self::DeleteBlob { .. } => Kind::Blob,
             Self::StartUpload { .. }
             | Self::UploadStatus { .. }
@@ -202,6 +208,12 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, Error> {
             return match *method {
                 Method::GET | Method::POST => Ok(Route::Token),
                 _ => Err(Error::Method { allow: "GET, POST" }),
+            };
+        }
+        lookup::PATH => {
+            return match *method {
+                Method::POST => Ok(Route::LookUp),
+                _ => Err(Error::Method { allow: "POST" }),
             };
         }
         "/v2" | "/v2/" => return reading(method, Route::Base),
@@ -387,6 +399,12 @@ mod tests {
                 Error::Method { allow: "GET, HEAD" }
             );
         }
+        check(&Method::POST, lookup::PATH, &Route::LookUp);
+        assert!(!Route::LookUp.writes());
+        assert_eq!(
+            refused(&Method::GET, lookup::PATH),
+            Error::Method { allow: "POST" }
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use url::{Host, Url};
 use crate::client::Scheme;
 use crate::client::credentials::RegistryIdentity;
 use crate::error::Error;
+use crate::lookup;
 use crate::name::{Reference, RepositoryName};
 
 /// Docker Hub's API is not where its images say it is.
@@ -113,6 +114,10 @@ impl Endpoint {
 
     pub(crate) fn catalog(&self) -> Url {
         self.at("/v2/_catalog")
+    }
+
+    pub(crate) fn lookup(&self) -> Url {
+        self.at(lookup::PATH)
     }
 
     fn within(&self, repository: &RepositoryName, path: fmt::Arguments<'_>) -> Url {

@@ -15,6 +15,7 @@ use crate::client::reply::Reply;
 use crate::client::scope::Scopes;
 use crate::document::{Descriptor, RawManifest, media_type};
 use crate::error::Error;
+use crate::lookup::Presence;
 use crate::name::{Reference, RepositoryName};
 use crate::store::Fetch;
 
@@ -33,6 +34,7 @@ impl Fetch for RegistryClient {
     ) -> Result<RawManifest, Error> {
         let call = self.manifest_call(Method::GET, repository, reference);
         let reply = self.call(&call, RawManifest::LIMIT).await?;
+        self.inner.lookups.learn_from(&reply);
         if !reply.status.is_success() {
             return Err(reply.into_error(call.what));
         }
@@ -52,8 +54,17 @@ impl Fetch for RegistryClient {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Descriptor, Error> {
+        match self.look_up(repository, reference).await {
+            Presence::There(descriptor) => return Ok(descriptor),
+            Presence::Missing => {
+                let what = self.name_manifest(repository, reference);
+                return Err(Error::NotFound { what });
+            }
+            Presence::Unknown => {}
+        }
         let call = self.manifest_call(Method::HEAD, repository, reference);
         let reply = self.call(&call, 0).await?;
+        self.inner.lookups.learn_from(&reply);
         match reply.status.as_u16() {
             200..300 => {}
             401 | 403 | 404 => return Err(reply.into_error(call.what)),

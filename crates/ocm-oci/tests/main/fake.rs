@@ -13,7 +13,8 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use ocm_digest::Digest;
-use ocm_oci::{RegistryClient, RegistryOptions, RepositoryName, RetryPolicy};
+use ocm_oci::lookup::{self, Answer as Answered, Found, Lookup};
+use ocm_oci::{Descriptor, RegistryClient, RegistryOptions, RepositoryName, RetryPolicy};
 use tokio::net::TcpListener;
 
 /// What a request was.
@@ -67,6 +68,8 @@ pub(crate) struct State {
     pub(crate) no_digest_header: bool,
     pub(crate) no_ranges: bool,
     pub(crate) has_referrers: bool,
+    /// How many references it looks up in one request, and what it says of that.
+    pub(crate) looks_up: Option<usize>,
     rules: Vec<Rule>,
     next_upload: u64,
 }
@@ -271,6 +274,11 @@ impl State {
     /// Does what a registry does.
     fn act(&mut self, seen: &Seen) -> Response<Bytes> {
         let path = seen.uri.path().to_owned();
+        if path == lookup::PATH
+            && let Some(limit) = self.looks_up
+        {
+            return self.look_up(seen, limit);
+        }
         let tail = |marker: &str| path.split_once(marker).map(|(_, tail)| tail.to_owned());
         if let Some(upload) = tail("/blobs/uploads/") {
             return self.upload(seen, upload.parse().ok());
@@ -279,7 +287,11 @@ impl State {
             return self.blob(seen, &digest);
         }
         if let Some(reference) = tail("/manifests/") {
-            return self.manifest(seen, &reference);
+            let mut response = self.manifest(seen, &reference);
+            if let Some(limit) = self.looks_up {
+                response.headers_mut().insert(lookup::HEADER, limit.into());
+            }
+            return response;
         }
         if tail("/referrers/").is_some() && self.has_referrers {
             let index = r#"{"schemaVersion":2,"manifests":[]}"#;
@@ -359,6 +371,23 @@ impl State {
             (Method::GET, None) => reply_with(200, &[], bytes),
             _ => reply_with(200, &[("content-length", &bytes.len().to_string())], ""),
         }
+    }
+
+    fn look_up(&self, seen: &Seen, limit: usize) -> Response<Bytes> {
+        let lookup = Lookup::parse(&seen.body).unwrap();
+        assert!(lookup.manifests.len() <= limit);
+        let found = lookup.manifests.iter().map(|wanted| {
+            match self.manifests.get(&wanted.reference.to_string()) {
+                Some((media_type, bytes)) => Found::at(Descriptor::of(media_type, bytes)),
+                None => Found::nothing(404),
+            }
+        });
+        let manifests = found.collect();
+        reply_with(
+            200,
+            &[],
+            serde_json::to_vec(&Answered { manifests }).unwrap(),
+        )
     }
 
     fn manifest(&mut self, seen: &Seen, reference: &str) -> Response<Bytes> {

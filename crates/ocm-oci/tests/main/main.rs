@@ -6,5 +6,6 @@ mod auth;
 mod copying;
 mod downloads;
 mod fake;
+mod lookups;
 mod manifests;
 mod uploads;

@@ -12,6 +12,7 @@ mod garbage;
 mod http2;
 mod limits;
 mod listing;
+mod lookups;
 mod manifests;
 mod server;
 mod store;

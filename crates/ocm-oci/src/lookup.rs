@@ -72,7 +72,7 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Presence {
     /// It is there, and this points to it.
-    There(Descriptor),
+    There(Box<Descriptor>),
     /// It is not there.
     Missing,
     /// Nothing: it has to be asked for by itself.
@@ -150,7 +150,7 @@ impl Found {
                     && !descriptor.media_type.is_empty()
                     && descriptor.size > 0 =>
             {
-                Presence::There(descriptor)
+                Presence::There(Box::new(descriptor))
             }
             _ => Presence::Unknown,
         }
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_is_there_what_is_not_or_nothing() {
-        let there = Presence::There(manifest());
+        let there = Presence::There(Box::new(manifest()));
         assert_eq!(said(Found::at(manifest()), "1"), there);
         assert_eq!(said(Found::nothing(404), "1"), Presence::Missing);
         for status in [0, 200, 401, 403, 500] {

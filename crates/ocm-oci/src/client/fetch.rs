@@ -55,7 +55,7 @@ impl Fetch for RegistryClient {
         reference: &Reference,
     ) -> Result<Descriptor, Error> {
         match self.look_up(repository, reference).await {
-            Presence::There(descriptor) => return Ok(descriptor),
+            Presence::There(descriptor) => return Ok(*descriptor),
             Presence::Missing => {
                 let what = self.name_manifest(repository, reference);
                 return Err(Error::NotFound { what });

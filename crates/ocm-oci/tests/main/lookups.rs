@@ -127,8 +127,10 @@ async fn a_digest_is_looked_up_as_a_tag_is() {
     assert_eq!((sizes(&fake), heads(&fake)), (vec![1], 0));
 }
 
-/// Answers that are none, with whether they can pass.
-fn broken() -> Vec<(&'static str, bool, fn() -> Answer)> {
+/// An answer that is none, by its name, and whether that can pass.
+type Broken = (&'static str, bool, fn() -> Answer);
+
+fn broken() -> Vec<Broken> {
     vec![
         ("404", false, || Answer::Reply(reply(404))),
         ("405", false, || Answer::Reply(reply(405))),

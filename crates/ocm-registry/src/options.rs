@@ -30,6 +30,9 @@ pub struct RegistryOptions {
     pub max_manifest: u64,
     /// The size beyond which a blob is refused, in bytes. Default: none.
     pub max_blob: Option<u64>,
+    /// Say, in whatever is answered about a manifest, that many can be looked up in one request
+    /// ([`ocm_oci::lookup`]), so that clients do. Default: no.
+    pub announce_lookups: bool,
     /// Answer `/metrics`. Default: no.
     pub metrics: bool,
     /// How many uploads may be open at a time. Default: 1024.
@@ -49,6 +52,7 @@ impl Default for RegistryOptions {
             delivery: Delivery::Pass,
             max_manifest: RawManifest::LIMIT,
             max_blob: None,
+            announce_lookups: false,
             metrics: false,
             max_uploads: 1024,
             upload_idle: Duration::from_hours(1),

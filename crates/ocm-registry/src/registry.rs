@@ -189,6 +189,7 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
     let kind = route.as_ref().map_or(Kind::Other, Route::kind);
     let reads = method.is_safe() || matches!(route, Ok(Route::LookUp));
     let mut counted = Counted::new(Arc::clone(&inner.metrics), method.clone(), kind, started);
+    let announces = inner.options.announce_lookups && kind == Kind::Manifest;
     let mut nowhere = None;
     let user = line.as_mut().map_or(&mut nowhere, |it| &mut it.entry.user);
     let mut response = inner
@@ -201,7 +202,7 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
     if uri.path().starts_with("/v2") {
         let version = HeaderValue::from_static("registry/2.0");
         response.headers_mut().insert(API_VERSION, version);
-        if kind == Kind::Manifest {
+        if announces {
             let number = HeaderValue::from(lookup::MAX_REFERENCES);
             response.headers_mut().insert(lookup::HEADER, number);
         }

@@ -81,7 +81,11 @@ async fn world(change: impl FnOnce(&mut AuthenticationOptions)) -> World {
         ..Policy::default()
     };
     let store = Arc::new(MemoryStore::new());
-    let registry = Registry::with_policy(store, RegistryOptions::default(), policy);
+    let options = RegistryOptions {
+        announce_lookups: true,
+        ..RegistryOptions::default()
+    };
+    let registry = Registry::with_policy(store, options, policy);
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     World {
         registry: Fixture::of(server, &registry),

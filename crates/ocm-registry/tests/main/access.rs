@@ -14,7 +14,8 @@ use ocm_oci::{
     RegistryIdentity, RepositoryName,
 };
 use ocm_registry::{
-    Authentication, AuthenticationOptions, Policy, Registry, RegistryOptions, Scheme, Server,
+    Authentication, AuthenticationOptions, Lookups, Policy, Registry, RegistryOptions, Scheme,
+    Server,
 };
 use reqwest::{Method, Response};
 use tempfile::TempDir;
@@ -82,7 +83,7 @@ async fn world(change: impl FnOnce(&mut AuthenticationOptions)) -> World {
     };
     let store = Arc::new(MemoryStore::new());
     let options = RegistryOptions {
-        announce_lookups: true,
+        lookups: Lookups::Announced,
         ..RegistryOptions::default()
     };
     let registry = Registry::with_policy(store, options, policy);

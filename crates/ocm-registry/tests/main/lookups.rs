@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use ocm_oci::lookup::{self, Answer, Found, Lookup, Wanted};
 use ocm_oci::{Error, Fetch as _, RegistryClient, RepositoryName};
-use ocm_registry::{Policy, Registry, RegistryOptions, Server};
+use ocm_registry::{Lookups, Policy, Registry, RegistryOptions, Server};
 use reqwest::{Method, Response};
 
 use crate::store::TestStore;
@@ -33,7 +33,7 @@ async fn look_up(registry: &Fixture, wanted: &[Wanted]) -> Vec<Found> {
 
 fn announcing() -> RegistryOptions {
     RegistryOptions {
-        announce_lookups: true,
+        lookups: Lookups::Announced,
         ..RegistryOptions::default()
     }
 }

@@ -1,8 +1,8 @@
 //! What many references point to, asked in one request.
 //!
 //! This extends the distribution API where its specification leaves room for extensions, below
-//! `/v2/_<extension>/`. A registry that wants to be asked so names in [`HEADER`], whenever it answers about
-//! a manifest, how many references it takes at a time; the client asks no other.
+//! `/v2/_<extension>/`. A registry that has it names in [`HEADER`], whenever it answers about a manifest, how
+//! many references it takes at a time; the client asks no other.
 //!
 //! ```text
 //! POST /v2/_ocm/manifests/resolve
@@ -25,7 +25,7 @@ use crate::name::{Reference, RepositoryName};
 /// The path of the extension.
 pub const PATH: &str = "/v2/_ocm/manifests/resolve";
 
-/// The header of a registry that announces the extension. Its value is a number of references.
+/// The header by which a registry announces the extension. Its value is a number of references.
 pub const HEADER: HeaderName = HeaderName::from_static("ocm-resolve-manifests");
 
 /// How many references are asked for or answered at a time, at most. A token for as many repositories

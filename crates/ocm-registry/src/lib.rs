@@ -55,7 +55,7 @@ mod watched;
 pub use access::{Authentication, AuthenticationOptions, Clock, Scheme};
 pub use access_log::{AccessEntry, AccessLog};
 pub use metrics::Metrics;
-pub use options::{Delivery, Lookups, RegistryOptions};
+pub use options::{Delivery, RegistryOptions};
 pub use quota::Quota;
 pub use registry::{Policy, Registry};
 pub use server::{BindError, Server, ServerOptions};

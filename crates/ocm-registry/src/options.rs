@@ -15,16 +15,6 @@ pub enum Delivery {
     Redirect,
 }
 
-/// What clients learn of looking up many manifests in one request ([`ocm_oci::lookup`]).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Lookups {
-    /// The answer, if they ask.
-    #[default]
-    Answered,
-    /// That they can ask so, too, with whatever is answered about a manifest.
-    Announced,
-}
-
 /// How a [`Registry`](crate::Registry) behaves.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RegistryOptions {
@@ -40,8 +30,6 @@ pub struct RegistryOptions {
     pub max_manifest: u64,
     /// The size beyond which a blob is refused, in bytes. Default: none.
     pub max_blob: Option<u64>,
-    /// What clients learn of looking up many manifests in one request.
-    pub lookups: Lookups,
     /// Answer `/metrics`. Default: no.
     pub metrics: bool,
     /// How many uploads may be open at a time. Default: 1024.
@@ -61,7 +49,6 @@ impl Default for RegistryOptions {
             delivery: Delivery::Pass,
             max_manifest: RawManifest::LIMIT,
             max_blob: None,
-            lookups: Lookups::Answered,
             metrics: false,
             max_uploads: 1024,
             upload_idle: Duration::from_hours(1),

@@ -24,7 +24,7 @@ use crate::access_log::{AccessEntry, AccessLog, Line, Logged};
 use crate::failure::{Chain, Code, Failure};
 use crate::incoming::Incoming;
 use crate::metrics::{Counted, Metrics};
-use crate::options::{Lookups, RegistryOptions};
+use crate::options::RegistryOptions;
 use crate::query::Query;
 use crate::quota::Quota;
 use crate::route::{self, Kind, Route};
@@ -189,7 +189,6 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
     let kind = route.as_ref().map_or(Kind::Other, Route::kind);
     let reads = method.is_safe() || matches!(route, Ok(Route::LookUp));
     let mut counted = Counted::new(Arc::clone(&inner.metrics), method.clone(), kind, started);
-    let announces = inner.options.lookups == Lookups::Announced && kind == Kind::Manifest;
     let mut nowhere = None;
     let user = line.as_mut().map_or(&mut nowhere, |it| &mut it.entry.user);
     let mut response = inner
@@ -202,7 +201,7 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
     if uri.path().starts_with("/v2") {
         let version = HeaderValue::from_static("registry/2.0");
         response.headers_mut().insert(API_VERSION, version);
-        if announces {
+        if kind == Kind::Manifest {
             let number = HeaderValue::from(lookup::MAX_REFERENCES);
             response.headers_mut().insert(lookup::HEADER, number);
         }

@@ -195,7 +195,7 @@ impl World {
 }
 
 const PUSHED: [Step; 6] = [
-    Step::ManifestHead,
+    Step::Lookup,
     Step::BlobHead,
     Step::SinglePost,
     Step::UploadPost,
@@ -208,7 +208,7 @@ const PULLED: [Step; 5] = [
     Step::ManifestGet,
     Step::BlobGet,
     Step::Referrers,
-    Step::ManifestHead,
+    Step::Lookup,
 ];
 
 /// What a line does to single messages, whatever they say.
@@ -276,15 +276,15 @@ fn table_for_good(direction: Direction, steps: &[Step]) -> String {
 #[test]
 fn a_push_that_cannot_go_on_says_so() {
     assert_snapshot!(table_for_good(Direction::Push, &PUSHED), @r#"
-    ManifestHead: request cut after 0: exit 7
-    ManifestHead: answer cut after 0: exit 7
-    ManifestHead: half an answer: exit 7
-    ManifestHead: status 401 []: exit 5
-    ManifestHead: status 403 []: exit 5
-    ManifestHead: status 404 []: completes
-    ManifestHead: status 429 [("retry-after", "0")]: exit 7
-    ManifestHead: status 503 []: exit 7
-    ManifestHead: sent around: exit 7
+    Lookup: request cut after 0: exit 7
+    Lookup: answer cut after 0: exit 7
+    Lookup: half an answer: exit 7
+    Lookup: status 401 []: exit 5
+    Lookup: status 403 []: exit 5
+    Lookup: status 404 []: completes
+    Lookup: status 429 [("retry-after", "0")]: exit 7
+    Lookup: status 503 []: exit 7
+    Lookup: sent around: exit 7
     BlobHead: request cut after 0: exit 7
     BlobHead: answer cut after 0: exit 7
     BlobHead: half an answer: exit 7
@@ -372,15 +372,15 @@ fn a_pull_that_cannot_go_on_says_so() {
     Referrers: status 429 [("retry-after", "0")]: exit 7
     Referrers: status 503 []: exit 7
     Referrers: sent around: exit 7
-    ManifestHead: request cut after 0: exit 7
-    ManifestHead: answer cut after 0: exit 7
-    ManifestHead: half an answer: exit 7
-    ManifestHead: status 401 []: exit 5
-    ManifestHead: status 403 []: exit 5
-    ManifestHead: status 404 []: completes
-    ManifestHead: status 429 [("retry-after", "0")]: exit 7
-    ManifestHead: status 503 []: exit 7
-    ManifestHead: sent around: exit 7
+    Lookup: request cut after 0: exit 7
+    Lookup: answer cut after 0: exit 7
+    Lookup: half an answer: exit 7
+    Lookup: status 401 []: exit 5
+    Lookup: status 403 []: exit 5
+    Lookup: status 404 []: completes
+    Lookup: status 429 [("retry-after", "0")]: exit 7
+    Lookup: status 503 []: exit 7
+    Lookup: sent around: exit 7
     "#);
 }
 

@@ -96,6 +96,26 @@ impl Fetch for RegistryClient {
 }
 
 impl RegistryClient {
+    /// Asks for a manifest by HEAD, once, and says what that alone tells.
+    pub(crate) async fn try_resolve(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Presence {
+        let call = self.manifest_call(Method::HEAD, repository, reference);
+        let Ok(reply) = self.try_call(&call, 0).await else {
+            return Presence::Unknown;
+        };
+        match reply.status.as_u16() {
+            200..300 => match told(&reply, reference, call.what) {
+                Ok(Some(descriptor)) => Presence::There(Box::new(descriptor)),
+                _ => Presence::Unknown,
+            },
+            404 => Presence::Missing,
+            _ => Presence::Unknown,
+        }
+    }
+
     /// Asks for a blob by HEAD. Returns `None` if there is none, `Some(None)` if its size is not
     /// told.
     pub(crate) async fn find_blob(

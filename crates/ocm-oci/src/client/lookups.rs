@@ -2,7 +2,7 @@
 //!
 //! What is asked for while requests are under way is gathered and goes with the next one. So nobody who
 //! asks for one thing waits for company, and those who ask for thousands of things, some at a time, need
-//! few requests.
+//! few requests. What has no company is asked for by `HEAD`, as at any registry.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -166,25 +166,32 @@ impl RegistryClient {
             .into_iter()
             .map(|waiting| (waiting.wanted, waiting.answer))
             .unzip();
-        let lookup = Lookup { manifests: wanted };
-        match self.try_look_up(&lookup).await {
-            Ok(said) => {
-                for (answer, presence) in answers.into_iter().zip(said) {
-                    // Somebody may have stopped waiting.
-                    let _ = answer.send(presence);
-                }
-            }
+        let said = match wanted.as_slice() {
+            [alone] => vec![self.try_resolve(&alone.repository, &alone.reference).await],
+            _ => self.try_look_up(wanted).await,
+        };
+        for (answer, presence) in answers.into_iter().zip(said) {
+            // Somebody may have stopped waiting.
+            let _ = answer.send(presence);
+        }
+    }
+
+    /// Returns what the registry says of several, or nothing.
+    async fn try_look_up(&self, manifests: Vec<Wanted>) -> Vec<Presence> {
+        match self.send_lookup(&Lookup { manifests }).await {
+            Ok(said) => said,
             Err(error) => {
                 let host = self.inner.endpoint.host();
                 tracing::debug!("{host} is asked for manifests one by one: {error}");
                 if !error.is_transient() {
                     self.inner.lookups.give_up();
                 }
+                Vec::new()
             }
         }
     }
 
-    async fn try_look_up(&self, lookup: &Lookup) -> Result<Vec<Presence>, Error> {
+    async fn send_lookup(&self, lookup: &Lookup) -> Result<Vec<Presence>, Error> {
         let endpoint = &self.inner.endpoint;
         let paths = lookup.manifests.iter().map(|wanted| &wanted.repository);
         let paths: Vec<_> = paths.map(|name| endpoint.path_of(name)).collect();

@@ -80,6 +80,33 @@ async fn what_is_wanted_at_the_same_time_is_asked_in_one_request() {
 }
 
 #[tokio::test]
+async fn what_is_wanted_alone_is_asked_as_at_any_registry() {
+    let (fake, client) = registry(32).await;
+    for number in 0..4 {
+        let found = client.resolve(&repository(), &tag(number)).await;
+        match found {
+            Ok(descriptor) => assert_eq!(descriptor, manifest(number).descriptor()),
+            Err(error) => assert!(error.is_not_found() && number % 2 == 1, "{error}"),
+        }
+    }
+    assert!(fake.seen(&Method::POST).is_empty());
+    assert_eq!(heads(&fake), 4);
+}
+
+#[tokio::test]
+async fn what_is_refused_alone_is_asked_with_all_attempts() {
+    for (times, status) in [(1, 503), (1, 429), (2, 503)] {
+        let (fake, client) = registry(32).await;
+        fake.rule(times, Method::HEAD, "/manifests/", move |_| {
+            Answer::Reply(reply(status))
+        });
+        let found = client.resolve(&repository(), &tag(2)).await.unwrap();
+        assert_eq!(found, manifest(2).descriptor());
+        assert_eq!(heads(&fake), times + 1, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn no_more_is_asked_at_a_time_than_the_registry_takes() {
     let (fake, client) = registry(8).await;
     look_up(&client, 20).await;
@@ -122,9 +149,15 @@ async fn a_digest_is_looked_up_as_a_tag_is() {
     let stored = (manifest.media_type().to_owned(), manifest.bytes().clone());
     let digest = manifest.digest();
     fake.state().manifests.insert(digest.to_string(), stored);
-    let found = client.resolve(&repository(), &digest.into()).await.unwrap();
-    assert_eq!(found, manifest.descriptor());
-    assert_eq!((sizes(&fake), heads(&fake)), (vec![1], 0));
+    let repository = repository();
+    let references = [digest.into(), tag(2)];
+    let found = references
+        .each_ref()
+        .map(|it| client.resolve(&repository, it));
+    for found in join_all(found).await {
+        assert_eq!(found.unwrap(), manifest.descriptor());
+    }
+    assert_eq!((sizes(&fake), heads(&fake)), (vec![2], 0));
 }
 
 /// An answer that is none, by its name, and whether that can pass.
@@ -196,7 +229,10 @@ async fn who_goes_away_takes_nobody_along() {
     }
     let found = client.resolve(&repository, &second).await.unwrap();
     assert_eq!(found, manifest(2).descriptor());
-    assert_eq!(sizes(&fake), [1], "nobody asks for who has gone");
+    let seen = fake.seen(&Method::HEAD);
+    assert_eq!(seen.len(), 1, "nobody asks for who has gone");
+    assert!(seen[0].uri.path().ends_with("/manifests/v2"), "{seen:?}");
+    assert!(fake.seen(&Method::POST).is_empty());
 }
 
 #[tokio::test]

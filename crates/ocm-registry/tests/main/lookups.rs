@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use ocm_oci::lookup::{self, Answer, Found, Lookup, Wanted};
 use ocm_oci::{Error, Fetch as _, RegistryClient, RepositoryName};
-use ocm_registry::{Lookups, Policy, Registry, RegistryOptions, Server};
+use ocm_registry::{Policy, Registry, RegistryOptions, Server};
 use reqwest::{Method, Response};
 
 use crate::store::TestStore;
@@ -31,19 +31,9 @@ async fn look_up(registry: &Fixture, wanted: &[Wanted]) -> Vec<Found> {
     answer.manifests
 }
 
-fn announcing() -> RegistryOptions {
-    RegistryOptions {
-        lookups: Lookups::Announced,
-        ..RegistryOptions::default()
-    }
-}
-
 #[tokio::test]
 async fn whatever_is_answered_about_a_manifest_says_that_many_can_be_looked_up() {
-    let silent = Fixture::start().await;
-    let response = silent.head("/v2/acme/shop/manifests/v1").await;
-    assert_eq!(response.headers().get(lookup::HEADER), None);
-    let registry = Fixture::with(announcing()).await;
+    let registry = Fixture::start().await;
     registry.push_image("acme/shop", "v1", b"layer").await;
     let number = lookup::MAX_REFERENCES.to_string();
     for path in [
@@ -138,7 +128,7 @@ async fn a_client_that_wants_much_needs_few_requests() {
         ..Policy::default()
     };
     let store = Arc::new(TestStore::default());
-    let registry = Registry::with_policy(store, announcing(), policy);
+    let registry = Registry::with_policy(store, RegistryOptions::default(), policy);
     let registry = Fixture::of(Server::bind("127.0.0.1:0").await.unwrap(), &registry);
     let manifest = registry.push_image("acme/shop", "v1", b"layer").await;
     let before = log.entries().len();

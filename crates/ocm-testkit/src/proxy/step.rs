@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ocm_oci::lookup;
+
 /// One kind of request (OCI distribution specification, "Endpoints", and the token service).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Step {
@@ -20,8 +22,8 @@ pub enum Step {
     UploadPatch,
     /// Sending a whole blob, or ending its upload.
     UploadPut,
-    /// Asking whether a manifest is there.
-    ManifestHead,
+    /// Asking what a manifest is by `HEAD`, or what several are, in one request.
+    Lookup,
     /// Reading a manifest.
     ManifestGet,
     /// Writing a manifest.
@@ -44,7 +46,7 @@ impl Step {
         Self::UploadGet,
         Self::UploadPatch,
         Self::UploadPut,
-        Self::ManifestHead,
+        Self::Lookup,
         Self::ManifestGet,
         Self::ManifestPut,
         Self::Referrers,
@@ -67,7 +69,8 @@ impl Step {
             "PUT" if has("/blobs/uploads/") => Self::UploadPut,
             "HEAD" if has("/blobs/") => Self::BlobHead,
             "GET" if has("/blobs/") => Self::BlobGet,
-            "HEAD" if has("/manifests/") => Self::ManifestHead,
+            "HEAD" if has("/manifests/") => Self::Lookup,
+            "POST" if path == lookup::PATH => Self::Lookup,
             "GET" if has("/manifests/") => Self::ManifestGet,
             "PUT" if has("/manifests/") => Self::ManifestPut,
             "GET" if has("/referrers/") => Self::Referrers,
@@ -175,6 +178,8 @@ mod tests {
             ),
             ("GET", "/v2/a/blobs/uploads/1", Some(Step::UploadGet)),
             ("PUT", "/v2/a/manifests/1.0", Some(Step::ManifestPut)),
+            ("HEAD", "/v2/a/manifests/1.0", Some(Step::Lookup)),
+            ("POST", lookup::PATH, Some(Step::Lookup)),
             ("GET", "/v2/a/tags/list?n=1", Some(Step::List)),
             ("GET", "/token?scope=x", Some(Step::Token)),
             ("GET", "/v2/", None),

@@ -71,7 +71,7 @@ async fn hundreds_of_objects_ask_no_more_at_a_time_than_a_few() {
     let most = gate.most_at_once();
     gate.slow(Duration::ZERO);
     assert!((2..=AT_ONCE).contains(&most), "{most} requests at a time");
-    let steps = [Step::ManifestGet, Step::ManifestHead, Step::BlobGet];
+    let steps = [Step::ManifestGet, Step::Lookup, Step::BlobGet];
     let asked = steps.map(|step| proxy.most_at_once(step));
     assert!(asked.iter().all(|it| *it <= TURNS), "{asked:?}");
     assert!(asked.iter().any(|it| *it > 1), "{asked:?}");

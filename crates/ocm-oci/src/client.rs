@@ -177,6 +177,7 @@ impl RegistryClient {
     pub fn new(options: RegistryOptions) -> Result<Self, Error> {
         let endpoint = Endpoint::new(&options.host, options.scheme)?;
         let http = Http::new(&options, endpoint.is_loopback())?;
+        let lookups = Lookups::new(&options.timeouts);
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
@@ -188,7 +189,7 @@ impl RegistryClient {
                 uploads: options.remember_uploads_in.map(Remembered::new),
                 checks_content: tokio::sync::OnceCell::new(),
                 takes_at_once: AtomicBool::new(true),
-                lookups: Lookups::default(),
+                lookups,
                 referrers: tokio::sync::Mutex::default(),
             }),
         })

@@ -96,7 +96,8 @@ pub struct Planner {
 impl Planner {
     /// Plans transfers to a repository.
     pub fn new(target: RepositoryRef) -> Self {
-        const PARALLEL: usize = 16;
+        // A registry gets half as many requests at a time, or as many manifests in fewer of them.
+        const PARALLEL: usize = 32;
         Self {
             gatherer: Gatherer {
                 target,

@@ -5,16 +5,18 @@
 //! few requests. What has no company is asked for by `HEAD`, as at any registry.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
-use crate::client::RegistryClient;
 use crate::client::exchange::Call;
 use crate::client::reply::Reply;
 use crate::client::scope::Scopes;
+use crate::client::{RegistryClient, Timeouts};
 use crate::error::Error;
 use crate::lookup::{Answer, HEADER, Lookup, MAX_BYTES, MAX_REFERENCES, Presence, Wanted};
 use crate::name::{Reference, RepositoryName};
@@ -23,11 +25,20 @@ use crate::name::{Reference, RepositoryName};
 /// and then for its own.
 const UNDER_WAY: usize = 2;
 
+/// Which part of the time that a registry may be silent it may be so while several wait for one answer:
+/// asked by themselves, only those wait whose answer does not come.
+const PATIENCE: u32 = 12;
+
+/// How long a registry is not believed that it takes several, once it has not.
+const DISTRUST: Duration = Duration::from_mins(10);
+
 /// What is known of a registry, and what it is to be asked.
 #[derive(Debug)]
 pub(crate) struct Lookups {
     state: Mutex<State>,
     turns: Semaphore,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -44,8 +55,8 @@ enum Offer {
     None,
     /// It takes so many.
     Takes(usize),
-    /// It has said so, but it does not, or something in front of it.
-    Broken,
+    /// It has said so, but it did not then, or something in front of it.
+    Broken(Instant),
 }
 
 /// Somebody who waits for an answer. Without one they ask by themselves.
@@ -55,16 +66,15 @@ struct Waiting {
     answer: oneshot::Sender<Presence>,
 }
 
-impl Default for Lookups {
-    fn default() -> Self {
+impl Lookups {
+    pub(crate) fn new(timeouts: &Timeouts) -> Self {
         Self {
             state: Mutex::default(),
             turns: Semaphore::new(UNDER_WAY),
+            patience: timeouts.read / PATIENCE,
         }
     }
-}
 
-impl Lookups {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,11 +83,19 @@ impl Lookups {
     pub(crate) fn learn_from(&self, reply: &Reply) {
         let number = reply.header(HEADER.as_str());
         let number = number.and_then(|number| number.trim().parse::<usize>().ok());
-        let Some(number) = number.filter(|number| *number > 0) else {
-            return;
-        };
+        if let Some(number) = number.filter(|number| *number > 0) {
+            self.learn(number);
+        }
+    }
+
+    fn learn(&self, number: usize) {
         let mut state = self.state();
-        if matches!(state.offer, Offer::None) {
+        let believes = match state.offer {
+            Offer::None => true,
+            Offer::Takes(_) => false,
+            Offer::Broken(since) => since.elapsed() >= DISTRUST,
+        };
+        if believes {
             state.offer = Offer::Takes(number.min(MAX_REFERENCES));
         }
     }
@@ -102,7 +120,7 @@ impl Lookups {
                 let number = number.min(state.waiting.len());
                 state.waiting.drain(..number).collect()
             }
-            Offer::None | Offer::Broken => {
+            Offer::None | Offer::Broken(_) => {
                 state.waiting.clear();
                 Vec::new()
             }
@@ -114,7 +132,7 @@ impl Lookups {
     }
 
     fn give_up(&self) {
-        self.state().offer = Offer::Broken;
+        self.state().offer = Offer::Broken(Instant::now());
     }
 }
 
@@ -166,9 +184,17 @@ impl RegistryClient {
             .into_iter()
             .map(|waiting| (waiting.wanted, waiting.answer))
             .unzip();
-        let said = match wanted.as_slice() {
-            [alone] => vec![self.try_resolve(&alone.repository, &alone.reference).await],
-            _ => self.try_look_up(wanted).await,
+        let asked = async {
+            match wanted.as_slice() {
+                [alone] => vec![self.try_resolve(&alone.repository, &alone.reference).await],
+                _ => self.try_look_up(wanted).await,
+            }
+        };
+        // Who has asked for time has it.
+        self.inner.truce.over().await;
+        let lookups = &self.inner.lookups;
+        let Ok(said) = timeout(lookups.patience, asked).await else {
+            return lookups.give_up();
         };
         for (answer, presence) in answers.into_iter().zip(said) {
             // Somebody may have stopped waiting.
@@ -211,5 +237,32 @@ impl RegistryClient {
             return Err(reply.into_error(call.what));
         }
         Answer::parse(&reply.body, &lookup.manifests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_not_kept_a_promise_is_believed_again_later() {
+        let lookups = Lookups::new(&Timeouts::default());
+        let enters = || {
+            let wanted = Wanted {
+                repository: "acme/shop".parse().unwrap(),
+                reference: "v1".parse().unwrap(),
+            };
+            lookups.enter(wanted).is_some()
+        };
+        assert!(!enters());
+        lookups.learn(8);
+        assert!(enters());
+        lookups.give_up();
+        lookups.learn(8);
+        assert!(!enters());
+        tokio::time::advance(DISTRUST).await;
+        assert!(!enters());
+        lookups.learn(8);
+        assert!(enters());
     }
 }

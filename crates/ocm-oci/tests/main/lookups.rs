@@ -1,12 +1,14 @@
 //! Many references in one request, and what becomes of them where that fails.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use futures::poll;
 use http::Method;
 use ocm_oci::lookup::{self, Answer as Answered, Found, Lookup};
 use ocm_oci::{
     Descriptor, EMPTY_CONFIG, Error, Fetch as _, ImageManifest, RawManifest, Reference,
-    RegistryClient, RepositoryName, media_type,
+    RegistryClient, RepositoryName, Timeouts, media_type,
 };
 
 use crate::fake::{Answer, Fake, reply, reply_with, repository};
@@ -25,6 +27,10 @@ fn tag(number: usize) -> Reference {
 /// A registry that looks up so many references at a time and has a manifest under every even tag, and a
 /// client that knows so.
 async fn registry(looks_up: usize) -> (Fake, RegistryClient) {
+    registry_of(looks_up, Timeouts::default()).await
+}
+
+async fn registry_of(looks_up: usize, timeouts: Timeouts) -> (Fake, RegistryClient) {
     let fake = Fake::start().await;
     {
         let mut state = fake.state();
@@ -35,7 +41,9 @@ async fn registry(looks_up: usize) -> (Fake, RegistryClient) {
             state.manifests.insert(tag(number).to_string(), stored);
         }
     }
-    let client = fake.client();
+    let mut options = fake.options();
+    options.timeouts = timeouts;
+    let client = RegistryClient::new(options).unwrap();
     client.resolve(&repository(), &tag(0)).await.unwrap();
     fake.state().seen.clear();
     (fake, client)
@@ -202,6 +210,20 @@ async fn what_is_not_answered_together_is_asked_one_by_one() {
         look_up(&client, 10).await;
         let asked = 1 + usize::from(may_pass);
         assert_eq!(fake.seen(&Method::POST).len(), asked, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_answer_in_time_is_asked_one_by_one() {
+    let timeouts = Timeouts {
+        read: Duration::from_secs(2),
+        ..Timeouts::default()
+    };
+    let (fake, client) = registry_of(32, timeouts).await;
+    fake.rule(1, Method::POST, lookup::PATH, |_| Answer::Silence);
+    for heads_by_then in [10, 20] {
+        look_up(&client, 10).await;
+        assert_eq!((sizes(&fake), heads(&fake)), (vec![10], heads_by_then));
     }
 }
 

@@ -329,11 +329,7 @@ impl Push for BucketStore {
         if let Some(digest) = blob.digest()
             && let Some(stored) = self.0.linked(repository, &digest).await?
         {
-            return Ok(Pushed {
-                digest,
-                size: stored.size,
-                outcome: Outcome::Existed,
-            });
+            return Ok(Pushed::new(digest, stored.size, Outcome::Existed));
         }
         let failed = |source| Error::blob("store", format!("blob of {repository}"), source);
         let mut content = blob.open().await.map_err(failed)?;

@@ -252,11 +252,7 @@ impl Upload {
         if is_checked {
             self.check(digest, own)?;
         }
-        let pushed = |outcome| Pushed {
-            digest,
-            size: self.size,
-            outcome,
-        };
+        let pushed = |outcome| Pushed::new(digest, self.size, outcome);
         let (existed, copied) = (pushed(Outcome::Existed), pushed(Outcome::Copied));
         if is_checked {
             if self

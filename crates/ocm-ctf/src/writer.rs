@@ -343,7 +343,7 @@ impl CtfArchiveWriter {
                 if let Some(size) = self.0.shelves.size(&digest).map_err(failed)?
                     && blob.size().is_none_or(|expected| expected == size)
                 {
-                    return Ok(pushed(digest, size, Outcome::Existed));
+                    return Ok(Pushed::new(digest, size, Outcome::Existed));
                 }
                 Some(turn)
             }
@@ -353,7 +353,7 @@ impl CtfArchiveWriter {
             && size <= CHUNK as u64
             && self.writing().await?.claim(&digest, size).map_err(failed)?
         {
-            return Ok(pushed(digest, size, Outcome::Existed));
+            return Ok(Pushed::new(digest, size, Outcome::Existed));
         }
         if let Some(bytes) = small(blob).await.map_err(failed)? {
             let digest = blob.digest().unwrap_or_else(|| Digest::sha256(&bytes));
@@ -406,16 +406,16 @@ impl CtfArchiveWriter {
         }
         let size = bytes.len() as u64;
         if self.0.shelves.size(&digest).map_err(failed)? == Some(size) {
-            return Ok(pushed(digest, size, Outcome::Existed));
+            return Ok(Pushed::new(digest, size, Outcome::Existed));
         }
         let writing = self.writing().await?;
         if writing.claim(&digest, size).map_err(failed)? {
-            return Ok(pushed(digest, size, Outcome::Existed));
+            return Ok(Pushed::new(digest, size, Outcome::Existed));
         }
         let loose = writing.packing.loose();
         let appended = loose.append(EntryName::Blob(digest), &bytes);
         appended.map_err(failed)?;
-        Ok(pushed(digest, size, Outcome::Copied))
+        Ok(Pushed::new(digest, size, Outcome::Copied))
     }
 
     /// Stores a blob whose size is not known before it has been read: by a temporary file.
@@ -435,7 +435,7 @@ impl CtfArchiveWriter {
             None => Some(self.turn(digest).await),
         };
         if self.0.shelves.size(&digest)? == Some(written.size) {
-            return Ok(pushed(digest, written.size, Outcome::Existed));
+            return Ok(Pushed::new(digest, written.size, Outcome::Existed));
         }
         let spooled: BlobRef = Arc::new(file.blob(0, written.size));
         store_known(writing, &spooled, digest, written.size).await
@@ -516,7 +516,7 @@ async fn store_known(
     let Writing { packing, hold } = writing;
     let name = EntryName::Blob(digest);
     let outcome = packing.append(name, size, blob, hold).await?;
-    Ok(pushed(digest, size, outcome))
+    Ok(Pushed::new(digest, size, outcome))
 }
 
 /// Returns the content of a small blob.
@@ -529,14 +529,6 @@ async fn small(blob: &BlobRef) -> Result<Option<Bytes>, ocm_blob::Error> {
             read_to_end(blob.as_ref(), CHUNK as u64).await.map(Some)
         }
         _ => Ok(None),
-    }
-}
-
-const fn pushed(digest: Digest, size: u64, outcome: Outcome) -> Pushed {
-    Pushed {
-        digest,
-        size,
-        outcome,
     }
 }
 

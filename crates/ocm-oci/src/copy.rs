@@ -49,11 +49,9 @@ impl CopyReport {
     /// Counts one blob or manifest.
     pub const fn count(&mut self, pushed: &Pushed) {
         self.size += pushed.size;
+        self.moved += pushed.moved;
         match pushed.outcome {
-            Outcome::Copied => {
-                self.copied += 1;
-                self.moved += pushed.size;
-            }
+            Outcome::Copied => self.copied += 1,
             Outcome::Mounted => self.mounted += 1,
             Outcome::Existed => self.existed += 1,
         }
@@ -120,13 +118,15 @@ async fn push_arranged(
     let progress = options.progress();
     progress.started(blob.size());
     let is_small = blob.size().is_some_and(|size| size <= SMALL);
+    let first = blob.first();
     let blob: BlobRef = Arc::new(blob);
-    let pushed = if is_small {
+    let mut pushed = if is_small {
         target.push_blob(repository, &blob).await?
     } else {
         let (target, repository) = (Arc::clone(target), repository.clone());
         on_own_task(async move { target.push_blob(&repository, &blob).await }).await?
     };
+    pushed.moved = pushed.moved.min(pushed.size.saturating_sub(first.get()));
     progress.finished(&pushed);
     Ok(pushed)
 }
@@ -276,11 +276,7 @@ fn refused(error: Error, left_out: &BTreeSet<Digest>, target: &StoreRef) -> Erro
 }
 
 const fn pushed(descriptor: &Descriptor, outcome: Outcome) -> Pushed {
-    Pushed {
-        digest: descriptor.digest,
-        size: descriptor.size,
-        outcome,
-    }
+    Pushed::new(descriptor.digest, descriptor.size, outcome)
 }
 
 /// Tags a manifest that the target has, unless it bears that tag.

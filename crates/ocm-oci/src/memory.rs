@@ -58,11 +58,7 @@ impl MemoryStore {
         } else {
             Outcome::Copied
         };
-        Pushed {
-            digest,
-            size,
-            outcome,
-        }
+        Pushed::new(digest, size, outcome)
     }
 }
 

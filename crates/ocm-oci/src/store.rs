@@ -116,6 +116,24 @@ pub struct Pushed {
     pub size: u64,
     /// What had to be done.
     pub outcome: Outcome,
+    /// The bytes that were moved for that: all of a copy, or those of it that were missing.
+    pub moved: u64,
+}
+
+impl Pushed {
+    /// Says what was done with a blob as a whole.
+    pub const fn new(digest: Digest, size: u64, outcome: Outcome) -> Self {
+        let moved = match outcome {
+            Outcome::Copied => size,
+            Outcome::Mounted | Outcome::Existed => 0,
+        };
+        Self {
+            digest,
+            size,
+            outcome,
+            moved,
+        }
+    }
 }
 
 /// Writing.

@@ -165,6 +165,17 @@ fn left(cli: &Cli, target: &str) -> u64 {
     pages.sum::<u64>() * 4096
 }
 
+/// Checks that a report says how much content has moved in a run, by what has passed the proxy.
+#[track_caller]
+fn check_report(report: &str, passed: u64) {
+    let report: serde_json::Value = serde_json::from_str(report).unwrap();
+    let moved = report[0]["blobs"]["moved"].as_u64().unwrap();
+    assert!(
+        (moved..moved + BESIDES).contains(&passed),
+        "{passed}: {report:#}"
+    );
+}
+
 #[track_caller]
 fn check_downloads(target: &str) {
     let (cli, _registry, proxy) = world();
@@ -182,8 +193,9 @@ fn check_downloads(target: &str) {
         }
         let left = left(&cli, &target);
         let before = proxy.passed().received;
-        cli.ok(&command(&target));
+        let report = cli.ok(&format!("{} -o json", command(&target)));
         let received = proxy.passed().received - before;
+        check_report(&report, received);
         let most = needed.saturating_sub(left) + BESIDES;
         // A compressed stream cannot be taken up in the middle of a blob.
         let is_compressed = target.ends_with("tgz");
@@ -296,7 +308,9 @@ fn an_upload_that_was_killed_is_continued_by_the_next_process() {
         let command = format!("transfer ctf shop http://{}/p{seed}", proxy.host());
         let before = proxy.passed().sent;
         kill_upload(&cli, &proxy, &command, 2000 * KIB + dice(seed)(2000 * KIB));
-        cli.ok(&command);
+        let by_then = proxy.passed().sent;
+        let report = cli.ok(&format!("{command} -o json"));
+        check_report(&report, proxy.passed().sent - by_then);
         let requests = proxy.take_requests();
         let patched = requests.iter().any(|request| request.starts_with("PATCH "));
         assert!(patched, "{requests:#?}");

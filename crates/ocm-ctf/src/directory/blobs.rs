@@ -205,11 +205,7 @@ impl CtfDirectory {
     pub(super) fn store_small(&self, bytes: &Bytes, expected: &Digest) -> Result<Pushed, Error> {
         let what = format!("blob {expected}");
         let failed = |source| self.failed("store", &what, source);
-        let pushed = |outcome| Pushed {
-            digest: *expected,
-            size: bytes.len() as u64,
-            outcome,
-        };
+        let pushed = |outcome| Pushed::new(*expected, bytes.len() as u64, outcome);
         let actual = expected.algorithm().digest(bytes);
         if actual != *expected {
             return Err(Error::DigestMismatch {
@@ -283,7 +279,7 @@ impl CtfDirectory {
             Outcome::Copied => moved,
             other => other,
         };
-        Ok(Some(Pushed { outcome, ..pushed }))
+        Ok(Some(Pushed::new(digest, size, outcome)))
     }
 
     /// Gives a complete file its name.
@@ -312,11 +308,7 @@ impl CtfDirectory {
             self.added(&digest);
             Outcome::Copied
         };
-        Ok(Pushed {
-            digest,
-            size,
-            outcome,
-        })
+        Ok(Pushed::new(digest, size, outcome))
     }
 
     /// Looks for a blob of known digest. One of another size is a broken one, to be replaced.
@@ -328,10 +320,8 @@ impl CtfDirectory {
         let size = self.0.blobs.size(&digest);
         let size = size.map_err(|source| self.failed("read", &format!("blob {digest}"), source))?;
         let fits = |size: &u64| blob.size().is_none_or(|expected| expected == *size);
-        Ok(size.filter(fits).map(|size| Pushed {
-            digest,
-            size,
-            outcome: Outcome::Existed,
-        }))
+        Ok(size
+            .filter(fits)
+            .map(|size| Pushed::new(digest, size, Outcome::Existed)))
     }
 }

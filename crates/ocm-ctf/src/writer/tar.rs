@@ -377,11 +377,7 @@ impl Packing for TarPacking {
             _ => Outcome::Copied,
         };
         reservation.complete(&EntryName::Blob(digest))?;
-        Ok(Pushed {
-            digest,
-            size,
-            outcome,
-        })
+        Ok(Pushed::new(digest, size, outcome))
     }
 
     fn take_over(&self, digest: &Digest, (file, part): (&OpenFile, Extent)) -> Result<(), Error> {

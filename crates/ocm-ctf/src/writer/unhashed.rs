@@ -38,11 +38,7 @@ pub(super) async fn append_unhashed(
         let name = EntryName::Blob(digest);
         outcome = packing.append(name, size, &known, hold).await?;
     }
-    Ok(Pushed {
-        digest,
-        size,
-        outcome,
-    })
+    Ok(Pushed::new(digest, size, outcome))
 }
 
 /// A blob whose digest has been found out.

@@ -75,11 +75,7 @@ impl RegistryClient {
             Some(size) => size,
             None => self.measure(repository, &digest, scopes).await?,
         };
-        Ok(Some(Pushed {
-            digest,
-            size,
-            outcome: Outcome::Existed,
-        }))
+        Ok(Some(Pushed::new(digest, size, Outcome::Existed)))
     }
 
     /// Has the registry take over a blob from another of its repositories, if it lies there.
@@ -99,11 +95,7 @@ impl RegistryClient {
         if !is_near || !self.mount_blob(repository, &from, &digest).await? {
             return Ok(None);
         }
-        Ok(Some(Pushed {
-            digest,
-            size,
-            outcome: Outcome::Mounted,
-        }))
+        Ok(Some(Pushed::new(digest, size, Outcome::Mounted)))
     }
 }
 
@@ -141,11 +133,7 @@ pub(crate) fn pushed(
                 actual,
             })
         }
-        _ => Ok(Pushed {
-            digest,
-            size,
-            outcome: Outcome::Copied,
-        }),
+        _ => Ok(Pushed::new(digest, size, Outcome::Copied)),
     }
 }
 

@@ -19,7 +19,8 @@ pub trait CopyProgress: fmt::Debug + Send + Sync {
         let _ = size;
     }
 
-    /// So many more bytes have been read. Bytes that are read again after a fault do not count.
+    /// So many more bytes have been read, or need not be, as an earlier run has brought them. Bytes that
+    /// are read again after a fault do not count.
     fn advanced(&self, bytes: u64) {
         let _ = bytes;
     }
@@ -89,6 +90,7 @@ pub(super) struct Metered {
     progress: Arc<dyn CopyProgress>,
     /// The furthest position that was read, over all readings.
     seen: Arc<AtomicU64>,
+    first: First,
     /// The turn that passes when it is opened.
     pub(super) at_opening: Option<Turn>,
 }
@@ -99,8 +101,14 @@ impl Metered {
             inner: Arc::clone(blob),
             progress: Arc::clone(progress),
             seen: Arc::default(),
+            first: First::default(),
             at_opening: None,
         }
+    }
+
+    /// Returns where reading began, which is known afterwards.
+    pub(super) fn first(&self) -> First {
+        self.first.clone()
     }
 
     /// Lets the next one come that waits for this to be opened.
@@ -112,6 +120,7 @@ impl Metered {
 
     fn meter(&self, stream: ByteStream, offset: u64) -> ByteStream {
         let (progress, seen) = (Arc::clone(&self.progress), Arc::clone(&self.seen));
+        self.first.read_from(offset);
         let mut position = offset;
         stream
             .inspect_ok(move |chunk| {
@@ -119,6 +128,30 @@ impl Metered {
                 reached(position, &seen, progress.as_ref());
             })
             .boxed()
+    }
+}
+
+/// The least position from which a blob was read. What is before it was at the target already.
+#[derive(Clone, Debug)]
+pub(super) struct First(Arc<AtomicU64>);
+
+impl Default for First {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+}
+
+impl First {
+    fn read_from(&self, offset: u64) {
+        self.0.fetch_min(offset, Ordering::Relaxed);
+    }
+
+    /// Returns it; the beginning, if nothing was read.
+    pub(super) fn get(&self) -> u64 {
+        match self.0.load(Ordering::Relaxed) {
+            u64::MAX => 0,
+            first => first,
+        }
     }
 }
 
@@ -156,6 +189,7 @@ impl Blob for Metered {
         let read = self.inner.read_at_hand()?;
         if let Some(bytes) = &read {
             self.pass();
+            self.first.read_from(0);
             reached(bytes.len() as u64, &self.seen, self.progress.as_ref());
         }
         Ok(read)
@@ -197,8 +231,17 @@ mod tests {
         read_to_end(&blob, 5).await.unwrap();
         assert_eq!(at_hand.bytes(), 5);
 
+        assert_eq!(blob.first().get(), 0);
+
         let as_stream = Meter::over(&silent);
         read_to_end(&read(&as_stream), 5).await.unwrap();
         assert_eq!(as_stream.bytes(), 5);
+
+        let from_the_middle = read(&at_hand);
+        assert_eq!(from_the_middle.first().get(), 0);
+        for (offset, first) in [(3, 3), (4, 3), (1, 1)] {
+            from_the_middle.open_at(offset).await.unwrap();
+            assert_eq!(from_the_middle.first().get(), first);
+        }
     }
 }

@@ -404,10 +404,6 @@ impl BlobUpload for Swallow {
                 actual,
             });
         }
-        Ok(Pushed {
-            digest: actual,
-            size: self.size,
-            outcome: Outcome::Copied,
-        })
+        Ok(Pushed::new(actual, self.size, Outcome::Copied))
     }
 }

@@ -125,18 +125,18 @@ impl DeltaWriter {
             });
             source.repositories.extend(repositories);
         }
+        let new_bytes = recipe.new_bytes();
         let whole = Reassembly {
             size,
-            new_bytes: recipe.new_bytes(),
+            new_bytes,
             recipe: manifest,
             repositories: BTreeSet::new(),
         };
         state.record.reassembled.insert(digest, whole);
         elsewhere.insert(digest);
         Ok(Some(Pushed {
-            digest,
-            size,
-            outcome: Outcome::Copied,
+            moved: new_bytes,
+            ..Pushed::new(digest, size, Outcome::Copied)
         }))
     }
 
@@ -259,11 +259,7 @@ impl Push for DeltaWriter {
         blob: &BlobRef,
     ) -> Result<Pushed, Error> {
         if let (Some(digest), Some(size), None) = (blob.digest(), blob.size(), blob.bytes()) {
-            let existed = Pushed {
-                digest,
-                size,
-                outcome: Outcome::Existed,
-            };
+            let existed = Pushed::new(digest, size, Outcome::Existed);
             if self.base.has(&digest) {
                 self.state().sizes.insert(digest, size);
                 return Ok(existed);

@@ -286,11 +286,10 @@ impl Upload<'_> {
             .client
             .blob_call(Method::HEAD, self.repository, &digest, scopes);
         let reply = self.client.try_call(&call, 0).await?;
-        Ok(reply.status.is_success().then_some(Pushed {
-            digest,
-            size,
-            outcome: Outcome::Copied,
-        }))
+        Ok(reply
+            .status
+            .is_success()
+            .then_some(Pushed::new(digest, size, Outcome::Copied)))
     }
 
     /// Asks how much of the content the registry has. An upload that it does not know any more, or

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use ocm_oci::lookup;
 use ocm_registry::Server;
 use tokio::sync::{Notify, oneshot};
 
@@ -131,7 +132,8 @@ impl Served {
         *expected.unwrap_or_else(PoisonError::into_inner) = Some(authorization);
     }
 
-    /// Fails the next requests with this method whose path contains a text.
+    /// Fails the next requests with this method whose path contains a text. One that looks up many
+    /// manifests counts as `HEAD`.
     pub fn fail(&self, times: usize, method: &str, fragment: &str, fault: Fault) {
         self.fail_after(0, times, method, fragment, fault);
     }
@@ -234,6 +236,10 @@ impl Shared {
         let (method, path) = (request.method().as_str(), request.uri().path());
         let mut seen = self.lock();
         seen.requests.push(format!("{method} {path}"));
+        let method = match path {
+            lookup::PATH => "HEAD",
+            _ => method,
+        };
         if let Some(value) = request.headers().get(AUTHORIZATION) {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             seen.authorizations.push(value);

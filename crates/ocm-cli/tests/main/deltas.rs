@@ -2,7 +2,7 @@
 
 use ocm_testkit::Cli;
 
-use crate::world::{LEAF_DATA, PRODUCT, names, position, registry, signed};
+use crate::world::{LEAF_DATA, PRODUCT, is_read, names, position, registry, signed};
 
 const NEXT: &str = "acme.org/bar/product:1.1.0";
 
@@ -112,8 +112,7 @@ fn without_its_base_a_delta_changes_nothing_and_says_what_is_missing() {
     let refused = cli.run(&format!("transfer ctf delta.tar {place}"));
     assert_eq!(refused.code, Some(3), "{refused}");
     let requests = registry.take_requests();
-    let is_read = |request: &String| request.starts_with("HEAD ") || request.starts_with("GET ");
-    assert!(requests.iter().all(is_read), "{requests:?}");
+    assert!(requests.iter().all(|it| is_read(it)), "{requests:?}");
 }
 
 #[test]

@@ -127,6 +127,12 @@ pub(crate) fn stored() -> (Cli, Registry, String) {
     (cli, registry, place)
 }
 
+/// Returns whether a request changes nothing in a registry.
+pub(crate) fn is_read(request: &str) -> bool {
+    let reads = ["GET ", "HEAD ", "POST /v2/_ocm/manifests/resolve"];
+    reads.iter().any(|read| request.starts_with(read))
+}
+
 /// Checks that the product is whole, wherever it is, with the key that [`signed`] has made.
 #[track_caller]
 pub(crate) fn check_product(cli: &Cli, place: &str) {

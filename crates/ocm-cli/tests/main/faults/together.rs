@@ -9,6 +9,10 @@ use ocm_testkit::{Cli, Disturbance};
 use super::{Direction, World};
 use crate::world::{SMALL, check_product, content};
 
+/// How many requests fewer a transfer may take than the one before: what several look up goes together
+/// if they ask at the same time.
+const TOGETHER: usize = 3;
+
 /// A transfer that is run while another one is held.
 struct Other {
     directory: PathBuf,
@@ -47,7 +51,7 @@ fn check_overtaken(direction: Direction) {
     let mut world = World::new(direction);
     let requests = world.requests;
     assert!(requests > 10, "{requests}");
-    for number in 0..requests {
+    for number in 0.. {
         let command = world.next();
         let other = Other::new(
             &world.cli,
@@ -58,9 +62,12 @@ fn check_overtaken(direction: Direction) {
         world.proxy.disturb_after(number, overtaken);
         world.cli.ok(&command);
         world.proxy.heal();
-        // What somebody else has brought needs fewer requests, but not before that.
-        assert_eq!(world.proxy.passed().disturbed, met + 1, "{number}");
         assert!(world.arrived() == world.expected, "{number}");
+        // What somebody else has brought needs fewer requests, but not before that.
+        if world.proxy.passed().disturbed == met {
+            assert!(number + TOGETHER >= requests, "{number}");
+            return;
+        }
     }
 }
 
@@ -82,7 +89,7 @@ fn writers_of_an_archive_in_one_file_wait_for_each_other() {
     let cli = &world.cli;
     cli.write("small.yaml", SMALL);
     for ending in ["tar", "tgz"] {
-        for number in (0..world.requests).step_by(3) {
+        for number in (0..world.requests - TOGETHER).step_by(3) {
             for second in ["transfer ctf shop", "add cv small.yaml -r"] {
                 let target = format!("far{number}-{}.{ending}", &second[..3]);
                 let other = Other::new(cli, &format!("{second} {target} --quiet"));

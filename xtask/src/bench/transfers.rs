@@ -170,8 +170,11 @@ impl Bench {
             anyhow::Ok(host)
         };
         let mut proxy = Proxy::start(self, &serve("counted")?, &[])?;
-        measure(self.transfer(&source, &format!("http://{}/many", proxy.host), None))?;
+        let place = format!("http://{}/many", proxy.host);
+        measure(self.transfer(&source, &place, None))?;
         let requests = proxy.passed()?.requests;
+        measure(self.transfer(&source, &place, None))?;
+        let requests_again = proxy.passed()?.requests - requests;
         drop(proxy);
         let send = |way| {
             bare::send(
@@ -219,6 +222,8 @@ impl Bench {
         let mut rows = Self::first_and_again(&job, ours, again, bar);
         let peer = bare_peer("bare, blobs in one request each", short.seconds);
         rows[0].peers.push(peer);
+        let asked = format!(", {:.1} requests for each component", each(requests_again));
+        rows[1].job.push_str(&asked);
         Ok(rows.into())
     }
 

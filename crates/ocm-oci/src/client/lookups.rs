@@ -4,6 +4,7 @@
 //! asks for one thing waits for company, and those who ask for thousands of things, some at a time, need
 //! few requests. What has no company is asked for by `HEAD`, as at any registry.
 
+use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -194,6 +195,7 @@ impl RegistryClient {
         self.inner.truce.over().await;
         let lookups = &self.inner.lookups;
         let Ok(said) = timeout(lookups.patience, asked).await else {
+            self.note_one_by_one(&format!("no answer within {:?}", lookups.patience));
             return lookups.give_up();
         };
         for (answer, presence) in answers.into_iter().zip(said) {
@@ -207,14 +209,18 @@ impl RegistryClient {
         match self.send_lookup(&Lookup { manifests }).await {
             Ok(said) => said,
             Err(error) => {
-                let host = self.inner.endpoint.host();
-                tracing::debug!("{host} is asked for manifests one by one: {error}");
+                self.note_one_by_one(&error);
                 if !error.is_transient() {
                     self.inner.lookups.give_up();
                 }
                 Vec::new()
             }
         }
+    }
+
+    fn note_one_by_one(&self, reason: &dyn Display) {
+        let host = self.inner.endpoint.host();
+        tracing::debug!("{host} is asked for manifests one by one: {reason}");
     }
 
     async fn send_lookup(&self, lookup: &Lookup) -> Result<Vec<Presence>, Error> {
